@@ -1,0 +1,1 @@
+"""Earth-observation building blocks; they know neither WPS nor Kubernetes."""

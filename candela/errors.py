@@ -1,0 +1,124 @@
+"""The errors of CANDELA; this module imports nothing and everything may import it.
+
+CandelaError
+├── PublicError                 its sentence is shown to the user
+│   ├── RequestError            the request cannot be accepted
+│   │   ├── MissingValueError       a mandatory parameter is absent
+│   │   ├── InvalidValueError       a parameter has a value that is not allowed
+│   │   ├── UnsupportedError        an operation, method or option that is not offered
+│   │   ├── VersionError            no common protocol version
+│   │   ├── TooLargeError           a body or an input above the limit
+│   │   └── BusyError               a limit on concurrent work was reached
+│   ├── NotFoundError           no such process, job, output or layer
+│   ├── InputError              a worker refuses the content of an input
+│   ├── ReferenceUnavailableError  an input given by reference cannot be fetched
+│   ├── LimitError              a job ran out of time or memory
+│   └── JobFailedError          a job ended without success (raised by waiters)
+├── SpecError                   a process.yaml is wrong
+├── OutputError                 a process broke its own description
+├── PublicationError            the map server refused a layer
+└── StorageError                results cannot be stored
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class CandelaError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class PublicError(CandelaError):
+    """An error whose sentence may be shown to the user.
+
+    Parameters
+    ----------
+    message : str
+        What was found, what was expected, and where.
+    locator : str, optional
+        The parameter, input or output that is to blame.
+    """
+
+    def __init__(self, message: str, locator: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.locator = locator
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """Keep the locator when the error crosses a process border."""
+        return type(self), (self.message, self.locator)
+
+
+class RequestError(PublicError):
+    """The request cannot be accepted."""
+
+
+class MissingValueError(RequestError):
+    """A mandatory parameter is absent."""
+
+
+class InvalidValueError(RequestError):
+    """A parameter has a value that is not allowed."""
+
+
+class UnsupportedError(RequestError):
+    """An operation, method or option that is not offered."""
+
+
+class VersionError(RequestError):
+    """Client and server share no protocol version."""
+
+
+class TooLargeError(RequestError):
+    """A body or an input is above the limit."""
+
+
+class BusyError(RequestError):
+    """A limit on concurrent work was reached."""
+
+
+class NotFoundError(PublicError):
+    """There is no such process, job, output or layer."""
+
+
+class InputError(PublicError):
+    """A worker refuses the content of an input."""
+
+
+class ReferenceUnavailableError(PublicError):
+    """An input given by reference cannot be fetched."""
+
+
+class LimitError(PublicError):
+    """A job ran out of time or memory."""
+
+
+class JobFailedError(PublicError):
+    """A job ended without success."""
+
+
+class SpecError(CandelaError):
+    """A process.yaml is wrong."""
+
+
+class OutputError(CandelaError):
+    """A process broke its own description."""
+
+
+class PublicationError(CandelaError):
+    """The map server refused a layer."""
+
+
+class StorageError(CandelaError):
+    """Results cannot be stored."""
+
+
+@contextmanager
+def blamed_on(locator: str) -> Iterator[None]:
+    """Give public errors raised inside the name of the input that is to blame."""
+    try:
+        yield
+    except PublicError as error:
+        if not error.locator:
+            error.locator = locator
+        raise

@@ -1,0 +1,64 @@
+"""What the gateway asks of a map server."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A raster that is to be shown.
+
+    Attributes
+    ----------
+    name : str
+        Unique and stable: ``<process>_<job id>_<output>``, letters, digits and ``_`` only.
+    job_id : str
+        The job that made it; removing the job removes the layer.
+    path : Path
+        The GeoTIFF, readable by the map server.
+    title, abstract : str
+        For people.
+    style : str
+        The name of a style in ``candela/publish/styles``.
+    """
+
+    name: str
+    job_id: str
+    path: Path
+    title: str
+    abstract: str
+    style: str
+
+
+@dataclass(frozen=True)
+class LayerLinks:
+    """Where a layer is served; both are clean addresses that clients take as a service's base."""
+
+    wms: str
+    wcs: str
+
+
+class Publisher(Protocol):
+    """Makes layers of rasters. All methods may be repeated without harm."""
+
+    def start(self) -> None:
+        """Make the map server ready, or check that it is."""
+
+    def stop(self) -> None:
+        """Release what ``start`` took."""
+
+    def publish(self, layer: Layer) -> LayerLinks:
+        """Serve the layer by WMS and WCS.
+
+        Raises
+        ------
+        PublicationError
+            If the map server refuses it.
+        """
+
+    def remove(self, job_id: str) -> None:
+        """Serve the layers of a job no longer."""
+
+    def layers(self) -> list[Layer]:
+        """List what is served."""

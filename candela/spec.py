@@ -1,0 +1,352 @@
+"""What a process is: services/<name>/process.yaml -> ProcessSpec.
+
+Everything else about a process (descriptions, checks, resources, layer styles, help) is derived
+from this one object.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from candela.errors import InvalidValueError, NotFoundError, SpecError
+
+UNBOUNDED = 2**31 - 1  # WPS wants a number: the largest xs:int stands for "any number"
+
+LITERAL_TYPES = ("string", "integer", "float", "boolean", "date", "datetime")
+MEDIA_TYPES = {
+    "raster": ("image/tiff; subtype=geotiff", "image/tiff", "image/jp2"),
+    "product": ("application/zip", "application/x-directory"),
+    "json": ("application/json",),
+    "geojson": ("application/geo+json", "application/json"),
+    "csv": ("text/csv", "application/csv"),
+    "png": ("image/png",),
+    "zip": ("application/zip",),
+    "xml": ("text/xml", "application/xml"),
+    "text": ("text/plain",),
+}  # by complex type; the first one is the default and what outputs have
+TEXT_TYPES = frozenset({"json", "geojson", "csv", "xml", "text"})  # may stand inline in XML
+
+WMS_MEDIA_TYPE = "application/x-ogc-wms"
+WCS_MEDIA_TYPE = "application/x-ogc-wcs"
+
+Scalar = str | int | float | bool | dt.date | dt.datetime
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")]
+ValueName = Annotated[str, StringConstraints(pattern=r"^[a-z][A-Za-z0-9_]*$")]
+Sentence = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Memory = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(Mi|Gi)$")]
+Type = Literal[
+    "string", "integer", "float", "boolean", "date", "datetime",
+    "bbox",
+    "raster", "product", "json", "geojson", "csv", "png", "zip", "xml", "text",
+]  # fmt: skip
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses what it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Described(Strict):
+    """Something with a title and a type."""
+
+    title: Sentence
+    abstract: str = ""
+    type: Type
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether the value is a single word or number."""
+        return self.type in LITERAL_TYPES
+
+    @property
+    def is_bbox(self) -> bool:
+        """Whether the value is a rectangle in a CRS."""
+        return self.type == "bbox"
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether the value is a file."""
+        return self.type in MEDIA_TYPES
+
+    @property
+    def media_types(self) -> tuple[str, ...]:
+        """The media types of a complex value, the default first."""
+        return MEDIA_TYPES[self.type]
+
+
+class InputSpec(Described):
+    """An input of a process."""
+
+    allowed: tuple[Scalar, ...] | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    default: Scalar | None = None
+    unit: str = ""
+    crs: tuple[str, ...] = ("EPSG:4326",)
+    min_occurs: int = Field(default=1, ge=0, alias="minOccurs")
+    max_occurs: PositiveInt = Field(default=1, alias="maxOccurs")
+    access: Literal["whole", "header"] = "whole"
+
+    @field_validator("max_occurs", mode="before")
+    @classmethod
+    def _accept_unbounded(cls, value: object) -> object:
+        return UNBOUNDED if value == "unbounded" else value
+
+    @model_validator(mode="after")
+    def _check(self) -> "InputSpec":
+        restricted = self.allowed or self.minimum is not None or self.maximum is not None
+        if not self.is_literal and (restricted or self.default is not None):
+            raise ValueError(f"allowed, minimum, maximum and default are not for type {self.type}")
+        if self.access == "header" and self.type != "raster":
+            raise ValueError("access: header is for type raster only")
+        if self.min_occurs > self.max_occurs:
+            raise ValueError(f"minOccurs {self.min_occurs} above maxOccurs {self.max_occurs}")
+        if self.default is not None:
+            if self.max_occurs > 1:
+                raise ValueError("a default needs maxOccurs 1")
+            self.parse(str(self.default))
+        return self
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a request must have a value for this input."""
+        return self.min_occurs > 0 and self.default is None
+
+    @property
+    def is_list(self) -> bool:
+        """Whether ``run`` gets a list of values."""
+        return self.max_occurs > 1
+
+    def parse(self, text: str) -> Scalar:
+        """Turn the text of a literal into its value and check it.
+
+        Raises
+        ------
+        InvalidValueError
+            If the text is no value of the type, or is not allowed.
+        """
+        text = text if self.type == "string" else text.strip()
+        try:
+            value = _PARSERS[self.type](text)
+        except ValueError:
+            raise InvalidValueError(f"{text!r} is not of type {self.type}") from None
+        self._check_value(value)
+        return value
+
+    def _check_value(self, value: Scalar) -> None:
+        if self.allowed is not None and value not in self.allowed:
+            choices = ", ".join(str(choice) for choice in self.allowed)
+            raise InvalidValueError(f"{value!s} is not one of: {choices}")
+        if isinstance(value, int | float):
+            if self.minimum is not None and value < self.minimum:
+                raise InvalidValueError(f"{value} is below the minimum {self.minimum:g}")
+            if self.maximum is not None and value > self.maximum:
+                raise InvalidValueError(f"{value} is above the maximum {self.maximum:g}")
+
+
+def _parse_boolean(text: str) -> bool:
+    if text.lower() in {"true", "1"}:
+        return True
+    if text.lower() in {"false", "0"}:
+        return False
+    raise ValueError(text)
+
+
+def _parse_float(text: str) -> float:
+    value = float(text)
+    if value != value or value in {float("inf"), float("-inf")}:
+        raise ValueError(text)
+    return value
+
+
+_PARSERS = {
+    "string": str,
+    "integer": int,
+    "float": _parse_float,
+    "boolean": _parse_boolean,
+    "date": dt.date.fromisoformat,
+    "datetime": dt.datetime.fromisoformat,
+}
+
+
+class PublishSpec(Strict):
+    """How a raster output is shown as a layer."""
+
+    style: Identifier
+
+
+class OutputSpec(Described):
+    """An output of a process."""
+
+    publish: PublishSpec | None = None
+    optional: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> "OutputSpec":
+        if self.publish is not None and self.type != "raster":
+            raise ValueError(f"only a raster can be published, not type {self.type}")
+        return self
+
+
+class RunSpec(Strict):
+    """What a job needs."""
+
+    image: Literal["python", "train"] = "python"
+    cpu: float = Field(default=1, gt=0, le=64)
+    memory: Memory = "1Gi"
+    gpu: int = Field(default=0, ge=0, le=8)
+    timeout: PositiveInt = 600  # seconds, from the start of the worker
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory limit in bytes."""
+        return int(self.memory[:-2]) * {"Mi": 2**20, "Gi": 2**30}[self.memory[-2:]]
+
+
+class ProcessSpec(Strict):
+    """One process, as its process.yaml says."""
+
+    identifier: Identifier
+    version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
+    title: Sentence
+    abstract: Sentence
+    keywords: tuple[str, ...] = ()
+    source: str = ""
+    inputs: dict[ValueName, InputSpec] = Field(default_factory=dict)
+    outputs: dict[ValueName, OutputSpec] = Field(min_length=1)
+    run: RunSpec = RunSpec()
+    package: str = Field(default="", exclude=True)  # set by the loader
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_reserved(cls, data: Any) -> Any:  # noqa: ANN401 - raw YAML
+        reserved = {"workdir", "progress"} & set((data or {}).get("inputs") or {})
+        if reserved:
+            raise ValueError(f"an input cannot be called {' or '.join(sorted(reserved))}")
+        return data
+
+    @cached_property
+    def layers(self) -> dict[str, OutputSpec]:
+        """The outputs that become layers."""
+        return {name: output for name, output in self.outputs.items() if output.publish}
+
+    @cached_property
+    def links(self) -> dict[str, tuple[str, str, str]]:
+        """The outputs that are links to layers: name -> (output, media type, title)."""
+        return {
+            f"{name}_{kind}": (name, media_type, f"{output.title}: {kind.upper()} layer")
+            for name, output in self.layers.items()
+            for kind, media_type in (("wms", WMS_MEDIA_TYPE), ("wcs", WCS_MEDIA_TYPE))
+        }
+
+
+def load_spec(path: Path) -> ProcessSpec:
+    """Read one process.yaml.
+
+    Raises
+    ------
+    SpecError
+        If the file is not valid: one line ``file:line: where: reason`` for each mistake.
+    """
+    text = path.read_text(encoding="utf-8")
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SpecError(f"{path}:{line}: {error.problem}") from error
+    try:
+        spec = ProcessSpec.model_validate(data)
+    except ValidationError as error:
+        raise SpecError(
+            "\n".join(
+                f"{path}:{_line_of(node, item['loc'])}: "
+                f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}"
+                for item in error.errors()
+            )
+        ) from error
+    return spec.model_copy(update={"package": f"candela.services.{path.parent.name}"})
+
+
+def _line_of(node: yaml.Node | None, location: Sequence[int | str]) -> int:
+    """Return the line of the deepest node that the location names."""
+    if node is None:
+        return 1
+    line = node.start_mark.line + 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            pair = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if pair is None:
+                break
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
+
+
+def services_folder() -> Path:
+    """Return the folder of the installed processes."""
+    return Path(str(files("candela.services")))
+
+
+def load_specs(folder: Path | None = None) -> dict[str, ProcessSpec]:
+    """Read every services/<name>/process.yaml.
+
+    Returns
+    -------
+    dict
+        The processes by identifier, in alphabetical order.
+
+    Raises
+    ------
+    SpecError
+        If a file is wrong, a folder has no description, or two share an identifier.
+    """
+    specs: dict[str, ProcessSpec] = {}
+    for path in sorted((folder or services_folder()).iterdir()):
+        if not (path / "__init__.py").is_file():
+            continue
+        if not (path / "process.yaml").is_file():
+            raise SpecError(f"{path}: a process needs a process.yaml")
+        spec = load_spec(path / "process.yaml")
+        if spec.identifier in specs:
+            raise SpecError(
+                f"{path / 'process.yaml'}: identifier {spec.identifier} is already taken by "
+                f"{specs[spec.identifier].package}"
+            )
+        specs[spec.identifier] = spec
+    return dict(sorted(specs.items()))
+
+
+def find_spec(specs: dict[str, ProcessSpec], identifier: str) -> ProcessSpec:
+    """Return a process by its identifier.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none: the message lists what there is.
+    """
+    if identifier not in specs:
+        raise NotFoundError(
+            f"there is no process {identifier!r} (processes: {', '.join(specs)})", "Identifier"
+        )
+    return specs[identifier]

@@ -1,0 +1,161 @@
+"""What crosses the border between gateway and worker: job.json and result.json.
+
+A job lives in storage under ``jobs/<id>/``::
+
+    job.json        what the worker reads
+    outputs/<file>  what it made
+    log.txt         what it said
+    result.json     written last: the truth about the outcome
+
+Input values are those of the OGC API - Processes execute request (OGC 18-062r2, 7.11).
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+JOB_FILE = "job.json"
+LOG_FILE = "log.txt"
+RESULT_FILE = "result.json"
+OUTPUTS_FOLDER = "outputs"
+
+
+def job_key(job_id: str, *parts: str) -> str:
+    """Return the storage key of a job's file."""
+    return "/".join(("jobs", job_id, *parts))
+
+
+class Document(BaseModel):
+    """A frozen JSON document that refuses what it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    def to_json(self) -> str:
+        """Return the document as JSON text, without what was not set."""
+        return self.model_dump_json(by_alias=True, exclude_none=True)
+
+
+class Reference(Document):
+    """A value that stands elsewhere; resolved by the worker."""
+
+    href: str
+    type: str | None = None  # media type
+    method: Literal["GET", "POST"] = "GET"
+    headers: dict[str, str] = Field(default_factory=dict)
+    body: str | None = None
+
+
+class Inline(Document):
+    """A complex value that stands in the request itself."""
+
+    value: str
+    media_type: str | None = Field(default=None, alias="mediaType")
+    encoding: Literal["base64"] | None = None
+
+
+class Box(Document):
+    """A bounding box; ``bbox`` is min x, min y, max x, max y whatever the CRS's axis order."""
+
+    bbox: tuple[float, float, float, float]
+    crs: str = "EPSG:4326"
+
+
+Literal_ = bool | int | float | str
+Value = Reference | Inline | Box | Literal_
+Values = Annotated[
+    list[Value], BeforeValidator(lambda value: value if isinstance(value, list) else [value])
+]
+
+
+class Staging(Document):
+    """Where references may point.
+
+    Attributes
+    ----------
+    outputs_url : str
+        Addresses under it are outputs of other jobs: taken from storage, not over HTTP.
+    allowed_folders : tuple of str
+        ``file:`` references must lie in one of these folders.
+    max_input_bytes : int
+        Upper limit of one input.
+    """
+
+    outputs_url: str = ""
+    allowed_folders: tuple[str, ...] = ()
+    max_input_bytes: int = 16 * 2**30
+
+
+class ProgressTarget(Document):
+    """Where the worker reports progress: ``POST url`` with ``Authorization: Bearer token``.
+
+    The body is ``{"percent": 0..100, "message": "..."}``; a failed report is never an error.
+    """
+
+    url: str
+    token: str
+
+
+class JobDocument(Document):
+    """job.json: all that a worker is told."""
+
+    id: str
+    process: str
+    version: str
+    attempt: int = 1
+    inputs: dict[str, Values] = Field(default_factory=dict)  # validated, defaults filled in
+    cpu: float = 1
+    staging: Staging = Staging()
+    progress: ProgressTarget | None = None
+
+
+class OutputFile(Document):
+    """An output that is a file under ``outputs/``."""
+
+    file: str
+    media_type: str = Field(alias="mediaType")
+    size: int
+    sha256: str
+
+
+class OutputLiteral(Document):
+    """An output that is a word or a number."""
+
+    value: Literal_
+
+
+Output = OutputFile | OutputLiteral | Box
+
+
+class Failure(Document):
+    """Why a job failed.
+
+    Attributes
+    ----------
+    kind : str
+        Class name of a ``PublicError`` (its message is for the user), or ``InternalError``.
+    """
+
+    kind: str
+    message: str
+    locator: str = ""
+
+
+class Usage(Document):
+    """What a job used."""
+
+    wall_s: float = 0
+    cpu_s: float = 0
+    max_rss_bytes: int = 0
+    input_bytes: int = 0
+    output_bytes: int = 0
+
+
+class ResultDocument(Document):
+    """result.json: the outcome of a job."""
+
+    job: str
+    attempt: int = 1
+    status: Literal["succeeded", "failed"]
+    outputs: dict[str, Output] = Field(default_factory=dict)
+    error: Failure | None = None
+    usage: Usage = Usage()

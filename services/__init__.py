@@ -1,0 +1,1 @@
+"""The processes of CANDELA: one folder is one process."""
