@@ -19,7 +19,8 @@ $(STAMP): requirements.lock pyproject.toml setup.py
 	@rm -rf .typing && mkdir -p .typing/candela \
 	  && ln -s $(CURDIR)/candela/* .typing/candela/ \
 	  && ln -s $(CURDIR)/services .typing/candela/services \
-	  && ln -s $(CURDIR)/client .typing/candela/client
+	  && ln -s $(CURDIR)/client .typing/candela/client \
+	  && ln -s $(CURDIR)/wps_config .typing/candela/wps_config
 	@touch $@
 
 dev: $(STAMP) ## Set up the virtual environment .venv

@@ -1,8 +1,13 @@
-"""Install services/ and client/ under candela.services and candela.client."""
+"""Install services/, client/ and wps_config/ under the import name candela."""
 
 from setuptools import find_packages, setup
 
-FOLDERS = {"candela": "candela", "candela.services": "services", "candela.client": "client"}
+FOLDERS = {
+    "candela": "candela",
+    "candela.services": "services",
+    "candela.client": "client",
+    "candela.wps_config": "wps_config",
+}
 
 setup(
     package_dir=FOLDERS,
@@ -12,6 +17,6 @@ setup(
         for package in [root, *(f"{root}.{name}" for name in find_packages(folder))]
     ],
     package_data={
-        "": ["*.yaml", "*.html", "*.js", "*.css", "*.png", "*.svg", "*.onnx", "*.keras", "py.typed"]
+        "": ["*.yaml", "*.cfg", "*.xml", "*.html", "*.js", "*.css", "*.png", "*.svg", "*.onnx", "*.keras", "py.typed"]
     },
 )

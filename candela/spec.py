@@ -5,7 +5,7 @@ from this one object.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -175,7 +175,7 @@ def _parse_float(text: str) -> float:
     return value
 
 
-_PARSERS = {
+_PARSERS: dict[str, Callable[[str], Scalar]] = {
     "string": str,
     "integer": int,
     "float": _parse_float,

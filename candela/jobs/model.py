@@ -1,0 +1,98 @@
+"""A job and its states.
+
+accepted -> dispatching -> running -> publishing -> succeeded
+Every state before the last may end in failed or dismissed instead.
+"""
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+from enum import StrEnum
+
+from candela.jobs.request import ExecuteRequest
+from candela.worker.contract import Failure, ResultDocument
+
+
+class State(StrEnum):
+    """Where a job stands."""
+
+    ACCEPTED = "accepted"
+    DISPATCHING = "dispatching"
+    RUNNING = "running"
+    PUBLISHING = "publishing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    DISMISSED = "dismissed"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing will happen to the job any more."""
+        return self in FINAL
+
+
+FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.DISMISSED})
+ACTIVE = frozenset({State.DISPATCHING, State.RUNNING, State.PUBLISHING})
+UNFINISHED = frozenset(State) - FINAL
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.ACCEPTED: frozenset({State.DISPATCHING, State.FAILED, State.DISMISSED}),
+    State.DISPATCHING: frozenset({State.RUNNING, State.FAILED, State.DISMISSED, State.ACCEPTED}),
+    State.RUNNING: frozenset({State.PUBLISHING, State.FAILED, State.DISMISSED, State.ACCEPTED}),
+    State.PUBLISHING: frozenset({State.SUCCEEDED, State.FAILED, State.DISMISSED}),
+}  # back to accepted: the machine, not the algorithm, broke the attempt
+
+
+def now() -> dt.datetime:
+    """Return the current time, in UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+def new_id() -> str:
+    """Return a new job id."""
+    return str(uuid.uuid4())
+
+
+@dataclass(frozen=True)
+class Link:
+    """Where a published output is served."""
+
+    layer: str
+    wms: str
+    wcs: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row of the job table."""
+
+    id: str
+    process: str
+    version: str
+    request: ExecuteRequest
+    created: dt.datetime
+    updated: dt.datetime
+    mode: str = "async"  # or "sync": how the first answer was asked for
+    owner: str = ""
+    state: State = State.ACCEPTED
+    percent: float = 0.0
+    message: str = "accepted"
+    attempt: int = 1
+    priority: int = 0
+    backend: str = ""  # what the runner calls it
+    error: Failure | None = None
+    result: ResultDocument | None = None
+    links: dict[str, Link] | None = None  # by output
+    idempotency_key: str | None = None
+    started: dt.datetime | None = None
+    finished: dt.datetime | None = None
+    deadline: dt.datetime | None = None
+    expires: dt.datetime | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a job; events are only ever added."""
+
+    time: dt.datetime
+    state: State
+    message: str

@@ -1,0 +1,214 @@
+"""The canonical Execute request: what all protocols are translated into, and its checks.
+
+It is the execute document of OGC API - Processes (OGC 18-062r2, 7.11.2).
+"""
+
+import binascii
+import datetime as dt
+from base64 import b64decode
+from typing import Literal
+
+from pydantic import Field
+
+from candela.errors import (
+    InvalidValueError,
+    MissingValueError,
+    PublicError,
+    TooLargeError,
+    blamed_on,
+)
+from candela.spec import InputSpec, OutputSpec, ProcessSpec
+from candela.worker.contract import Box, Document, Inline, Literal_, Reference, Value, Values
+
+SCHEMES = ("http://", "https://", "file://", "s3://")
+
+
+class OutputRequest(Document):
+    """How an output is wanted."""
+
+    transmission_mode: Literal["value", "reference"] | None = Field(
+        default=None, alias="transmissionMode"
+    )
+    media_type: str | None = Field(default=None, alias="mediaType")
+
+
+class ExecuteRequest(Document):
+    """What is asked of a process.
+
+    Attributes
+    ----------
+    outputs : dict
+        The outputs wanted; empty means all.
+    response : str
+        ``raw`` for the bare value of one output.
+    lineage : bool
+        Whether the answer repeats inputs and output definitions (WPS 1.0.0).
+    """
+
+    inputs: dict[str, Values] = Field(default_factory=dict)
+    outputs: dict[str, OutputRequest] = Field(default_factory=dict)
+    response: Literal["raw", "document"] = "document"
+    lineage: bool = False
+
+
+def checked(spec: ProcessSpec, request: ExecuteRequest, *, max_input_bytes: int) -> ExecuteRequest:
+    """Check a request against the description of its process.
+
+    Returns
+    -------
+    ExecuteRequest
+        The request with literals of the right type and defaults filled in.
+
+    Raises
+    ------
+    RequestError
+        With the input or output to blame as its locator.
+    """
+    unknown = [name for name in request.inputs if name not in spec.inputs]
+    if unknown:
+        raise InvalidValueError(
+            f"{spec.identifier} has no input {unknown[0]!r} (inputs: {', '.join(spec.inputs)})",
+            unknown[0],
+        )
+    inputs = {}
+    for name, described in spec.inputs.items():
+        with blamed_on(name):
+            values = _checked_input(name, described, request.inputs.get(name, []), max_input_bytes)
+        if values:
+            inputs[name] = values
+    _check_outputs(spec, request)
+    return request.model_copy(update={"inputs": inputs})
+
+
+def _checked_input(
+    name: str, described: InputSpec, values: list[Value], max_input_bytes: int
+) -> list[Value]:
+    if not values and described.default is not None:
+        return [_as_json(described.default)]
+    if len(values) < described.min_occurs:
+        found = f"{len(values)} values" if values else "no value"
+        raise MissingValueError(
+            f"input {name!r} needs at least {described.min_occurs} "
+            f"value{'s' if described.min_occurs > 1 else ''}, found {found}"
+        )
+    if len(values) > described.max_occurs:
+        raise InvalidValueError(
+            f"input {name!r} takes at most {described.max_occurs} "
+            f"value{'s' if described.max_occurs > 1 else ''}, found {len(values)}"
+        )
+    return [_checked_value(name, described, value, max_input_bytes) for value in values]
+
+
+def _checked_value(name: str, described: InputSpec, value: Value, max_input_bytes: int) -> Value:
+    if described.is_literal:
+        return _checked_literal(name, described, value)
+    if described.is_bbox:
+        return _checked_box(name, value)
+    if isinstance(value, str):
+        value = Inline(value=value)
+    if not isinstance(value, Reference | Inline):
+        raise InvalidValueError(f"input {name!r} is a file ({described.type}), found {value!r}")
+    declared = value.type if isinstance(value, Reference) else value.media_type
+    _check_media_type(name, described, declared)
+    if isinstance(value, Reference):
+        _check_reference(name, value)
+    else:
+        _check_inline(name, value, max_input_bytes)
+    return value
+
+
+def _checked_literal(name: str, described: InputSpec, value: Value) -> Literal_:
+    if isinstance(value, Inline) and value.encoding is None:
+        value = value.value
+    if isinstance(value, Reference | Inline | Box):
+        raise InvalidValueError(
+            f"input {name!r} is a literal of type {described.type}, found a "
+            f"{'reference' if isinstance(value, Reference) else 'structured value'}"
+        )
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    try:
+        return _as_json(described.parse(text))
+    except PublicError as error:
+        raise InvalidValueError(f"input {name!r}: {error.message}") from None
+
+
+def _as_json(value: object) -> Literal_:
+    if isinstance(value, dt.date):  # a datetime is a date too
+        return value.isoformat()
+    assert isinstance(value, bool | int | float | str)  # the literal types there are
+    return value
+
+
+def _checked_box(name: str, value: Value) -> Box:
+    if not isinstance(value, Box):
+        raise InvalidValueError(f"input {name!r} is a bounding box, found {value!r}")
+    left, bottom, right, top = value.bbox
+    if left > right or bottom > top:
+        raise InvalidValueError(
+            f"input {name!r}: the lower corner {left:g}, {bottom:g} is not below and left of the "
+            f"upper corner {right:g}, {top:g}"
+        )
+    return value
+
+
+def _check_media_type(name: str, described: InputSpec, declared: str | None) -> None:
+    if declared is None:
+        return
+    offered = [media_type.replace(" ", "") for media_type in described.media_types]
+    if declared.lower().replace(" ", "") not in offered:
+        raise InvalidValueError(
+            f"input {name!r} has media type {declared!r}, expected one of: "
+            f"{', '.join(described.media_types)}"
+        )
+
+
+def _check_reference(name: str, value: Reference) -> None:
+    if not value.href.lower().startswith(SCHEMES):
+        raise InvalidValueError(
+            f"input {name!r}: {value.href!r} is no address that can be fetched "
+            f"(expected {', '.join(SCHEMES)}...)"
+        )
+
+
+def _check_inline(name: str, value: Inline, max_input_bytes: int) -> None:
+    if value.encoding == "base64":
+        try:
+            size = len(b64decode("".join(value.value.split()), validate=True))
+        except (binascii.Error, ValueError) as error:
+            raise InvalidValueError(f"input {name!r} is not valid base64: {error}") from None
+    else:
+        size = len(value.value)
+    if size > max_input_bytes:
+        raise TooLargeError(f"input {name!r} has {size} bytes, at most {max_input_bytes} allowed")
+
+
+def offered_outputs(spec: ProcessSpec) -> dict[str, OutputSpec | str]:
+    """Return all outputs of a process, the links to layers too (by their media type)."""
+    return {**spec.outputs, **{name: link[1] for name, link in spec.links.items()}}
+
+
+def _check_outputs(spec: ProcessSpec, request: ExecuteRequest) -> None:
+    offered = offered_outputs(spec)
+    for name, wanted in request.outputs.items():
+        if name not in offered:
+            raise InvalidValueError(
+                f"{spec.identifier} has no output {name!r} (outputs: {', '.join(offered)})", name
+            )
+        described = offered[name]
+        media_types: tuple[str, ...]
+        if isinstance(described, str):
+            media_types = (described,)
+        else:
+            media_types = described.media_types[:1] if described.is_complex else ()
+        found = (wanted.media_type or "").lower().replace(" ", "")
+        if found and media_types and found not in [m.replace(" ", "") for m in media_types]:
+            raise InvalidValueError(
+                f"output {name!r} is offered as {', '.join(media_types)}, "
+                f"not as {wanted.media_type!r}",
+                name,
+            )
+    if request.response == "raw" and len(request.outputs) != 1:
+        raise InvalidValueError(
+            f"raw data output needs exactly one output, found {len(request.outputs)}",
+            "RawDataOutput",
+        )

@@ -1,0 +1,315 @@
+"""The job store: every change of a job is one committed compare-and-set.
+
+Written for any database of SQLAlchemy; tried with SQLite in WAL mode.
+"""
+
+import datetime as dt
+import threading
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import BaseModel, TypeAdapter
+from sqlalchemy.engine import URL, Connection, Dialect, Engine, Row, make_url
+
+from candela.errors import NotFoundError
+from candela.jobs.model import TRANSITIONS, Event, Job, Link, State, now
+from candela.jobs.request import ExecuteRequest
+from candela.worker.contract import Failure, ResultDocument
+
+POLL_S = 0.25  # how often a waiter looks for changes made by another process
+
+
+class UtcTime(sa.types.TypeDecorator[dt.datetime]):
+    """A point in time, kept as UTC."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, _: Dialect) -> dt.datetime | None:
+        """Drop the time zone, which is always UTC."""
+        return None if value is None else value.astimezone(dt.UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any | None, _: Dialect) -> dt.datetime | None:  # noqa: ANN401
+        """Put the time zone back."""
+        return None if value is None else value.replace(tzinfo=dt.UTC)
+
+
+class DocumentColumn(sa.types.TypeDecorator[BaseModel]):
+    """A pydantic document, kept as JSON text."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, document: Any) -> None:  # noqa: ANN401 - any type pydantic knows
+        super().__init__()
+        self.document = document
+        self._adapter: TypeAdapter[Any] = TypeAdapter(document)
+
+    def process_bind_param(self, value: Any | None, _: Dialect) -> str | None:  # noqa: ANN401
+        """Write the document."""
+        if value is None:
+            return None
+        return self._adapter.dump_json(value, by_alias=True, exclude_none=True).decode()
+
+    def process_result_value(self, value: str | None, _: Dialect) -> Any | None:  # noqa: ANN401
+        """Read the document."""
+        return None if value is None else self._adapter.validate_json(value)
+
+
+SCHEMA = sa.MetaData()
+JOBS = sa.Table(
+    "job",
+    SCHEMA,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("process", sa.String(100), nullable=False),
+    sa.Column("version", sa.String(20), nullable=False),
+    sa.Column("owner", sa.String(200), nullable=False),
+    sa.Column("mode", sa.String(10), nullable=False),
+    sa.Column("request", DocumentColumn(ExecuteRequest), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("percent", sa.Float, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("backend", sa.String(300), nullable=False),
+    sa.Column("error", DocumentColumn(Failure)),
+    sa.Column("result", DocumentColumn(ResultDocument)),
+    sa.Column("links", DocumentColumn(dict[str, Link])),
+    sa.Column("idempotency_key", sa.String(200)),
+    sa.Column("created", UtcTime, nullable=False),
+    sa.Column("started", UtcTime),
+    sa.Column("finished", UtcTime),
+    sa.Column("updated", UtcTime, nullable=False),
+    sa.Column("deadline", UtcTime),
+    sa.Column("expires", UtcTime),
+    sa.UniqueConstraint("owner", "idempotency_key"),
+    sa.Index("job_by_state", "state", "priority", "created"),
+    sa.Index("job_by_time", "created"),
+)
+EVENTS = sa.Table(
+    "job_event",
+    SCHEMA,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("job", sa.String(36), nullable=False, index=True),
+    sa.Column("time", UtcTime, nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+)
+
+
+def open_engine(url: str) -> Engine:
+    """Return an engine with the settings that the store relies on."""
+    parsed: URL = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return sa.create_engine(parsed, pool_pre_ping=True)
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(parsed, connect_args={"timeout": 30, "check_same_thread": False})
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's own type
+        connection.isolation_level = None  # the store says BEGIN itself, see below
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")  # what is answered is on disk
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # NOTE: a deferred transaction that turns from reader to writer fails at once when
+        # another one writes, whatever the timeout; an immediate one waits for its turn.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+class JobStore:
+    """Jobs in a database.
+
+    All methods may be called from any thread and, on one database, from any process.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = open_engine(url)
+        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._changed = threading.Condition()
+        SCHEMA.create_all(self._engine)
+
+    def close(self) -> None:
+        """Release all connections."""
+        self._engine.dispose()
+
+    def ping(self) -> None:
+        """Raise if the database does not answer."""
+        with self._reader.connect() as connection:
+            connection.execute(sa.select(1))
+
+    def add(self, job: Job) -> None:
+        """Write a new job; it is on disk when the method returns."""
+        with self._write() as connection:
+            connection.execute(sa.insert(JOBS).values(**_columns(job)))
+            _log(connection, job.id, job.created, job.state, job.message)
+
+    def get(self, job_id: str) -> Job:
+        """Return a job.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none with this id.
+        """
+        with self._reader.connect() as connection:
+            row = connection.execute(sa.select(JOBS).where(JOBS.c.id == job_id)).first()
+        if row is None:
+            raise NotFoundError(f"there is no job {job_id!r}", "jobId")
+        return _job(row)
+
+    def jobs(
+        self,
+        *,
+        states: Collection[State] | None = None,
+        process: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+        oldest_first: bool = False,
+    ) -> list[Job]:
+        """List jobs, the newest first unless told otherwise."""
+        query = _filtered(sa.select(JOBS), states, process).limit(limit).offset(offset)
+        by_time = JOBS.c.created if oldest_first else JOBS.c.created.desc()
+        with self._reader.connect() as connection:
+            return [_job(row) for row in connection.execute(query.order_by(by_time))]
+
+    def count(self, *, states: Collection[State] | None = None, process: str | None = None) -> int:
+        """Count jobs."""
+        query = _filtered(sa.select(sa.func.count()).select_from(JOBS), states, process)
+        with self._reader.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def next_accepted(self, limit: int) -> list[Job]:
+        """Return the jobs whose turn it is: higher priority first, then the older one."""
+        query = (
+            sa.select(JOBS)
+            .where(JOBS.c.state == State.ACCEPTED)
+            .order_by(JOBS.c.priority.desc(), JOBS.c.created)
+            .limit(limit)
+        )
+        with self._reader.connect() as connection:
+            return [_job(row) for row in connection.execute(query)]
+
+    def move(
+        self, job_id: str, sources: Iterable[State], target: State, **changes: object
+    ) -> Job | None:
+        """Move a job to another state, if it is in one of ``sources`` and may go there.
+
+        Returns
+        -------
+        Job or None
+            The job as it is now, or None if somebody else moved it first.
+        """
+        allowed = [source for source in sources if target in TRANSITIONS.get(source, ())]
+        time = now()
+        values = {"state": target, "updated": time, **changes}
+        if target.is_final:
+            values["finished"] = time
+        with self._write() as connection:
+            moved = connection.execute(
+                sa.update(JOBS)
+                .where(JOBS.c.id == job_id, JOBS.c.state.in_(allowed))
+                .values(**values)
+                .returning(JOBS)
+            ).first()
+            if moved is None:
+                return None
+            job = _job(moved)
+            _log(connection, job_id, time, target, job.message)
+        return job
+
+    def report(self, job_id: str, percent: float, message: str) -> bool:
+        """Note the progress of a running job; a report that comes late is dropped."""
+        with self._write() as connection:
+            done = connection.execute(
+                sa.update(JOBS)
+                .where(
+                    JOBS.c.id == job_id,
+                    JOBS.c.state.in_([State.DISPATCHING, State.RUNNING]),
+                    JOBS.c.percent <= percent,
+                )
+                .values(percent=percent, message=message, updated=now())
+            )
+        return bool(done.rowcount)
+
+    def events(self, job_id: str) -> list[Event]:
+        """Return what happened to a job, in order."""
+        query = sa.select(EVENTS).where(EVENTS.c.job == job_id).order_by(EVENTS.c.number)
+        with self._reader.connect() as connection:
+            return [
+                Event(row.time, State(row.state), row.message) for row in connection.execute(query)
+            ]
+
+    def remove(self, job_id: str) -> None:
+        """Forget a job and its events; only for jobs in a final state."""
+        with self._write() as connection:
+            gone = connection.execute(
+                sa.delete(JOBS).where(
+                    JOBS.c.id == job_id,
+                    JOBS.c.state.in_([state for state in State if state.is_final]),
+                )
+            )
+            if gone.rowcount:
+                connection.execute(sa.delete(EVENTS).where(EVENTS.c.job == job_id))
+
+    def wait(self, job_id: str, timeout_s: float) -> Job:
+        """Wait until a job is in a final state, or the time is over; return it as it is then."""
+        deadline = dt.timedelta(seconds=timeout_s) + now()
+        while True:
+            with self._changed:
+                job = self.get(job_id)
+                left = (deadline - now()).total_seconds()
+                if job.state.is_final or left <= 0:
+                    return job
+                self._changed.wait(min(left, POLL_S))
+
+    def wait_for_change(self, timeout_s: float) -> None:
+        """Sleep until this process changes any job, or the time is over."""
+        with self._changed:
+            self._changed.wait(timeout_s)
+
+    def wake(self) -> None:
+        """Wake all that wait."""
+        with self._changed:
+            self._changed.notify_all()
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with self._engine.begin() as connection:
+            yield connection
+        self.wake()
+
+
+def _filtered(
+    query: sa.Select[Any], states: Collection[State] | None, process: str | None
+) -> sa.Select[Any]:
+    if states is not None:
+        query = query.where(JOBS.c.state.in_(list(states)))
+    if process is not None:
+        query = query.where(JOBS.c.process == process)
+    return query
+
+
+def _columns(job: Job) -> dict[str, object]:
+    return {column.name: getattr(job, column.name) for column in JOBS.columns}
+
+
+def _job(row: Row[Any]) -> Job:
+    values = dict(row._mapping)
+    values["state"] = State(values["state"])
+    return Job(**values)
+
+
+def _log(
+    connection: Connection, job_id: str, time: dt.datetime, state: State, message: str
+) -> None:
+    connection.execute(
+        sa.insert(EVENTS).values(job=job_id, time=time, state=state, message=message)
+    )

@@ -1,0 +1,196 @@
+"""Settings: the only place that reads the environment.
+
+What differs from machine to machine (addresses, folders, secrets) comes from ``CANDELA_...``
+variables; what describes the service (who runs it, its limits) comes from ``wps_config/``.
+"""
+
+import configparser
+import secrets
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pywps import configuration
+
+from candela.errors import CandelaError
+
+MEGABYTE = 2**20
+
+
+class ConfigurationError(CandelaError):
+    """A file of wps_config, or a CANDELA_... variable, is wrong."""
+
+
+class Settings(BaseSettings):
+    """Where this gateway lives.
+
+    Attributes
+    ----------
+    url : str
+        The address under which clients reach the gateway; all links begin with it.
+    data : Path
+        The folder of the job database, of job files and of layers.
+    database : str
+        An SQLAlchemy URL; by default an SQLite file in ``data``.
+    storage : str
+        Where job files are kept; by default a folder in ``data``.
+    config : Path
+        The folder with ``pywps.cfg`` and ``metadata.yaml``.
+    input_folders : tuple of Path
+        Folders from which ``file:`` references may be read, beside those of ``pywps.cfg``.
+    secret : str
+        Signs the tokens with which workers report progress; by default made once and kept in
+        ``data``.
+    sync_timeout_s : float
+        How long a synchronous Execute may be waited for.
+    grace_s : float
+        How long the answer to an asynchronous Execute is held back, in case the job is that fast.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CANDELA_", extra="forbid", frozen=True)
+
+    url: str = "http://127.0.0.1:8080"
+    data: Path = Path("candela-data")
+    database: str = ""
+    storage: str = ""
+    config: Path = Path(str(files("candela.wps_config")))
+    input_folders: tuple[Path, ...] = ()
+    secret: str = ""
+    sync_timeout_s: float = Field(default=3600, gt=0)
+    grace_s: float = Field(default=1.5, ge=0)
+
+    @classmethod
+    def from_environment(cls, **overrides: object) -> "Settings":
+        """Read the settings; ``overrides`` win over the environment.
+
+        Raises
+        ------
+        ConfigurationError
+            If a value is wrong.
+        """
+        try:
+            return cls(**overrides)  # type: ignore[arg-type]
+        except ValidationError as error:
+            raise ConfigurationError(f"settings (CANDELA_...): {error}") from error
+
+    @cached_property
+    def base_url(self) -> str:
+        """The public address without a slash at its end."""
+        return self.url.rstrip("/")
+
+    @cached_property
+    def folder(self) -> Path:
+        """The data folder, absolute."""
+        return self.data.resolve()
+
+    @cached_property
+    def database_url(self) -> str:
+        """The SQLAlchemy URL of the job database."""
+        return self.database or f"sqlite:///{self.folder / 'candela.db'}"
+
+    @cached_property
+    def storage_url(self) -> str:
+        """The URL of the storage of job files."""
+        return self.storage or (self.folder / "storage").as_uri()
+
+    @cached_property
+    def signing_key(self) -> bytes:
+        """The key for worker tokens."""
+        if self.secret:
+            return self.secret.encode()
+        path = self.folder / "secret"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with path.open("x") as file:
+                path.chmod(0o600)
+                file.write(secrets.token_hex(32))
+        except FileExistsError:
+            pass
+        return path.read_bytes()
+
+
+class Contact(BaseModel):
+    """Who answers for the service (OWS Common 1.1, ServiceContact)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = ""
+    position: str = ""
+    phone: str = ""
+    email: str = ""
+    address: str = ""
+    city: str = ""
+    region: str = ""
+    postal_code: str = ""
+    country: str = ""
+
+
+class Metadata(BaseModel):
+    """metadata.yaml: what the service says of itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    abstract: str
+    keywords: tuple[str, ...] = ()
+    fees: str = "NONE"
+    access_constraints: str = "NONE"
+    attribution: str = ""
+    provider: str
+    provider_url: str = ""
+    contact: Contact = Contact()
+
+    @classmethod
+    def load(cls, folder: Path) -> "Metadata":
+        """Read metadata.yaml from the configuration folder."""
+        path = folder / "metadata.yaml"
+        try:
+            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except (OSError, yaml.YAMLError, ValidationError) as error:
+            raise ConfigurationError(f"{path}: {error}") from error
+
+
+class Limits(BaseModel):
+    """pywps.cfg, section [server]: what the gateway allows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    max_request_bytes: int
+    max_input_bytes: int
+    running_jobs: int  # at the same time
+    queued_jobs: int  # waiting
+    input_folders: tuple[Path, ...]
+    language: str
+
+    @classmethod
+    def load(cls, folder: Path) -> "Limits":
+        """Read pywps.cfg from the configuration folder, by PyWPS's own rules."""
+        path = folder / "pywps.cfg"
+        if not path.is_file():
+            raise ConfigurationError(f"{path}: no such file")
+        try:
+            configuration.load_configuration([str(path)])
+            return cls(
+                max_request_bytes=_megabytes("maxrequestsize"),
+                max_input_bytes=_megabytes("maxsingleinputsize"),
+                running_jobs=configuration.get_config_value("server", "parallelprocesses"),
+                queued_jobs=configuration.get_config_value("server", "maxprocesses"),
+                input_folders=tuple(
+                    Path(part)
+                    for part in str(
+                        configuration.get_config_value("server", "allowedinputpaths") or ""
+                    ).split(":")
+                    if part.strip()
+                ),
+                language=str(configuration.get_config_value("server", "language")).split(",")[0],
+            )
+        except (configparser.Error, ValueError) as error:
+            raise ConfigurationError(f"{path}: {error}") from error
+
+
+def _megabytes(key: str) -> int:
+    size = configuration.get_size_mb(configuration.get_config_value("server", key))
+    return int(size * MEGABYTE)

@@ -1,0 +1,1 @@
+"""The description of the service: pywps.cfg (limits) and metadata.yaml (who and what)."""
