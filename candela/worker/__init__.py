@@ -1,1 +1,1 @@
-"""."""
+"""The worker: what runs inside the container of one job."""

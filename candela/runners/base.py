@@ -1,0 +1,110 @@
+"""What the dispatcher asks of a runner, be it subprocesses or a cluster."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from candela.worker.contract import JobDocument
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one attempt of a job may use.
+
+    Attributes
+    ----------
+    cpu : float
+        Cores.
+    memory_bytes : int
+        Of all its processes together.
+    timeout_s : float
+        From the start of the worker; waiting before that does not count.
+    gpu : int
+        Graphics processors.
+    image : str
+        The kind of image of the process (``python``, ``train``).
+    """
+
+    cpu: float = 1
+    memory_bytes: int = 2**30
+    timeout_s: float = 600
+    gpu: int = 0
+    image: str = "python"
+
+
+class Cause(StrEnum):
+    """Why an attempt ended; only ``FINISHED`` has an exit code that says something."""
+
+    FINISHED = "finished"  # by itself: result.json tells how
+    OUT_OF_MEMORY = "out_of_memory"
+    DEADLINE = "deadline"
+    CANCELLED = "cancelled"
+    VANISHED = "vanished"  # the machine broke it, or nobody knows any more
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Where an attempt stands.
+
+    Attributes
+    ----------
+    cause : Cause, optional
+        None while it runs.
+    exit_code : int, optional
+        Of the worker (see ``candela.worker``), where it is known.
+    message : str
+        Details for the log and the operator.
+    """
+
+    cause: Cause | None = None
+    exit_code: int | None = None
+    message: str = ""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the attempt has not ended yet."""
+        return self.cause is None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An attempt that has ended since the last look."""
+
+    reference: str
+    job_id: str
+    attempt: int
+    state: RunState
+
+
+class Runner(Protocol):
+    """Runs jobs. All methods may be repeated without harm and called by several threads."""
+
+    def submit(self, job: JobDocument, limits: Limits) -> str:
+        """Write job.json to storage and start an attempt, unless it was started before.
+
+        Returns
+        -------
+        str
+            The backend reference: what ``state`` and ``cancel`` take, also those of another
+            gateway that starts later.
+
+        Raises
+        ------
+        StorageError
+            If job.json cannot be written.
+        """
+
+    def state(self, reference: str) -> RunState:
+        """Tell where an attempt stands; one that nobody knows has vanished."""
+
+    def cancel(self, reference: str) -> RunState:
+        """End an attempt; on return all of its processes are gone."""
+
+    def logs(self, job_id: str) -> str:
+        """Return the end of what the job said."""
+
+    def poll(self) -> list[Ended]:
+        """Return the attempts that ended since the last call; cheap enough for every second."""
+
+    def close(self) -> None:
+        """Release threads and connections; running jobs go on."""

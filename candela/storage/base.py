@@ -1,0 +1,66 @@
+"""What CANDELA asks of a storage, be it a folder or a bucket."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from candela.errors import StorageError
+
+
+class Storage(Protocol):
+    """Files by key (``jobs/<id>/outputs/image.tif``); a reader never sees half a file.
+
+    All methods raise ``StorageError`` where the storage does not work or a key is not valid,
+    and ``NotFoundError`` where a key that is read does not exist.
+    """
+
+    @property
+    def url(self) -> str:
+        """The URL that ``open_storage`` makes the same storage of."""
+
+    def write(self, key: str, content: bytes) -> None:
+        """Store a small file."""
+
+    def put(self, key: str, path: Path) -> None:
+        """Store a file of any size; afterwards ``path`` may be gone, or be the stored file."""
+
+    def read(self, key: str) -> bytes:
+        """Return a small file."""
+
+    def open(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Return the bytes from ``start`` to before ``stop``, in pieces."""
+
+    def size(self, key: str) -> int:
+        """Return the number of bytes."""
+
+    def etag(self, key: str) -> str:
+        """Return a word (without quotes) that differs when the content does."""
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such a file."""
+
+    def list(self, prefix: str) -> tuple[str, ...]:
+        """Return the keys of all files below a folder, sorted; none if there is no folder."""
+
+    def delete(self, prefix: str) -> None:
+        """Remove a file, or a folder with all that is below; nothing there is no error."""
+
+    def local_path(self, key: str) -> Path | None:
+        """Return where the file is, or would be, on this machine's disk; None if never there."""
+
+
+def checked_key(key: str) -> str:
+    """Return the key if it is one: plain names, joined by ``/``.
+
+    Raises
+    ------
+    StorageError
+        If it is empty, absolute, or has empty parts, ``.``, ``..``, backslashes or control
+        characters.
+    """
+    parts = key.split("/")
+    if any(part in {"", ".", ".."} for part in parts) or any(
+        character == "\\" or not character.isprintable() for character in key
+    ):
+        raise StorageError(f"{key!r} is no valid storage key")
+    return key

@@ -1,0 +1,158 @@
+"""Storage in a folder of this machine, or of a network file system."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from candela.errors import NotFoundError, StorageError
+from candela.storage.base import checked_key
+
+PIECE_BYTES = 2**20
+SCRATCH = ".scratch"  # unfinished and removed files; on the same file system as the keys
+
+
+class FolderStorage:
+    """A storage whose keys are paths below a folder.
+
+    Parameters
+    ----------
+    root : Path
+        The folder; made if it does not exist.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self._scratch = self.root / SCRATCH
+        with self._reported("make", str(root)):
+            self._scratch.mkdir(parents=True, exist_ok=True)
+
+    @classmethod
+    def from_url(cls, url: str) -> "FolderStorage":
+        """Return the storage at ``file:///folder``."""
+        parts = urlsplit(url)
+        path = Path(unquote(parts.path))
+        if parts.scheme != "file" or parts.netloc not in {"", "localhost"} or len(path.parts) < 2:
+            raise StorageError(f"{url!r} names no folder (expected file:///folder)")
+        return cls(path)
+
+    @property
+    def url(self) -> str:
+        """The URL that ``open_storage`` makes the same storage of."""
+        return self.root.as_uri()
+
+    def write(self, key: str, content: bytes) -> None:
+        """Store a small file."""
+        path, unfinished = self._path(key), self._unfinished()
+        with self._reported("write", key):
+            with unfinished.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            self._move(unfinished, path)
+
+    def put(self, key: str, path: Path) -> None:
+        """Store a file of any size, without a copy where the file system allows it."""
+        target, unfinished = self._path(key), self._unfinished()
+        with self._reported("store", key):
+            try:
+                unfinished.hardlink_to(path)
+            except OSError:  # another file system, or one without links
+                shutil.copyfile(path, unfinished)
+            self._move(unfinished, target)
+
+    def read(self, key: str) -> bytes:
+        """Return a small file."""
+        with self._reported("read", key):
+            return self._path(key).read_bytes()
+
+    def open(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Return the bytes from ``start`` to before ``stop``, in pieces."""
+        size = self.size(key)
+        return self._pieces(key, start, size if stop is None else min(stop, size))
+
+    def size(self, key: str) -> int:
+        """Return the number of bytes."""
+        return self._stat(key).st_size
+
+    def etag(self, key: str) -> str:
+        """Return a word that differs when the content does."""
+        status = self._stat(key)
+        return f"{status.st_mtime_ns:x}-{status.st_size:x}"
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such a file."""
+        return self._path(key).is_file()
+
+    def list(self, prefix: str) -> tuple[str, ...]:
+        """Return the keys of all files below a folder, sorted."""
+        folder = self._path(prefix)
+        return tuple(
+            sorted(
+                (Path(parent) / name).relative_to(self.root).as_posix()
+                for parent, _, names in os.walk(folder)
+                for name in names
+            )
+        )
+
+    def delete(self, prefix: str) -> None:
+        """Remove a file, or a folder with all that is below."""
+        path, removed = self._path(prefix), self._unfinished()
+        with self._reported("remove", prefix):
+            try:
+                path.rename(removed)  # at once, so that nobody sees half a folder
+            except FileNotFoundError:
+                return
+            if removed.is_dir():
+                shutil.rmtree(removed)
+            else:
+                removed.unlink()
+
+    def local_path(self, key: str) -> Path | None:
+        """Return where the file is, or would be."""
+        return self._path(key)
+
+    def _path(self, key: str) -> Path:
+        path = self.root / checked_key(key)
+        if not path.resolve().is_relative_to(self.root) or key.split("/")[0] == SCRATCH:
+            raise StorageError(f"{key!r} leads out of the storage")
+        return path
+
+    def _unfinished(self) -> Path:
+        return self._scratch / uuid.uuid4().hex
+
+    def _stat(self, key: str) -> os.stat_result:
+        path = self._path(key)
+        with self._reported("look at", key):
+            if path.is_dir():
+                raise FileNotFoundError(path)
+            return path.stat()
+
+    def _pieces(self, key: str, start: int, stop: int) -> Iterator[bytes]:
+        with self._reported("read", key), self._path(key).open("rb") as file:
+            file.seek(start)
+            while start < stop and (piece := file.read(min(PIECE_BYTES, stop - start))):
+                start += len(piece)
+                yield piece
+
+    @staticmethod
+    def _move(unfinished: Path, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.replace(path)
+        finally:
+            # NOTE: a link replaced by another link to the same file stays (rename(2)).
+            unfinished.unlink(missing_ok=True)
+
+    @staticmethod
+    @contextmanager
+    def _reported(verb: str, key: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise NotFoundError(f"there is no {key} in the storage", key) from error
+        except OSError as error:
+            raise StorageError(f"cannot {verb} {key}: {error}") from error

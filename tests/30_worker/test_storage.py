@@ -1,0 +1,159 @@
+"""The storage: a reader never sees half a file, and no key leads out of it."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from candela.errors import NotFoundError, StorageError
+from candela.storage import Storage, open_storage
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    return open_storage((tmp_path / "storage").as_uri())
+
+
+def test_what_is_written_is_read(storage):
+    storage.write("jobs/1/job.json", b"{}")
+    assert storage.read("jobs/1/job.json") == b"{}"
+    assert storage.exists("jobs/1/job.json")
+    assert storage.size("jobs/1/job.json") == 2
+
+
+def test_the_url_of_a_storage_opens_the_same_storage(storage):
+    storage.write("a", b"1")
+    assert open_storage(storage.url).read("a") == b"1"
+
+
+def test_a_folder_with_blanks_in_its_name_is_a_storage(tmp_path):
+    storage = open_storage((tmp_path / "my storage").as_uri())
+    storage.write("a", b"1")
+    assert (tmp_path / "my storage" / "a").read_bytes() == b"1"
+
+
+def test_a_file_is_put_without_a_copy(storage, tmp_path):
+    (tmp_path / "image.tif").write_bytes(b"pixels")
+    inode = (tmp_path / "image.tif").stat().st_ino
+    storage.put("jobs/1/outputs/image.tif", tmp_path / "image.tif")
+    assert storage.local_path("jobs/1/outputs/image.tif").stat().st_ino == inode
+
+
+def test_a_file_is_put_twice(storage, tmp_path):
+    (tmp_path / "image.tif").write_bytes(b"pixels")
+    for _ in range(2):
+        storage.put("image.tif", tmp_path / "image.tif")
+    assert storage.read("image.tif") == b"pixels"
+    assert not any((storage.root / ".scratch").iterdir())
+
+
+def test_a_file_is_copied_where_links_are_impossible(storage, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("no links")
+
+    (tmp_path / "image.tif").write_bytes(b"pixels")
+    monkeypatch.setattr(os, "link", refuse)
+    storage.put("image.tif", tmp_path / "image.tif")
+    assert storage.read("image.tif") == b"pixels"
+
+
+def test_a_range_of_a_file_is_read(storage):
+    content = bytes(range(256)) * 10_000
+    storage.write("big", content)
+    assert b"".join(storage.open("big")) == content
+    assert b"".join(storage.open("big", 100, 2_000_000)) == content[100:2_000_000]
+    assert b"".join(storage.open("big", len(content) - 5, len(content) + 5)) == content[-5:]
+    assert list(storage.open("big", 7, 7)) == []
+
+
+def test_a_missing_file_is_reported_before_the_first_byte(storage):
+    with pytest.raises(NotFoundError, match="there is no jobs/1/outputs/x"):
+        storage.open("jobs/1/outputs/x")
+    with pytest.raises(NotFoundError):
+        storage.read("x")
+    with pytest.raises(NotFoundError):
+        storage.size("x")
+    assert not storage.exists("x")
+
+
+def test_a_folder_is_no_file(storage):
+    storage.write("jobs/1/job.json", b"{}")
+    assert not storage.exists("jobs/1")
+    with pytest.raises(NotFoundError):
+        storage.size("jobs/1")
+
+
+def test_the_etag_changes_with_the_content(storage):
+    storage.write("a", b"1")
+    first = storage.etag("a")
+    assert storage.etag("a") == first
+    storage.write("a", b"12")
+    assert storage.etag("a") != first
+
+
+def test_the_files_of_a_folder_are_listed(storage):
+    for key in ("jobs/2/b", "jobs/1/outputs/c", "jobs/1/a"):
+        storage.write(key, b"")
+    assert storage.list("jobs") == ("jobs/1/a", "jobs/1/outputs/c", "jobs/2/b")
+    assert storage.list("jobs/1") == ("jobs/1/a", "jobs/1/outputs/c")
+    assert storage.list("nothing") == ()
+
+
+def test_a_folder_is_deleted_twice_without_harm(storage):
+    storage.write("jobs/1/a", b"")
+    storage.write("jobs/10/a", b"")
+    storage.delete("jobs/1")
+    storage.delete("jobs/1")
+    assert storage.list("jobs") == ("jobs/10/a",)
+
+
+def test_a_single_file_is_deleted(storage):
+    storage.write("jobs/1/a", b"")
+    storage.delete("jobs/1/a")
+    assert storage.list("jobs") == ()
+
+
+@pytest.mark.parametrize(
+    "key", ["", "/etc/passwd", "../a", "a/../../b", "a//b", "a/.", "a\\b", "a\0b", ".scratch/a"]
+)
+def test_a_key_that_is_no_plain_path_is_refused(storage, key):
+    with pytest.raises(StorageError):
+        storage.read(key)
+    with pytest.raises(StorageError):
+        storage.delete(key)
+
+
+def test_a_link_that_leads_out_of_the_storage_is_refused(storage, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    storage.write("jobs/1/a", b"")
+    (storage.root / "jobs/1/link").symlink_to(tmp_path / "secret")
+    (storage.root / "jobs/2").symlink_to(tmp_path)
+    for key in ("jobs/1/link", "jobs/2/secret"):
+        with pytest.raises(StorageError, match="leads out"):
+            storage.read(key)
+
+
+def test_a_reader_never_sees_half_a_file(storage):
+    contents = {bytes([letter]) * 200_000 for letter in b"ab"}
+    storage.write("a", b"a" * 200_000)
+    stop = threading.Event()
+
+    def rewrite() -> None:
+        while not stop.is_set():
+            for content in contents:
+                storage.write("a", content)
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    try:
+        assert all(storage.read("a") in contents for _ in range(200))
+    finally:
+        stop.set()
+        writer.join()
+
+
+@pytest.mark.parametrize("url", ["s3://bucket", "file:relative", "file:///", "file://host/a", "x"])
+def test_an_unknown_kind_of_url_is_refused(url):
+    with pytest.raises(StorageError):
+        open_storage(url)
