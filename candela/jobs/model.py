@@ -88,6 +88,11 @@ class Job:
     deadline: dt.datetime | None = None
     expires: dt.datetime | None = None
 
+    @property
+    def whole_percent(self) -> int:
+        """The progress as every protocol can say it: whole, and below 100 until the end."""
+        return min(99, max(0, int(self.percent)))
+
 
 @dataclass(frozen=True)
 class Event:

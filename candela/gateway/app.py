@@ -1,0 +1,108 @@
+"""The gateway as a Flask application, and the parts it is made of."""
+
+import logging
+from dataclasses import dataclass
+
+from flask import Flask, Response, jsonify
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.wrappers import Response as BaseResponse
+
+from candela.errors import CandelaError
+from candela.gateway import jobs_api, outputs, ows
+from candela.gateway.protocols.wps10 import service as wps10
+from candela.jobs.dispatcher import Dispatcher
+from candela.jobs.service import JobService
+from candela.jobs.store import JobStore
+from candela.publish.mapserver import MapServerPublisher
+from candela.runners.local import LocalRunner
+from candela.settings import Limits, Metadata, Settings
+from candela.spec import load_specs
+from candela.storage import open_storage
+from candela.worker.contract import Staging
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """All parts of one gateway process."""
+
+    settings: Settings
+    metadata: Metadata
+    jobs: JobService
+    dispatcher: Dispatcher
+
+    @classmethod
+    def assemble(cls, settings: Settings) -> "Gateway":
+        """Make the parts from the settings; nothing is started.
+
+        Raises
+        ------
+        ConfigurationError, SpecError
+            If a setting, a file of wps_config or a process.yaml is wrong.
+        """
+        metadata = Metadata.load(settings.config)
+        limits = Limits.load(settings.config)
+        storage = open_storage(settings.storage_url)
+        jobs = JobService(
+            specs=load_specs(),
+            store=JobStore(settings.database_url),
+            storage=storage,
+            runner=LocalRunner(storage, settings.folder / "work"),
+            publisher=MapServerPublisher(
+                settings.folder / "ows", settings.base_url, title=metadata.title
+            ),
+            limits=limits,
+        )
+        staging = Staging(
+            outputs_url=f"{settings.base_url}/outputs/",
+            allowed_folders=tuple(
+                str(folder.resolve()) for folder in (*limits.input_folders, *settings.input_folders)
+            ),
+            max_input_bytes=limits.max_input_bytes,
+        )
+        dispatcher = Dispatcher(
+            jobs, base_url=settings.base_url, key=settings.signing_key, staging=staging
+        )
+        return cls(settings, metadata, jobs, dispatcher)
+
+    def start(self) -> None:
+        """Start the map server and the dispatcher."""
+        self.jobs.publisher.start()
+        self.dispatcher.start()
+        logger.info("The gateway is ready at %s", self.settings.base_url)
+
+    def stop(self) -> None:
+        """Stop what was started; running jobs go on and are adopted at the next start."""
+        self.dispatcher.stop()
+        self.jobs.runner.close()
+        self.jobs.publisher.stop()
+        self.jobs.store.close()
+
+    def application(self) -> Flask:
+        """Return the WSGI application."""
+        app = Flask("candela.gateway")
+        base_url = self.settings.base_url
+        api = jobs_api.JobsApi(self.jobs, base_url, self.settings.signing_key)
+        service = wps10.Wps10(self.jobs, self.metadata, self.settings)
+        app.register_blueprint(wps10.blueprint(service, self.jobs))
+        app.register_blueprint(outputs.blueprint(self.jobs))
+        app.register_blueprint(jobs_api.blueprint(api))
+        app.register_blueprint(ows.blueprint(self.jobs.publisher))
+        self._add_probes(app)
+        return app
+
+    def _add_probes(self, app: Flask) -> None:
+        @app.get("/healthz")
+        def alive() -> BaseResponse:
+            return jsonify(status="alive")
+
+        @app.get("/readyz")
+        def ready() -> BaseResponse:
+            try:
+                self.jobs.store.ping()
+                self.jobs.storage.list("probe")
+            except (SQLAlchemyError, CandelaError) as error:
+                logger.warning("The gateway is not ready: %s", error)
+                return Response("not ready\n", 503, mimetype="text/plain")
+            return jsonify(status="ready")

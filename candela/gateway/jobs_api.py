@@ -1,0 +1,163 @@
+"""Jobs as JSON: /jobs, in the words of OGC API - Processes (statusInfo), and progress reports."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from candela.errors import InvalidValueError, NotFoundError
+from candela.gateway.faults import fault_of, fault_of_failure
+from candela.gateway.protocols.wps10.execute import link_of, output_url, status_url
+from candela.jobs.model import Job, State
+from candela.jobs.service import JobService
+from candela.jobs.tokens import is_valid
+from candela.worker.contract import Box, Output, OutputFile
+
+MAX_JOBS = 1000
+STATUS = {
+    State.ACCEPTED: "accepted",
+    State.DISPATCHING: "accepted",
+    State.RUNNING: "running",
+    State.PUBLISHING: "running",
+    State.SUCCEEDED: "successful",
+    State.FAILED: "failed",
+    State.DISMISSED: "dismissed",
+}  # OGC 18-062r2, 7.12
+
+
+@dataclass(frozen=True)
+class JobsApi:
+    """The routes of jobs."""
+
+    jobs: JobService
+    base_url: str
+    key: bytes
+
+    def status_info(self, job: Job) -> dict[str, Any]:
+        """Return the statusInfo of a job, with its state here and its links beside it."""
+        info: dict[str, Any] = {
+            "jobID": job.id,
+            "processID": job.process,
+            "type": "process",
+            "status": STATUS[job.state],
+            "state": job.state,
+            "message": job.message,
+            "progress": 100 if job.state is State.SUCCEEDED else job.whole_percent,
+            "created": _time(job.created),
+            "updated": _time(job.updated),
+            "links": [
+                {"href": f"{self.base_url}/jobs/{job.id}", "rel": "self"},
+                {"href": status_url(self.base_url, job.id), "rel": "alternate", "type": "text/xml"},
+            ],
+        }
+        if job.started:
+            info["started"] = _time(job.started)
+        if job.finished:
+            info["finished"] = _time(job.finished)
+        if job.error:
+            fault = fault_of_failure(job.error)
+            info["exception"] = {"code": fault.code, "locator": fault.locator}
+        if job.state is State.SUCCEEDED:
+            info["outputs"] = self.outputs(job)
+        return info
+
+    def outputs(self, job: Job) -> dict[str, Any]:
+        """Return the outputs of a job by name: values, or links."""
+        outputs = {
+            name: self._output(job, made)
+            for name, made in (job.result.outputs if job.result else {}).items()
+        }
+        spec = self.jobs.spec(job)
+        for name, (_, media_type, _) in spec.links.items():
+            href = link_of(job, spec, name)
+            if href:
+                outputs[name] = {"href": href, "type": media_type}
+        return outputs
+
+    def _output(self, job: Job, made: Output) -> Any:  # noqa: ANN401 - JSON
+        if isinstance(made, OutputFile):
+            href = output_url(self.base_url, job.id, made.file)
+            return {"href": href, "type": made.media_type, "length": made.size}
+        if isinstance(made, Box):
+            return made.model_dump()
+        return made.value
+
+
+def _time(time: Any) -> str:  # noqa: ANN401
+    return str(time.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+
+
+def blueprint(api: JobsApi) -> Blueprint:
+    """Return the routes."""
+    routes = Blueprint("jobs", __name__)
+    jobs = api.jobs
+
+    @routes.get("/jobs")
+    def job_list() -> BaseResponse:
+        limit = _number("limit", 100, MAX_JOBS)
+        offset = _number("offset", 0, 2**31)
+        state = request.args.get("status")
+        states = [key for key, value in STATUS.items() if value == state] if state else None
+        process = request.args.get("processID")
+        found = jobs.store.jobs(states=states, process=process, limit=limit, offset=offset)
+        return jsonify(
+            jobs=[api.status_info(job) for job in found],
+            numberTotal=jobs.store.count(states=states, process=process),
+            links=[{"href": f"{api.base_url}/jobs", "rel": "self"}],
+        )
+
+    @routes.get("/jobs/<job_id>")
+    def job(job_id: str) -> BaseResponse:
+        return jsonify(api.status_info(jobs.store.get(job_id)))
+
+    @routes.delete("/jobs/<job_id>")
+    def dismiss(job_id: str) -> BaseResponse:
+        return jsonify(api.status_info(jobs.dismiss(job_id)))
+
+    @routes.get("/jobs/<job_id>/log")
+    def log(job_id: str) -> BaseResponse:
+        jobs.store.get(job_id)
+        return Response(jobs.log_tail(job_id), mimetype="text/plain")
+
+    @routes.get("/jobs/<job_id>/events")
+    def events(job_id: str) -> BaseResponse:
+        jobs.store.get(job_id)
+        return jsonify(
+            events=[
+                {"time": _time(event.time), "state": event.state, "message": event.message}
+                for event in jobs.store.events(job_id)
+            ]
+        )
+
+    @routes.post("/jobs/<job_id>/progress")
+    def progress(job_id: str) -> BaseResponse:
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        found = jobs.store.get(job_id)
+        if not is_valid(api.key, job_id, found.attempt, token):
+            return Response("this token does not belong to the job\n", 403, mimetype="text/plain")
+        report = request.get_json()
+        try:
+            percent, message = float(report["percent"]), str(report["message"])[:500]
+        except (KeyError, TypeError, ValueError):
+            raise InvalidValueError("expected {percent: number, message: text}", "body") from None
+        jobs.store.report(job_id, min(100.0, max(0.0, percent)), message)
+        return Response(status=204)
+
+    @routes.errorhandler(NotFoundError)
+    def not_found(error: NotFoundError) -> tuple[BaseResponse, int]:
+        return jsonify(title=error.message, status=404), 404
+
+    @routes.errorhandler(InvalidValueError)
+    def invalid(error: InvalidValueError) -> tuple[BaseResponse, int]:
+        fault = fault_of(error)
+        return jsonify(title=fault.message, status=fault.status), fault.status
+
+    return routes
+
+
+def _number(name: str, default: int, maximum: int) -> int:
+    text = request.args.get(name, str(default))
+    if not text.isdigit() or int(text) > maximum:
+        raise InvalidValueError(f"{name} is {text!r}, expected 0 to {maximum}", name)
+    return int(text)

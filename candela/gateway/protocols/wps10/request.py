@@ -1,0 +1,376 @@
+"""Requests of WPS 1.0.0.
+
+PyWPS's parser finds operation, version and language; what it loses of an Execute request
+(values with ``=``, headers, repeated values, chunked bodies) is read here instead.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+from urllib.parse import unquote
+
+from lxml import etree
+from pywps.app.WPSRequest import WPSRequest
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wrappers import Request
+
+from candela.errors import (
+    InvalidValueError,
+    MissingValueError,
+    PublicError,
+    TooLargeError,
+    UnsupportedError,
+    VersionError,
+)
+from candela.gateway.protocols.crs import box_from
+from candela.gateway.protocols.wps10.xml import HREF, NAMESPACES, OWS_NS, VERSION, WPS_NS
+from candela.jobs.request import ExecuteRequest, OutputRequest
+from candela.spec import InputSpec, ProcessSpec, find_spec
+from candela.worker.contract import Inline, Reference, Value
+
+
+class Execute(NamedTuple):
+    """An Execute request and how its answer is wanted."""
+
+    process: str
+    request: ExecuteRequest
+    is_async: bool
+
+
+class Wps10Request(WPSRequest):  # type: ignore[misc]  # PyWPS has no types
+    """A request of any operation; ``execute_request`` is there for Execute only."""
+
+    def __init__(
+        self, http_request: Request, specs: dict[str, ProcessSpec], max_bytes: int
+    ) -> None:
+        self._specs = specs
+        self._max_bytes = max_bytes
+        self.execute_request: Execute | None = None
+        super().__init__(http_request)
+
+    def check_accepted_versions(self, acceptedversions: str | None) -> None:
+        """Negotiate the version: the first acceptable one that is offered."""
+        versions = [version.strip() for version in (acceptedversions or VERSION).split(",")]
+        if VERSION not in versions:
+            raise VersionError(
+                f"none of the versions {', '.join(versions)} is offered (versions: {VERSION})",
+                "AcceptVersions",
+            )
+        self.set_version(VERSION)
+
+    def check_and_set_version(self, version: str | None, allow_default: bool = True) -> None:  # noqa: ARG002 - PyWPS's signature
+        """Take no other version than the one that is offered; none at all means that one."""
+        if version and version != VERSION:
+            raise InvalidValueError(
+                f"version {version!r} is not offered (versions: {VERSION})", "version"
+            )
+        self.set_version(VERSION)
+
+    def _post_request(self) -> None:
+        root = _parsed(self._body())
+        self.set_version(VERSION)
+        if etree.QName(root).namespace != WPS_NS:
+            raise InvalidValueError(f"{root.tag!r} is no request of WPS {VERSION}", "request")
+        service = root.get("service")
+        if service is not None and service != "WPS":
+            raise InvalidValueError(f"service is {service!r}, expected 'WPS'", "service")
+        self.check_and_set_language(root.get("language"))
+        self._post_request_parser(str(root.tag))(root)
+
+    def _body(self) -> bytes:
+        self.http_request.max_content_length = self._max_bytes  # chunked bodies too
+        try:
+            return bytes(self.http_request.get_data())
+        except RequestEntityTooLarge:
+            raise TooLargeError(
+                f"the request is larger than the {self._max_bytes} bytes that are allowed"
+            ) from None
+
+    def _post_request_parser(self, tagname: str) -> Callable[[Any], None]:
+        if tagname == f"{{{WPS_NS}}}Execute":
+            self.operation = "execute"
+            return self._read_document
+        return super()._post_request_parser(tagname)  # type: ignore[no-any-return]
+
+    def _get_request_parser(self, operation: str | None) -> Callable[[Any], None]:
+        if operation is not None and operation.lower() == "execute":
+            self.operation = "execute"
+            return self._read_parameters
+        return super()._get_request_parser(operation)  # type: ignore[no-any-return]
+
+    def _read_document(self, root: etree._Element) -> None:
+        self.check_and_set_version(root.get("version"))
+        self.execute_request = execute_of_document(root)
+
+    def _read_parameters(self, http_request: Request) -> None:
+        parameters = {key.lower(): value for key, value in http_request.args.items()}
+        self.check_and_set_version(parameters.get("version"))
+        self.execute_request = execute_of_parameters(parameters, self._specs)
+
+
+def _parsed(body: bytes) -> etree._Element:
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
+    )
+    try:
+        root = etree.fromstring(body, parser)
+    except etree.XMLSyntaxError as error:
+        raise InvalidValueError(f"the body is not well-formed XML: {error}", "request") from None
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise InvalidValueError("document type declarations are not allowed", "request")
+    return root
+
+
+def execute_of_document(root: etree._Element) -> Execute:
+    """Read a wps:Execute document (OGC 05-007r7, 10.2.1).
+
+    Raises
+    ------
+    RequestError
+        If it is not what the standard says.
+    """
+    inputs: dict[str, list[Value]] = {}
+    for element in root.findall("wps:DataInputs/wps:Input", NAMESPACES):
+        name = _identifier(element)
+        inputs.setdefault(name, []).append(_value_of(name, element))
+    form = root.find("wps:ResponseForm/wps:ResponseDocument", NAMESPACES)
+    raw = root.find("wps:ResponseForm/wps:RawDataOutput", NAMESPACES)
+    outputs = {}
+    elements = [raw] if raw is not None else []
+    if form is not None:
+        elements = form.findall("wps:Output", NAMESPACES)
+    for element in elements:
+        as_reference = _flag(element.get("asReference"), "asReference")
+        outputs[_identifier(element)] = OutputRequest(
+            transmission_mode=_transmission(as_reference), media_type=element.get("mimeType")
+        )
+    return _execute(
+        _identifier(root),
+        inputs,
+        outputs,
+        is_raw=raw is not None,
+        options={str(key).lower(): str(value) for key, value in form.items()}
+        if form is not None
+        else {},
+    )
+
+
+def execute_of_parameters(parameters: dict[str, str], specs: dict[str, ProcessSpec]) -> Execute:
+    """Read an Execute request by key-value pairs (OGC 05-007r7, 10.2.2).
+
+    Parameters
+    ----------
+    parameters : dict
+        The parameters of the address, keys in lower case, values decoded once.
+    specs : dict
+        The processes: the text of an input says less than its XML form.
+    """
+    if not parameters.get("identifier"):
+        raise MissingValueError("the identifier of a process is missing", "Identifier")
+    spec = find_spec(specs, parameters["identifier"])
+    inputs: dict[str, list[Value]] = {}
+    for item in _items(parameters.get("datainputs", "")):
+        described = spec.inputs.get(item.name)
+        inputs.setdefault(item.name, []).append(_value_of_item(item, described))
+    raw, form = parameters.get("rawdataoutput"), parameters.get("responsedocument")
+    if raw and form:
+        raise InvalidValueError(
+            "RawDataOutput and ResponseDocument exclude each other", "RawDataOutput"
+        )
+    outputs = {
+        item.name: OutputRequest(
+            transmission_mode=_transmission(
+                _flag(item.attributes.get("asreference"), "asReference")
+            ),
+            media_type=item.attributes.get("mimetype"),
+        )
+        for item in _items(raw or form or "")
+    }
+    return _execute(spec.identifier, inputs, outputs, is_raw=bool(raw), options=parameters)
+
+
+def _execute(
+    process: str,
+    inputs: dict[str, list[Value]],
+    outputs: dict[str, OutputRequest],
+    *,
+    is_raw: bool,
+    options: dict[str, str],
+) -> Execute:
+    is_stored = _flag(options.get("storeexecuteresponse"), "storeExecuteResponse") or False
+    wants_status = _flag(options.get("status"), "status") or False
+    if wants_status and not is_stored:
+        raise InvalidValueError(
+            "status=true needs storeExecuteResponse=true: there is no other place for the status",
+            "status",
+        )
+    request = ExecuteRequest(
+        inputs=inputs,
+        outputs=outputs,
+        response="raw" if is_raw else "document",
+        lineage=_flag(options.get("lineage"), "lineage") or False,
+    )
+    return Execute(process, request, is_async=wants_status and not is_raw)
+
+
+def _identifier(element: etree._Element) -> str:
+    found = element.findtext("ows:Identifier", namespaces=NAMESPACES)
+    if not found or not found.strip():
+        name = etree.QName(element).localname
+        raise MissingValueError(f"an {name} element has no Identifier", "Identifier")
+    return found.strip()
+
+
+def _flag(text: str | None, name: str) -> bool | None:
+    if text is None:
+        return None
+    if text.lower() in {"true", "1"}:
+        return True
+    if text.lower() in {"false", "0"}:
+        return False
+    raise InvalidValueError(f"{name} is {text!r}, expected true or false", name)
+
+
+def _transmission(as_reference: bool | None) -> Literal["value", "reference"] | None:
+    return None if as_reference is None else "reference" if as_reference else "value"
+
+
+def _value_of(name: str, element: etree._Element) -> Value:
+    reference = element.find("wps:Reference", NAMESPACES)
+    if reference is not None:
+        return _reference_of(name, reference)
+    data = element.find("wps:Data", NAMESPACES)
+    content = data[0] if data is not None and len(data) else None
+    if content is None:
+        raise MissingValueError(f"input {name!r} has neither data nor a reference", name)
+    kind = etree.QName(content).localname
+    if kind == "LiteralData":
+        return content.text or ""
+    if kind == "BoundingBoxData":
+        try:
+            return _box_of(name, content)
+        except PublicError as error:
+            raise InvalidValueError(f"input {name!r}: {error.message}", name) from None
+    if kind == "ComplexData":
+        return _inline_of(name, content)
+    raise InvalidValueError(f"input {name!r} has data of unknown kind {kind}", name)
+
+
+def _inline_of(name: str, element: etree._Element) -> Inline:
+    children = [child for child in element if isinstance(child.tag, str)]
+    encoding = (element.get("encoding") or "").lower()
+    if encoding not in {"", "base64", "utf-8", "utf8"}:
+        raise InvalidValueError(
+            f"input {name!r} has encoding {encoding!r}, expected base64 or UTF-8", name
+        )
+    if children:
+        value = etree.tostring(children[0], encoding="unicode", with_tail=False)
+    else:
+        value = element.text or ""
+    return Inline(
+        value=value,
+        media_type=element.get("mimeType"),
+        encoding="base64" if encoding == "base64" else None,
+    )
+
+
+def _reference_of(name: str, element: etree._Element) -> Reference:
+    href = element.get(HREF) or element.get("href")
+    if not href:
+        raise MissingValueError(f"the reference of input {name!r} has no xlink:href", name)
+    method = (element.get("method") or "GET").upper()
+    if method not in {"GET", "POST"}:
+        raise InvalidValueError(f"input {name!r}: method {method!r}, expected GET or POST", name)
+    if element.find("wps:BodyReference", NAMESPACES) is not None:
+        raise UnsupportedError(
+            f"input {name!r}: a body by reference is not offered, put the body inline", name
+        )
+    body = element.find("wps:Body", NAMESPACES)
+    text = None
+    if body is not None:
+        children = [child for child in body if isinstance(child.tag, str)]
+        text = (
+            etree.tostring(children[0], encoding="unicode", with_tail=False)
+            if children
+            else body.text or ""
+        )
+    return Reference(
+        href=href.strip(),
+        type=element.get("mimeType"),
+        method="POST" if method == "POST" else "GET",
+        headers={
+            header.get("key", ""): header.get("value", "")
+            for header in element.findall("wps:Header", NAMESPACES)
+        },
+        body=text,
+    )
+
+
+def _box_of(name: str, element: etree._Element) -> Value:
+    corners = []
+    for corner in ("LowerCorner", "UpperCorner"):
+        text = element.findtext(f"{{{OWS_NS}}}{corner}") or ""
+        corners += _numbers(name, text.split())
+    return _box(name, corners, element.get("crs") or "EPSG:4326")
+
+
+def _box(name: str, corners: list[float], crs: str) -> Value:
+    if len(corners) != 4:
+        raise InvalidValueError(
+            f"input {name!r} needs two corners of two coordinates, found {len(corners)} numbers",
+            name,
+        )
+    return box_from((corners[0], corners[1], corners[2], corners[3]), crs)
+
+
+def _numbers(name: str, words: list[str]) -> list[float]:
+    try:
+        return [float(word) for word in words]
+    except ValueError:
+        raise InvalidValueError(
+            f"input {name!r}: {' '.join(words)!r} are no coordinates", name
+        ) from None
+
+
+class Item(NamedTuple):
+    """One part of DataInputs or ResponseDocument: ``name=value@attribute=value``."""
+
+    name: str
+    value: str | None
+    attributes: dict[str, str]  # keys in lower case
+
+
+def _items(text: str) -> list[Item]:
+    items = []
+    for part in text.split(";"):
+        if not part.strip():
+            continue
+        head, *attributes = part.split("@")
+        name, equals, value = head.partition("=")
+        pairs = [attribute.partition("=") for attribute in attributes]
+        items.append(
+            Item(
+                unquote(name.strip()),
+                unquote(value) if equals else None,
+                {key.strip().lower(): unquote(value) for key, _, value in pairs},
+            )
+        )
+    return items
+
+
+def _value_of_item(item: Item, described: InputSpec | None) -> Value:
+    href = item.attributes.get("xlink:href") or item.attributes.get("href")
+    if href:
+        return Reference(href=href, type=item.attributes.get("mimetype"))
+    text = item.value or ""
+    if described is not None and described.is_bbox:
+        words = text.split(",")
+        crs = words[4] if len(words) > 4 else "EPSG:4326"
+        return _box(item.name, _numbers(item.name, words[:4]), crs)
+    if described is not None and described.is_complex:
+        encoding = item.attributes.get("encoding", "").lower()
+        return Inline(
+            value=text,
+            media_type=item.attributes.get("mimetype"),
+            encoding="base64" if encoding == "base64" else None,
+        )
+    return text

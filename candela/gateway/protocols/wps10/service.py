@@ -1,0 +1,174 @@
+"""The WPS 1.0.0 endpoint: PyWPS's service with our engine and our documents."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flask import Blueprint, Response, request
+from pywps import Service
+from pywps.exceptions import NoApplicableCode
+from werkzeug.wrappers import Request
+from werkzeug.wrappers import Response as BaseResponse
+
+from candela.errors import (
+    BusyError,
+    InvalidValueError,
+    MissingValueError,
+    NotFoundError,
+    PublicError,
+)
+from candela.gateway.faults import Fault, fault_of, fault_of_failure, fault_of_pywps
+from candela.gateway.outputs import file_response
+from candela.gateway.protocols.wps10 import describe
+from candela.gateway.protocols.wps10.execute import (
+    execute_response,
+    link_of,
+    literal_text,
+)
+from candela.gateway.protocols.wps10.request import Execute, Wps10Request
+from candela.gateway.protocols.wps10.xml import MEDIA_TYPE, document, exception_report
+from candela.jobs.model import Job, State
+from candela.jobs.service import JobService
+from candela.settings import Metadata, Settings
+from candela.spec import find_spec
+from candela.worker.contract import Failure, OutputFile, OutputLiteral
+
+WAITING_SYNC = 16  # answers held back at the same time, for synchronous requests
+WAITING_GRACE = 8  # ... and for asynchronous ones, in case the job is fast
+
+
+class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
+    """WPS 1.0.0 on the job store.
+
+    Of PyWPS's service only the frame is used: its engine forks the web server and loses jobs.
+    """
+
+    def __init__(self, jobs: JobService, metadata: Metadata, settings: Settings) -> None:
+        super().__init__()
+        self._jobs = jobs
+        self._settings = settings
+        self._base_url = settings.base_url
+        self._capabilities = document(
+            describe.capabilities(jobs.specs, metadata, f"{self._base_url}/wps")
+        )
+        self._sync_places = threading.BoundedSemaphore(WAITING_SYNC)
+        self._grace_places = threading.BoundedSemaphore(WAITING_GRACE)
+
+    def call(self, http_request: Request) -> BaseResponse:
+        """Answer any request; errors become exception reports."""
+        try:
+            return self._answer(
+                Wps10Request(http_request, self._jobs.specs, self._jobs.limits.max_request_bytes)
+            )
+        except PublicError as error:
+            return fault_response(fault_of(error))
+        except NoApplicableCode as error:
+            return fault_response(fault_of_pywps(error))
+
+    def _answer(self, wps_request: Wps10Request) -> BaseResponse:
+        if wps_request.operation == "getcapabilities":
+            return _xml(self._capabilities)
+        if wps_request.operation == "describeprocess":
+            return self.describe_processes(wps_request.identifiers)
+        asked = wps_request.execute_request
+        assert asked is not None  # the parser knows three operations
+        return self.execute_job(asked)
+
+    def describe_processes(self, identifiers: list[str] | None) -> BaseResponse:
+        """Answer DescribeProcess."""
+        specs = self._jobs.specs
+        names = [name for name in identifiers or [] if name]
+        if not names:
+            raise MissingValueError("the identifier of a process is missing", "Identifier")
+        if [name.lower() for name in names] == ["all"]:
+            names = list(specs)
+        found = [find_spec(specs, name) for name in names]
+        return _xml(document(describe.descriptions(found)))
+
+    def execute_job(self, asked: Execute) -> BaseResponse:
+        """Answer Execute: the job is on disk before anything is said about it."""
+        if asked.is_async:
+            job = self._jobs.submit(asked.process, asked.request, mode="async")
+            with self._place(self._grace_places) as has_place:
+                if has_place:
+                    job = self._jobs.store.wait(job.id, self._settings.grace_s)
+            return self.status(job)
+        with self._place(self._sync_places) as has_place:
+            if not has_place:
+                raise BusyError(
+                    f"{WAITING_SYNC} synchronous requests are being waited for already; "
+                    "please ask asynchronously (storeExecuteResponse=true, status=true)"
+                )
+            job = self._jobs.submit(asked.process, asked.request, mode="sync")
+            job = self._jobs.store.wait(job.id, self._settings.sync_timeout_s)
+        if not job.state.is_final:
+            job = self._jobs.dismiss(job.id)
+            raise BusyError(
+                f"the job did not end within {self._settings.sync_timeout_s:g} s and was "
+                "dismissed; please ask asynchronously (storeExecuteResponse=true, status=true)"
+            )
+        return self._raw(job) if asked.request.response == "raw" else self.status(job)
+
+    def status(self, job: Job) -> BaseResponse:
+        """Answer with the status document of a job."""
+        return _xml(
+            document(
+                execute_response(
+                    job, self._jobs.spec(job), self._jobs.storage, base_url=self._base_url
+                )
+            )
+        )
+
+    def _raw(self, job: Job) -> BaseResponse:
+        if job.state is not State.SUCCEEDED:
+            error = job.error or Failure(kind="PublicError", message=job.message)
+            return fault_response(fault_of_failure(error))
+        (name,) = job.request.outputs
+        spec = self._jobs.spec(job)
+        if name in spec.links:
+            return Response(link_of(job, spec, name) or "", mimetype="text/plain")
+        made = job.result.outputs.get(name) if job.result else None
+        if made is None:
+            raise NotFoundError(f"output {name!r} was not made by these inputs", name)
+        if isinstance(made, OutputFile):
+            return file_response(self._jobs.storage, job.id, made)
+        if isinstance(made, OutputLiteral):
+            return Response(literal_text(made.value), mimetype="text/plain")
+        raise InvalidValueError(f"output {name!r} is a bounding box, it has no raw form", name)
+
+    @staticmethod
+    @contextmanager
+    def _place(places: threading.BoundedSemaphore) -> Iterator[bool]:
+        has_place = places.acquire(blocking=False)
+        try:
+            yield has_place
+        finally:
+            if has_place:
+                places.release()
+
+
+def _xml(content: bytes, status: int = 200) -> BaseResponse:
+    return Response(content, status=status, content_type=MEDIA_TYPE)
+
+
+def fault_response(fault: Fault) -> BaseResponse:
+    """Answer with an exception report."""
+    return _xml(document(exception_report(fault)), fault.status)
+
+
+def blueprint(service: Wps10, jobs: JobService) -> Blueprint:
+    """Return the routes of the protocol."""
+    routes = Blueprint("wps10", __name__)
+
+    @routes.route("/wps", methods=["GET", "POST"])
+    def wps() -> BaseResponse:
+        return service.call(request._get_current_object())  # type: ignore[attr-defined]
+
+    @routes.get("/wps/status/<job_id>")
+    def status(job_id: str) -> BaseResponse:
+        try:
+            return service.status(jobs.store.get(job_id))
+        except PublicError as error:
+            return fault_response(fault_of(error))
+
+    return routes

@@ -1,0 +1,218 @@
+"""The engine: gives accepted jobs to the runner and brings them to an end.
+
+Each round looks at the store alone, so a dispatcher may die at any moment and the next one goes
+on where it stopped: what it does twice is harmless, and every move is a compare-and-set.
+"""
+
+import logging
+import threading
+
+from candela.errors import CandelaError, PublicationError
+from candela.jobs.model import ACTIVE, Job, Link, State, now
+from candela.jobs.service import JobService
+from candela.jobs.tokens import token_for
+from candela.runners.base import Cause, Limits, RunState
+from candela.worker.contract import (
+    RESULT_FILE,
+    Failure,
+    JobDocument,
+    ProgressTarget,
+    ResultDocument,
+    Staging,
+    job_key,
+)
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS = 3  # how often a job is tried when the machine, not the algorithm, breaks it
+BUSY_ROUND_S = 0.02
+IDLE_ROUND_S = 0.5
+
+
+class Dispatcher:
+    """Runs jobs, at most ``limits.running_jobs`` at the same time.
+
+    Parameters
+    ----------
+    service : JobService
+        The jobs.
+    base_url : str
+        The gateway's address, to which workers report.
+    key : bytes
+        Signs the workers' tokens.
+    staging : Staging
+        Where workers may take inputs from.
+    """
+
+    def __init__(self, service: JobService, *, base_url: str, key: bytes, staging: Staging) -> None:
+        self._service = service
+        self._store = service.store
+        self._runner = service.runner
+        self._base_url = base_url
+        self._key = key
+        self._staging = staging
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="dispatcher", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work, in a thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the current round; running jobs go on and are adopted at the next start."""
+        self._stopping.set()
+        self._store.wake()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                active = self.round()
+            except Exception:
+                # The database or the disk may be away; jobs wait in the store until it is back.
+                logger.exception("A round of the dispatcher failed; trying again")
+                self._stopping.wait(IDLE_ROUND_S)
+            else:
+                if active:
+                    self._stopping.wait(BUSY_ROUND_S)
+                else:
+                    self._store.wait_for_change(IDLE_ROUND_S)
+
+    def round(self) -> int:
+        """Move every job on that can be moved; return how many are in hand."""
+        active = self._store.jobs(states=ACTIVE, limit=1000, oldest_first=True)
+        for job in active:
+            self._follow(job)
+        running = self._store.count(states=[State.DISPATCHING, State.RUNNING])
+        free = self._service.limits.running_jobs - running
+        if free > 0:
+            for job in self._store.next_accepted(free):
+                claimed = self._store.move(
+                    job.id, [State.ACCEPTED], State.DISPATCHING, message="starting"
+                )
+                if claimed:
+                    self._submit(claimed)
+                    running += 1
+        return running
+
+    def _follow(self, job: Job) -> None:
+        if job.state is State.DISPATCHING:
+            self._submit(job)
+        elif job.state is State.RUNNING:
+            run = self._runner.state(job.backend)
+            if not run.is_running:
+                self._settle(job, run)
+        elif job.state is State.PUBLISHING:
+            self._publish(job)
+
+    def _submit(self, job: Job) -> None:
+        spec = self._service.spec(job)
+        document = JobDocument(
+            id=job.id,
+            process=job.process,
+            version=job.version,
+            attempt=job.attempt,
+            inputs=job.request.inputs,
+            cpu=spec.run.cpu,
+            staging=self._staging,
+            progress=ProgressTarget(
+                url=f"{self._base_url}/jobs/{job.id}/progress",
+                token=token_for(self._key, job.id, job.attempt),
+            ),
+        )
+        limits = Limits(
+            cpu=spec.run.cpu, memory_bytes=spec.run.memory_bytes, timeout_s=spec.run.timeout
+        )
+        try:
+            backend = self._runner.submit(document, limits)
+        except CandelaError as error:
+            self._fail(
+                job, Failure(kind="InternalError", message=f"the job did not start: {error}")
+            )
+            return
+        moved = self._store.move(
+            job.id,
+            [State.DISPATCHING],
+            State.RUNNING,
+            backend=backend,
+            message="running",
+            started=now(),
+        )
+        if moved is None:  # dismissed in the meantime
+            self._runner.cancel(backend)
+            self._service.clear(self._store.get(job.id))
+
+    def _settle(self, job: Job, run: RunState) -> None:
+        result = self._result(job)
+        if result is None:
+            self._settle_without_result(job, run)
+        elif result.error is not None:
+            self._fail(job, result.error, result)
+        else:
+            publishing = self._store.move(
+                job.id, [State.RUNNING], State.PUBLISHING, result=result, message="publishing"
+            )
+            if publishing:
+                self._publish(publishing)
+
+    def _result(self, job: Job) -> ResultDocument | None:
+        key = job_key(job.id, RESULT_FILE)
+        if not self._service.storage.exists(key):
+            return None
+        result = ResultDocument.model_validate_json(self._service.storage.read(key))
+        return result if result.attempt == job.attempt else None
+
+    def _settle_without_result(self, job: Job, run: RunState) -> None:
+        spec = self._service.spec(job)
+        if run.cause is Cause.DEADLINE:
+            message = f"the job ran longer than the {spec.run.timeout} s that {job.process} may"
+            self._fail(job, Failure(kind="LimitError", message=message))
+        elif run.cause is Cause.OUT_OF_MEMORY:
+            message = f"the job needed more memory than the {spec.run.memory} that it may have"
+            self._fail(job, Failure(kind="LimitError", message=message))
+        elif run.cause is Cause.VANISHED and job.attempt < ATTEMPTS:
+            logger.warning("The worker of job %s vanished; trying again", job.id)
+            self._store.move(
+                job.id,
+                [State.RUNNING],
+                State.ACCEPTED,
+                attempt=job.attempt + 1,
+                backend="",
+                percent=0.0,
+                message="the worker vanished; waiting for another try",
+            )
+        else:
+            code = f" (exit code {run.exit_code})" if run.exit_code is not None else ""
+            message = f"internal error, job {job.id}: the worker ended without a result{code}"
+            self._fail(job, Failure(kind="InternalError", message=message))
+
+    def _publish(self, job: Job) -> None:
+        links = {}
+        try:
+            for output, layer in self._service.layers_of(job).items():
+                made = self._service.publisher.publish(layer)
+                links[output] = Link(layer.name, made.wms, made.wcs)
+        except PublicationError as error:
+            logger.exception("The layers of job %s cannot be published", job.id)
+            self._service.publisher.remove(job.id)
+            self._fail(job, Failure(kind="PublicationError", message=str(error)), job.result)
+            return
+        moved = self._store.move(
+            job.id,
+            [State.PUBLISHING],
+            State.SUCCEEDED,
+            links=links,
+            percent=100.0,
+            message="succeeded",
+        )
+        if moved is None:  # dismissed in the meantime
+            self._service.clear(self._store.get(job.id))
+        else:
+            logger.info("Job %s of %s succeeded", job.id, job.process)
+
+    def _fail(self, job: Job, error: Failure, result: ResultDocument | None = None) -> None:
+        logger.info("Job %s of %s failed: %s", job.id, job.process, error.message)
+        self._store.move(
+            job.id, [job.state], State.FAILED, error=error, result=result, message=error.message
+        )

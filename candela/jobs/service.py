@@ -1,0 +1,102 @@
+"""What the protocols ask for: submit, look, wait, dismiss."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from candela.errors import BusyError
+from candela.jobs.model import UNFINISHED, Job, State, new_id, now
+from candela.jobs.request import ExecuteRequest, checked
+from candela.jobs.store import JobStore
+from candela.publish.base import Layer, Publisher
+from candela.runners.base import Runner
+from candela.settings import Limits
+from candela.spec import ProcessSpec, find_spec
+from candela.storage.base import Storage
+from candela.worker.contract import job_key
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class JobService:
+    """Jobs as the protocols see them."""
+
+    specs: dict[str, ProcessSpec]
+    store: JobStore
+    storage: Storage
+    runner: Runner
+    publisher: Publisher
+    limits: Limits
+
+    def submit(self, process: str, request: ExecuteRequest, *, mode: str = "async") -> Job:
+        """Check a request and put it on disk as a job.
+
+        Raises
+        ------
+        RequestError, NotFoundError
+            If it cannot be accepted; then there is no job.
+        """
+        spec = find_spec(self.specs, process)
+        request = checked(spec, request, max_input_bytes=self.limits.max_input_bytes)
+        waiting = self.store.count(states=[State.ACCEPTED])
+        if waiting >= self.limits.queued_jobs:
+            raise BusyError(f"{waiting} jobs are waiting already; please try again later")
+        time = now()
+        job = Job(new_id(), spec.identifier, spec.version, request, time, time, mode=mode)
+        self.store.add(job)
+        logger.info("Job %s of %s is accepted", job.id, job.process)
+        return job
+
+    def spec(self, job: Job) -> ProcessSpec:
+        """Return the description of a job's process."""
+        return find_spec(self.specs, job.process)
+
+    def dismiss(self, job_id: str) -> Job:
+        """End a job that is not finished, or remove one that is; nothing of it remains.
+
+        Returns
+        -------
+        Job
+            The job as it was last, in state dismissed.
+        """
+        job = self.store.get(job_id)
+        dismissed = self.store.move(
+            job_id, UNFINISHED, State.DISMISSED, message="dismissed by the user", error=None
+        )
+        self.clear(dismissed or job)
+        if dismissed is None:
+            self.store.remove(job_id)
+            return replace(job, state=State.DISMISSED, message="removed")
+        logger.info("Job %s is dismissed", job_id)
+        return dismissed
+
+    def clear(self, job: Job) -> None:
+        """Stop a job's worker, and remove its layers and files (the log is kept while it runs)."""
+        if job.backend:
+            self.runner.cancel(job.backend)
+        self.publisher.remove(job.id)
+        self.storage.delete(job_key(job.id))
+
+    def log_tail(self, job_id: str) -> str:
+        """Return the end of what the worker said."""
+        return self.runner.logs(job_id)
+
+    def layers_of(self, job: Job) -> dict[str, Layer]:
+        """Return the layers that a job's result is to be shown as, by output."""
+        spec = self.spec(job)
+        layers = {}
+        for name, output in spec.layers.items():
+            made = job.result.outputs.get(name) if job.result else None
+            if made is None or output.publish is None or not hasattr(made, "file"):
+                continue
+            path = self.storage.local_path(job_key(job.id, "outputs", made.file))
+            layers[name] = Layer(
+                name=f"{spec.identifier}_{job.id}_{name}".replace("-", "_"),
+                job_id=job.id,
+                path=path or Path(),
+                title=f"{output.title}: {Path(made.file).stem}",
+                abstract=f"{spec.title}. Job {job.id}.",
+                style=output.publish.style,
+            )
+        return layers
