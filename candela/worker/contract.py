@@ -159,3 +159,9 @@ class ResultDocument(Document):
     outputs: dict[str, Output] = Field(default_factory=dict)
     error: Failure | None = None
     usage: Usage = Usage()
+
+
+EXIT_SUCCEEDED = 0
+EXIT_INTERNAL = 1  # our mistake, or the process's: trying again may help
+EXIT_REFUSED = 3  # the input is to blame: trying again does not help
+EXIT_TERMINATED = 143  # ended from outside, by SIGTERM

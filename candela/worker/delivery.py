@@ -1,0 +1,68 @@
+"""Stage out: from checked outputs to files in storage."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from candela.spec import ProcessSpec
+from candela.storage import Storage
+from candela.worker.checking import Checked
+from candela.worker.contract import (
+    OUTPUTS_FOLDER,
+    Box,
+    Output,
+    OutputFile,
+    OutputLiteral,
+    job_key,
+)
+from candela.worker.names import safe_name
+
+logger = logging.getLogger(__name__)
+
+
+def deliver(
+    spec: ProcessSpec, job_id: str, checked: Mapping[str, Checked], storage: Storage
+) -> dict[str, Output]:
+    """Store the output files of a job.
+
+    Returns
+    -------
+    dict
+        The outputs as ``result.json`` has them.
+
+    Raises
+    ------
+    StorageError
+        If a file cannot be stored.
+    """
+    outputs: dict[str, Output] = {}
+    names: set[str] = set()
+    for output, value in checked.items():
+        if isinstance(value, Box):
+            outputs[output] = value
+        elif not isinstance(value, Path):
+            outputs[output] = OutputLiteral(value=value)
+        else:
+            name = _free_name(safe_name(value.name, output), output, names)
+            names.add(name)
+            stored = _described(name, value, spec.outputs[output].media_types[0])
+            storage.put(job_key(job_id, OUTPUTS_FOLDER, name), value)
+            logger.info("Stored output %s as %s: %s bytes", output, name, stored.size)
+            outputs[output] = stored
+    return outputs
+
+
+def _free_name(name: str, output: str, taken: set[str]) -> str:
+    """Return a name that no other output of the job has; names of outputs are unique."""
+    while name in taken:
+        name = f"{output}-{name}"
+    return name
+
+
+def _described(name: str, path: Path, media_type: str) -> OutputFile:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    return OutputFile(
+        file=name, media_type=media_type, size=path.stat().st_size, sha256=digest.hexdigest()
+    )

@@ -1,0 +1,117 @@
+"""Check whether a file is what it is said to be."""
+
+import csv
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import rasterio
+from rasterio.errors import RasterioIOError
+
+PNG_START = b"\x89PNG\r\n\x1a\n"
+PNG_END = b"IEND\xaeB`\x82"
+GEOJSON_TYPES = frozenset(
+    {
+        "Feature",
+        "FeatureCollection",
+        "GeometryCollection",
+        "LineString",
+        "MultiLineString",
+        "MultiPoint",
+        "MultiPolygon",
+        "Point",
+        "Polygon",
+    }
+)
+
+
+def check_format(kind: str, path: Path) -> None:
+    """Check that a file is of a complex type.
+
+    Raises
+    ------
+    ValueError
+        If it is not; the message says what was found.
+    """
+    try:
+        _CHECKS[kind](path)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is no text in UTF-8: {error.reason} at byte {error.start}") from None
+
+
+def _check_raster(path: Path) -> None:
+    try:
+        with rasterio.open(path) as dataset:
+            if dataset.driver != "GTiff":
+                raise ValueError(f"it is no GeoTIFF but {dataset.driver}")
+    except RasterioIOError as error:
+        raise ValueError(f"it is no image: {error}") from None
+
+
+def _check_zip(path: Path) -> None:
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is no zip file")
+
+
+def _check_json(path: Path) -> None:
+    _json(path)
+
+
+def _check_geojson(path: Path) -> None:
+    content = _json(path)
+    if not isinstance(content, dict) or content.get("type") not in GEOJSON_TYPES:
+        raise ValueError("it is JSON but no GeoJSON object")
+
+
+def _json(path: Path) -> object:
+    try:
+        content: object = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON: {error}") from None
+    return content
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"it is no JSON: {name} is not a JSON value")
+
+
+def _check_csv(path: Path) -> None:
+    with path.open(encoding="utf-8", newline="") as file:
+        try:
+            if not any(list(csv.reader(file, strict=True))):
+                raise ValueError("it has no row")
+        except csv.Error as error:
+            raise ValueError(f"it is no table: {error}") from None
+
+
+def _check_png(path: Path) -> None:
+    content = path.read_bytes()
+    if not content.startswith(PNG_START) or not content.endswith(PNG_END):
+        raise ValueError("it is no complete PNG image")
+
+
+def _check_xml(path: Path) -> None:
+    try:
+        for _, element in ElementTree.iterparse(path):
+            element.clear()
+    except ElementTree.ParseError as error:
+        raise ValueError(f"it is no XML: {error}") from None
+
+
+def _check_text(path: Path) -> None:
+    path.read_text(encoding="utf-8")
+
+
+_CHECKS: dict[str, Callable[[Path], None]] = {
+    "raster": _check_raster,
+    "product": _check_zip,
+    "json": _check_json,
+    "geojson": _check_geojson,
+    "csv": _check_csv,
+    "png": _check_png,
+    "zip": _check_zip,
+    "xml": _check_xml,
+    "text": _check_text,
+}

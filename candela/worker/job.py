@@ -1,0 +1,218 @@
+"""Run one job: stage in, run, check, stage out, result.json."""
+
+import importlib
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import rasterio
+from pydantic import ValidationError
+
+from candela.eo.progress import Progress
+from candela.eo.raster import gdal_environment
+from candela.eo.threads import use_threads
+from candela.errors import LimitError, NotFoundError, OutputError, PublicError, StorageError
+from candela.spec import ProcessSpec
+from candela.storage import Storage
+from candela.worker.checking import check_outputs
+from candela.worker.contract import (
+    JOB_FILE,
+    OUTPUTS_FOLDER,
+    RESULT_FILE,
+    Failure,
+    JobDocument,
+    Output,
+    OutputFile,
+    ResultDocument,
+    job_key,
+)
+from candela.worker.delivery import deliver
+from candela.worker.staging import Stager
+from candela.worker.usage import Meter
+from candela.worker.workdir import INPUTS, WORK, empty_workdir, prepare_workdir
+
+logger = logging.getLogger(__name__)
+
+INTERNAL = Failure(kind="InternalError", message="internal error")
+OUT_OF_MEMORY = LimitError("the job needs more memory than there is")
+
+Run = Callable[..., Mapping[str, object]]
+
+
+def read_job(storage: Storage, job_id: str) -> JobDocument:
+    """Return job.json.
+
+    Raises
+    ------
+    StorageError
+        If it is not there or not valid.
+    """
+    try:
+        return JobDocument.model_validate_json(storage.read(job_key(job_id, JOB_FILE)))
+    except (NotFoundError, ValidationError) as error:
+        raise StorageError(f"job {job_id} has no valid {JOB_FILE}: {error}") from error
+
+
+def read_result(storage: Storage, job_id: str) -> ResultDocument | None:
+    """Return result.json, or None if the job has no outcome yet.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be read or is not valid.
+    """
+    try:
+        return ResultDocument.model_validate_json(storage.read(job_key(job_id, RESULT_FILE)))
+    except NotFoundError:
+        return None
+    except ValidationError as error:
+        raise StorageError(f"{RESULT_FILE} of job {job_id} is not valid: {error}") from error
+
+
+def run_job(
+    job: JobDocument, spec: ProcessSpec, storage: Storage, workdir: Path, progress: Progress
+) -> ResultDocument:
+    """Run one attempt of a job and write its result.json.
+
+    Whatever goes wrong in the job is in the result; afterwards the folder is empty.
+
+    Parameters
+    ----------
+    job : JobDocument
+        What to do.
+    spec : ProcessSpec
+        The process.
+    storage : Storage
+        Where the outputs and result.json go.
+    workdir : Path
+        A folder for this job alone.
+    progress : Progress
+        Is told how far the work is.
+
+    Returns
+    -------
+    ResultDocument
+        The outcome.
+
+    Raises
+    ------
+    StorageError
+        If result.json cannot be written, or the job was removed or started anew meanwhile.
+    WorkdirError
+        If the folder is not for this job alone.
+    """
+    prepare_workdir(workdir)
+    attempt = _Attempt(job, spec, storage, workdir, progress)
+    try:
+        return attempt.run()
+    finally:
+        empty_workdir(workdir)
+
+
+class _Attempt:
+    """One try to do a job."""
+
+    def __init__(
+        self,
+        job: JobDocument,
+        spec: ProcessSpec,
+        storage: Storage,
+        workdir: Path,
+        progress: Progress,
+    ) -> None:
+        self._job = job
+        self._spec = spec
+        self._storage = storage
+        self._work = workdir / WORK
+        self._progress = progress
+        self._stager = Stager(job.staging, storage, workdir / INPUTS, progress)
+        self._meter = Meter()
+
+    def run(self) -> ResultDocument:
+        """Do the job and write down its outcome."""
+        try:
+            outputs = self._produce()
+        except PublicError as error:
+            logger.info("The job failed: %s", error)
+            failure = _failure(error)
+        except MemoryError:
+            logger.exception("The job failed: no memory")
+            failure = _failure(OUT_OF_MEMORY)
+        except (Exception, SystemExit):
+            logger.exception("The job failed: internal error")
+            failure = INTERNAL
+        else:
+            return self._conclude(outputs)
+        self._check_wanted()
+        self._storage.delete(job_key(self._job.id, OUTPUTS_FOLDER))
+        return self._conclude({}, failure)
+
+    def _produce(self) -> dict[str, Output]:
+        use_threads(max(1, math.ceil(self._job.cpu)))
+        self._progress(0, "fetching inputs")
+        arguments = self._stager.stage(self._spec, self._job.inputs)
+        run = _entry(self._spec)
+        logger.info("Inputs are here (%s bytes); running", self._stager.input_bytes)
+        with _gdal():
+            returned = run(**arguments, workdir=self._work, progress=self._progress)
+            checked = check_outputs(self._spec, returned, self._work)
+        logger.info("The process is done; storing outputs")
+        self._check_wanted()
+        return deliver(self._spec, self._job.id, checked, self._storage)
+
+    def _conclude(
+        self, outputs: dict[str, Output], failure: Failure | None = None
+    ) -> ResultDocument:
+        files = [output for output in outputs.values() if isinstance(output, OutputFile)]
+        result = ResultDocument(
+            job=self._job.id,
+            attempt=self._job.attempt,
+            status="failed" if failure else "succeeded",
+            outputs=outputs,
+            error=failure,
+            usage=self._meter.read(
+                input_bytes=self._stager.input_bytes,
+                output_bytes=sum(file.size for file in files),
+            ),
+        )
+        self._storage.write(job_key(self._job.id, RESULT_FILE), result.to_json().encode())
+        return result
+
+    def _check_wanted(self) -> None:
+        """Leave storage alone if the job was removed, or another attempt has taken over."""
+        current = read_job(self._storage, self._job.id)
+        if current.attempt != self._job.attempt:
+            raise StorageError(
+                f"attempt {self._job.attempt} of job {self._job.id} is superseded by attempt "
+                f"{current.attempt}"
+            )
+
+
+def _entry(spec: ProcessSpec) -> Run:
+    module = importlib.import_module(spec.package)
+    run = getattr(module, "run", None)
+    if not callable(run):
+        raise OutputError(f"{spec.package} has no function run")
+    return cast(Run, run)
+
+
+@contextmanager
+def _gdal() -> Iterator[None]:
+    """Give GDAL its threads and cache, and patience with servers that never answer."""
+    with (
+        gdal_environment(),
+        rasterio.Env(
+            GDAL_HTTP_CONNECTTIMEOUT=10,
+            GDAL_HTTP_TIMEOUT=60,
+            GDAL_HTTP_MAX_RETRY=3,
+            GDAL_HTTP_RETRY_DELAY=1,
+        ),
+    ):
+        yield
+
+
+def _failure(error: PublicError) -> Failure:
+    return Failure(kind=type(error).__name__, message=error.message, locator=error.locator)

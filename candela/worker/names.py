@@ -1,0 +1,49 @@
+"""Names of files that come from outside."""
+
+import re
+from email.message import Message
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+MAX_LETTERS = 150
+SUFFIXES = {
+    "raster": ".tif",
+    "product": ".zip",
+    "json": ".json",
+    "geojson": ".geojson",
+    "csv": ".csv",
+    "png": ".png",
+    "zip": ".zip",
+    "xml": ".xml",
+    "text": ".txt",
+}  # by complex type
+
+
+def suffix_of(kind: str, media_type: str | None) -> str:
+    """Return the suffix that fits a complex type, or its media type where that says more."""
+    return ".jp2" if media_type == "image/jp2" else SUFFIXES[kind]
+
+
+def safe_name(name: str, default: str) -> str:
+    """Return the last part of a path as a harmless file name: product names stay as they are."""
+    last = PurePosixPath(name.replace("\\", "/")).name
+    letters = re.sub(r"[^A-Za-z0-9._+-]", "_", last).lstrip(".-")
+    return letters[-MAX_LETTERS:].lstrip(".-") or default
+
+
+def disposition_name(header: str) -> str:
+    """Return the file name in a Content-Disposition header (RFC 6266), or nothing."""
+    message = Message()
+    message["Content-Disposition"] = header
+    return message.get_filename() or ""
+
+
+def address_name(url: str) -> str:
+    """Return the last part of an address's path, or nothing."""
+    return PurePosixPath(unquote(urlsplit(url).path)).name
+
+
+def without_secrets(url: str) -> str:
+    """Return an address without user, password and query: what logs and messages may show."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

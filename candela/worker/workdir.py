@@ -1,0 +1,41 @@
+"""The folder that a job has for itself."""
+
+import shutil
+from pathlib import Path
+
+from candela.errors import CandelaError
+
+INPUTS = "inputs"  # what was staged
+WORK = "work"  # what ``run`` gets as its workdir
+TEMPORARY = "tmp"  # what TMPDIR points to
+PARTS = (INPUTS, WORK, TEMPORARY)
+
+
+class WorkdirError(CandelaError):
+    """The folder holds files of somebody else: emptying it would lose them."""
+
+
+def prepare_workdir(workdir: Path) -> None:
+    """Make the parts of the folder, empty.
+
+    Raises
+    ------
+    WorkdirError
+        If something else is in the folder.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    foreign = sorted(path.name for path in workdir.iterdir() if path.name not in PARTS)
+    if foreign:
+        raise WorkdirError(f"{workdir} is not empty ({foreign[0]}): a job needs its own folder")
+    empty_workdir(workdir)
+    for part in PARTS:
+        (workdir / part).mkdir()
+
+
+def empty_workdir(workdir: Path) -> None:
+    """Remove all that is in the folder; what cannot be removed is left to the runner."""
+    for path in workdir.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
