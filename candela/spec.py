@@ -120,7 +120,10 @@ class InputSpec(Described):
         if self.default is not None:
             if self.max_occurs > 1:
                 raise ValueError("a default needs maxOccurs 1")
-            self.parse(str(self.default))
+            try:
+                self.parse(str(self.default))
+            except InvalidValueError as error:
+                raise ValueError(f"default: {error.message}") from None
         return self
 
     @property

@@ -1,0 +1,86 @@
+"""The tree defends itself."""
+
+import ast
+import inspect
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from candela.spec import load_specs, services_folder
+
+ROOT = Path(__file__).parents[2]
+SPECS = load_specs()
+SOURCES = {"candela": ROOT / "candela", "services": ROOT / "services", "client": ROOT / "client"}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return the modules of this project that a file imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.split(".")[0] == "candela"}
+
+
+def test_every_folder_in_services_is_described():
+    folders = {path.parent.name for path in services_folder().glob("*/__init__.py")}
+    assert {spec.package.rsplit(".", 1)[1] for spec in SPECS.values()} == folders
+
+
+@pytest.mark.parametrize("identifier", SPECS)
+def test_run_takes_exactly_the_described_inputs(identifier):
+    spec = SPECS[identifier]
+    parameters = inspect.signature(import_module(spec.package).run).parameters
+    assert set(parameters) == set(spec.inputs) | {"workdir", "progress"}
+    for parameter in parameters.values():
+        assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        assert parameter.default is inspect.Parameter.empty
+
+
+@pytest.mark.parametrize(
+    ("folder", "allowed"),
+    [
+        ("candela/eo", ("candela.eo", "candela.errors")),
+        ("services", ("candela.services", "candela.eo", "candela.errors")),
+        ("client", ("candela.client",)),
+        ("candela/storage", ("candela.storage", "candela.errors")),
+        (
+            "candela/worker",
+            ("candela.worker", "candela.storage", "candela.spec", "candela.eo", "candela.errors"),
+        ),
+        ("candela/publish", ("candela.publish", "candela.errors")),
+    ],
+)
+def test_imports_point_one_way(folder, allowed):
+    for path in (ROOT / folder).rglob("*.py"):
+        wrong = {name for name in imports_of(path) if not name.startswith(allowed)}
+        assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
+
+
+def test_only_settings_reads_the_environment():
+    readers = [
+        path.relative_to(ROOT).as_posix()
+        for folder in SOURCES.values()
+        for path in folder.rglob("*.py")
+        if "os.environ" in (text := path.read_text(encoding="utf-8")) or "getenv" in text
+    ]
+    assert readers == []
+
+
+def test_no_module_is_called_by_a_word_that_says_nothing():
+    names = {path.stem for folder in SOURCES.values() for path in folder.rglob("*.py")}
+    assert not names & {"utils", "util", "helpers", "common", "misc"}
+
+
+def test_no_file_tells_more_than_one_story():
+    long = {
+        path.relative_to(ROOT).as_posix(): lines
+        for folder in SOURCES.values()
+        for path in folder.rglob("*.py")
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 500
+    }
+    assert long == {}

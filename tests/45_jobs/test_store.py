@@ -1,0 +1,160 @@
+"""The job store."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from candela.errors import NotFoundError
+from candela.jobs.model import UNFINISHED, Job, State, new_id, now
+from candela.jobs.request import ExecuteRequest
+from candela.jobs.store import JobStore
+from candela.worker.contract import Box, Failure, Inline, OutputLiteral, Reference, ResultDocument
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")
+    yield store
+    store.close()
+
+
+def new_job(**changes):
+    time = now()
+    return replace(Job(new_id(), "Echo", "1.0.0", ExecuteRequest(), time, time), **changes)
+
+
+def test_a_job_comes_back_as_it_was_written(store):
+    request = ExecuteRequest(
+        inputs={
+            "a": [1, 2.5, True, "x"],
+            "b": [Reference(href="http://host/x.tif", headers={"k": "v"})],
+            "c": [Inline(value="<a/>", media_type="text/xml"), Box(bbox=(1, 2, 3, 4))],
+        }
+    )
+    job = new_job(request=request)
+    store.add(job)
+    assert store.get(job.id) == job
+
+
+def test_an_unknown_job_is_not_found(store):
+    with pytest.raises(NotFoundError, match="no job 'x'"):
+        store.get("x")
+
+
+def test_a_job_moves_through_its_states_and_keeps_a_log(store):
+    job = new_job()
+    store.add(job)
+    result = ResultDocument(job=job.id, status="succeeded", outputs={"n": OutputLiteral(value=1)})
+    store.move(job.id, [State.ACCEPTED], State.DISPATCHING, message="starting")
+    store.move(job.id, [State.DISPATCHING], State.RUNNING, message="running", backend="7")
+    store.move(job.id, [State.RUNNING], State.PUBLISHING, message="publishing", result=result)
+    done = store.move(job.id, [State.PUBLISHING], State.SUCCEEDED, message="done")
+    assert done is not None
+    assert (done.state, done.backend, done.result) == (State.SUCCEEDED, "7", result)
+    assert done.finished is not None
+    assert [event.message for event in store.events(job.id)] == [
+        "accepted", "starting", "running", "publishing", "done",
+    ]  # fmt: skip
+
+
+def test_of_many_that_move_a_job_exactly_one_succeeds(store):
+    job = new_job()
+    store.add(job)
+    won = []
+
+    def claim():
+        if store.move(job.id, [State.ACCEPTED], State.DISPATCHING):
+            won.append(threading.get_ident())
+
+    threads = [threading.Thread(target=claim) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+
+
+def test_a_final_state_is_final(store):
+    job = new_job()
+    store.add(job)
+    store.move(job.id, UNFINISHED, State.DISMISSED)
+    error = Failure(kind="InputError", message="no")
+    assert store.move(job.id, list(State), State.FAILED, error=error) is None
+    assert store.get(job.id).state is State.DISMISSED
+
+
+def test_a_state_cannot_be_skipped(store):
+    job = new_job()
+    store.add(job)
+    assert store.move(job.id, list(State), State.SUCCEEDED) is None
+
+
+def test_progress_never_goes_back_and_ends_with_the_run(store):
+    job = new_job()
+    store.add(job)
+    assert not store.report(job.id, 10, "too early")
+    store.move(job.id, [State.ACCEPTED], State.DISPATCHING)
+    store.move(job.id, [State.DISPATCHING], State.RUNNING)
+    assert store.report(job.id, 40, "reading")
+    assert not store.report(job.id, 30, "late")
+    assert (store.get(job.id).percent, store.get(job.id).message) == (40, "reading")
+    store.move(job.id, [State.RUNNING], State.FAILED, message="broken")
+    assert not store.report(job.id, 50, "too late")
+    assert store.get(job.id).message == "broken"
+
+
+def test_the_next_job_is_the_one_of_highest_priority_then_age(store):
+    first, second, urgent = new_job(), new_job(), new_job(priority=5)
+    for job in (first, second, urgent):
+        store.add(job)
+    assert [job.id for job in store.next_accepted(2)] == [urgent.id, first.id]
+
+
+def test_jobs_are_listed_newest_first_and_filtered(store):
+    jobs = [new_job(), new_job(process="Other"), new_job()]
+    for job in jobs:
+        store.add(job)
+    store.move(jobs[0].id, [State.ACCEPTED], State.DISMISSED)
+    assert [job.id for job in store.jobs()] == [job.id for job in reversed(jobs)]
+    assert [job.id for job in store.jobs(process="Other")] == [jobs[1].id]
+    assert [job.id for job in store.jobs(states=[State.DISMISSED])] == [jobs[0].id]
+    assert [job.id for job in store.jobs(limit=1, offset=1)] == [jobs[1].id]
+    assert store.count(states=[State.ACCEPTED]) == 2
+
+
+def test_only_a_finished_job_can_be_forgotten(store):
+    job = new_job()
+    store.add(job)
+    store.remove(job.id)
+    assert store.get(job.id)
+    store.move(job.id, UNFINISHED, State.DISMISSED)
+    store.remove(job.id)
+    with pytest.raises(NotFoundError):
+        store.get(job.id)
+    assert store.events(job.id) == []
+
+
+def test_a_waiter_sees_the_end_made_by_another_connection(store, tmp_path):
+    job = new_job()
+    store.add(job)
+    other = JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")
+    timer = threading.Timer(0.1, other.move, [job.id, UNFINISHED, State.DISMISSED])
+    timer.start()
+    assert store.wait(job.id, 10).state is State.DISMISSED
+    timer.join()
+    other.close()
+
+
+def test_waiting_ends_with_its_time(store):
+    job = new_job()
+    store.add(job)
+    assert store.wait(job.id, 0.05).state is State.ACCEPTED
+
+
+def test_jobs_are_there_when_the_store_is_opened_again(store, tmp_path):
+    job = new_job()
+    store.add(job)
+    again = JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")
+    assert again.get(job.id) == job
+    again.close()
