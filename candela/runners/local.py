@@ -1,0 +1,316 @@
+"""Run each job in a subprocess of this machine."""
+
+import logging
+import math
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from candela.errors import NotFoundError, StorageError
+from candela.runners.base import Cause, Ended, Limits, RunState
+from candela.runners.processes import (
+    MARK,
+    POLL_S,
+    end_members,
+    find_members,
+    find_worker,
+    is_alive,
+    memory_bytes,
+)
+from candela.runners.records import Record, Records, attempt_name
+from candela.storage import Storage
+from candela.storage.base import checked_key
+from candela.worker.contract import (
+    EXIT_TERMINATED,
+    JOB_FILE,
+    LOG_FILE,
+    RESULT_FILE,
+    JobDocument,
+    ResultDocument,
+    job_key,
+)
+
+logger = logging.getLogger(__name__)
+
+COMMAND = (sys.executable, "-m", "candela.worker")
+LOOK_S = 0.5  # between two looks at memory and deadlines
+GRACE_S = 3.0  # from SIGTERM to SIGKILL
+REAP_S = 5.0  # how long the last threads of a zombie may take
+LOG_TAIL_BYTES = 64 * 2**10
+REMEMBERED = 10_000  # ends that nobody has asked for yet
+FROM_OUTSIDE = frozenset({-9, -15, EXIT_TERMINATED})  # exit codes of a worker that was ended
+
+
+class LocalRunner:
+    """Subprocesses with limits; they outlive this gateway, and the next one adopts them.
+
+    Each attempt is a session of its own with the work folder ``<work>/<job id>-<attempt>``, an
+    environment that has nothing of the gateway's, and its log in storage.
+
+    Parameters
+    ----------
+    storage : Storage
+        Holds the files of jobs.
+    work_folder : Path
+        Where attempts work, on this machine.
+    command : sequence of str, optional
+        Starts a worker; ``--storage``, ``--job`` and ``--workdir`` are appended.
+    environment : mapping of str to str, optional
+        Variables that workers get in addition, such as those of a proxy.
+    grace_s : float, optional
+        How long a worker has to end by itself before it is killed.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        work_folder: Path,
+        *,
+        command: Sequence[str] = COMMAND,
+        environment: Mapping[str, str] | None = None,
+        grace_s: float = GRACE_S,
+    ) -> None:
+        self._storage = storage
+        self._work = work_folder.resolve()
+        self._command = tuple(command)
+        self._environment = dict(environment or {})
+        self._grace_s = grace_s
+        self._records = Records(self._work)
+        self._running = {record.name: record for record in self._records.unended()}
+        self._ended: deque[Ended] = deque(maxlen=REMEMBERED)
+        self._changing = threading.RLock()
+        self._closing = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="local-runner", daemon=True)
+        self._watcher.start()
+
+    def submit(self, job: JobDocument, limits: Limits) -> str:
+        """Start an attempt, unless it was started before.
+
+        Raises
+        ------
+        StorageError
+            If its files cannot be written, or the machine can start no more processes.
+        """
+        name = attempt_name(job.id, job.attempt)
+        try:
+            with self._records.locked():
+                record = self._records.read(name)
+                if record is None:
+                    pid = find_worker(name) or self._start(job, limits)
+                    record = Record(
+                        job=job.id,
+                        attempt=job.attempt,
+                        pid=pid,
+                        started=time.time(),
+                        memory_bytes=limits.memory_bytes,
+                        timeout_s=limits.timeout_s,
+                    )
+                    with self._changing:
+                        self._records.write(record)
+                        self._running[name] = record
+        except OSError as error:
+            raise StorageError(f"job {job.id} cannot be started here: {error}") from error
+        return record.reference
+
+    def state(self, reference: str) -> RunState:
+        """Tell where an attempt stands."""
+        record = self._running.get(reference.partition(":")[0]) or self._records.find(reference)
+        if record is None or record.reference != reference:
+            return RunState(Cause.VANISHED, message=f"nothing is known of {reference}")
+        if record.ended or is_alive(record.pid, record.name):
+            return record.state
+        return self._finish(record)
+
+    def cancel(self, reference: str) -> RunState:
+        """End an attempt; on return all of its processes are gone."""
+        record = self._records.find(reference)
+        if record is None or not self.state(reference).is_running:
+            return self.state(reference)
+        return self._end(record, Cause.CANCELLED, "cancelled")
+
+    def logs(self, job_id: str) -> str:
+        """Return the last 64 KiB of what the job said; nothing if it has said nothing yet."""
+        key = job_key(job_id, LOG_FILE)
+        try:
+            size = self._storage.size(key)
+            pieces = self._storage.open(key, max(0, size - LOG_TAIL_BYTES))
+            return b"".join(pieces).decode(errors="replace")
+        except NotFoundError:
+            path = self._log_path(job_id)
+            return path.read_text(errors="replace")[-LOG_TAIL_BYTES:] if path.is_file() else ""
+
+    def poll(self) -> list[Ended]:
+        """Return the attempts that ended since the last call."""
+        for record in list(self._running.values()):
+            self.state(record.reference)
+        ended = []
+        while self._ended:
+            ended.append(self._ended.popleft())
+        return ended
+
+    def close(self) -> None:
+        """Watch no longer; running jobs go on."""
+        self._closing.set()
+        self._watcher.join()
+
+    def _start(self, job: JobDocument, limits: Limits) -> int:
+        """Start the worker, and return its pid."""
+        self._storage.write(job_key(job.id, JOB_FILE), job.to_json().encode())
+        name = attempt_name(job.id, job.attempt)
+        workdir = self._work / name
+        (workdir / "tmp").mkdir(parents=True, exist_ok=True)
+        log = self._log_path(job.id)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [
+                    *self._command,
+                    *("--storage", self._storage.url),
+                    *("--job", job.id),
+                    *("--workdir", str(workdir)),
+                ],
+                cwd=workdir,
+                env=self._variables(name, workdir, limits),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        # NOTE: the worker may outlive us, so it is followed by its pid alone; a return code keeps
+        # Popen from warning that it was not waited for.
+        process.returncode = 0
+        logger.info("Started %s as process %s", name, process.pid)
+        return process.pid
+
+    def _variables(self, name: str, workdir: Path, limits: Limits) -> dict[str, str]:
+        """Return the whole environment of a worker; no secret of the gateway is in it."""
+        threads = str(max(1, math.ceil(limits.cpu)))
+        return {
+            "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "HOME": str(workdir),
+            "TMPDIR": str(workdir / "tmp"),
+            "OMP_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads,
+            "GDAL_NUM_THREADS": threads,
+            "PYTHONUNBUFFERED": "1",
+            **self._environment,
+            MARK: name,
+        }
+
+    def _log_path(self, job_id: str) -> Path:
+        """Return where the log is written: in storage, if that is on this machine."""
+        stored = self._storage.local_path(job_key(job_id, LOG_FILE))
+        return stored or self._work / f"{checked_key(job_id)}.log"
+
+    def _watch(self) -> None:
+        while not self._closing.wait(LOOK_S):
+            try:
+                self._look()
+            except (OSError, psutil.Error, StorageError):
+                logger.exception("A look at the running jobs failed; trying again")
+
+    def _look(self) -> None:
+        """Notice what has ended, and end what is beyond its limits."""
+        records = list(self._running.values())
+        if not records:
+            return
+        members = find_members({record.name: record.pid for record in records})
+        for record in records:
+            if not self.state(record.reference).is_running:
+                continue
+            ran_s = time.time() - record.started
+            used = memory_bytes(members[record.name], record.memory_bytes)
+            if record.cause is not None:  # a gateway died while it was ending this
+                self._end(record, record.cause, record.message)
+            elif ran_s > record.timeout_s:
+                self._end(record, Cause.DEADLINE, f"ran longer than {record.timeout_s:g} s")
+            elif used > record.memory_bytes:
+                message = f"used {used / 2**20:.0f} of {record.memory_bytes / 2**20:.0f} MiB"
+                self._end(record, Cause.OUT_OF_MEMORY, message)
+
+    def _end(self, record: Record, cause: Cause, message: str) -> RunState:
+        """End the processes of an attempt; the first cause counts."""
+        with self._changing:
+            current = self._records.read(record.name) or record
+            if current.cause is None:
+                current = current.model_copy(update={"cause": cause, "message": message})
+                self._records.write(current)
+                if current.name in self._running:
+                    self._running[current.name] = current
+        logger.info("Ending %s: %s", current.name, current.message)
+        grace_s = 0.0 if current.cause is Cause.OUT_OF_MEMORY else self._grace_s
+        end_members(current.name, current.pid, grace_s)
+        return self._finish(current)
+
+    def _finish(self, record: Record) -> RunState:
+        """Write down how an attempt ended, and remove what it left."""
+        with self._changing:
+            current = self._records.read(record.name) or record
+            if current.ended:
+                self._running.pop(record.name, None)
+                return current.state
+            end_members(current.name, current.pid, 0.0)
+            exit_code = _exit_code(current.pid)
+            shutil.rmtree(self._work / current.name, ignore_errors=True)
+            ended = current.model_copy(
+                update={"ended": True, "exit_code": exit_code, **self._verdict(current, exit_code)}
+            )
+            self._keep_log(ended)
+            self._records.write(ended)
+            self._running.pop(record.name, None)
+            self._ended.append(Ended(ended.reference, ended.job, ended.attempt, ended.state))
+        logger.info("%s has ended: %s, exit code %s", ended.name, ended.cause, exit_code)
+        return ended.state
+
+    def _verdict(self, record: Record, exit_code: int | None) -> dict[str, object]:
+        """Say why an attempt ended, where we did not end it."""
+        if record.cause is not None:
+            return {}
+        is_broken = exit_code is None or exit_code in FROM_OUTSIDE
+        if is_broken and not self._has_result(record):
+            return {"cause": Cause.VANISHED, "message": "ended from outside, or unseen"}
+        return {"cause": Cause.FINISHED}
+
+    def _has_result(self, record: Record) -> bool:
+        try:
+            content = self._storage.read(job_key(record.job, RESULT_FILE))
+            result = ResultDocument.model_validate_json(content)
+        except (NotFoundError, ValueError):
+            return False
+        return result.attempt == record.attempt
+
+    def _keep_log(self, record: Record) -> None:
+        """Say in the log why the job was ended, and put the log where it is kept."""
+        path = self._log_path(record.job)
+        if not path.is_file():
+            return  # removed with its job
+        if record.cause is not Cause.FINISHED:
+            with path.open("a") as file:
+                file.write(
+                    f"Attempt {record.attempt} has ended: {record.cause}, {record.message}\n"
+                )
+        if self._storage.local_path(job_key(record.job, LOG_FILE)) is None:
+            self._storage.put(job_key(record.job, LOG_FILE), path)
+
+
+def _exit_code(pid: int) -> int | None:
+    """Return the exit code of a child of ours, and let it go; None for other processes."""
+    end = time.monotonic() + REAP_S
+    while time.monotonic() < end:
+        try:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            return None
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(POLL_S)  # NOTE: a zombie can be waited for when its last thread is gone
+    return None

@@ -1,0 +1,120 @@
+"""What a local runner remembers of attempts, in files that the next gateway finds."""
+
+import fcntl
+import logging
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from candela.errors import StorageError
+from candela.runners.base import Cause, RunState
+from candela.storage.base import checked_key
+from candela.worker.contract import Document
+
+logger = logging.getLogger(__name__)
+
+KEEP_S = 7 * 24 * 3600.0  # how long an ended attempt is remembered
+
+
+def attempt_name(job_id: str, attempt: int) -> str:
+    """Return the name of an attempt: the same submitted again has the same name."""
+    if "/" in checked_key(job_id):
+        raise StorageError(f"{job_id!r} is no valid job id")
+    return f"{job_id}-{attempt}"
+
+
+class Record(Document):
+    """An attempt.
+
+    Attributes
+    ----------
+    started : float
+        Seconds since the epoch.
+    cause : Cause, optional
+        Why it ends: known before its processes are gone.
+    ended : bool
+        Whether all of its processes are gone.
+    """
+
+    job: str
+    attempt: int
+    pid: int
+    started: float
+    memory_bytes: int
+    timeout_s: float
+    cause: Cause | None = None
+    exit_code: int | None = None
+    message: str = ""
+    ended: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of the attempt."""
+        return attempt_name(self.job, self.attempt)
+
+    @property
+    def reference(self) -> str:
+        """What the dispatcher calls it."""
+        return f"{self.name}:{self.pid}:{self.started:.3f}"
+
+    @property
+    def state(self) -> RunState:
+        """Where it stands."""
+        if not self.ended:
+            return RunState()
+        return RunState(self.cause, self.exit_code, self.message)
+
+
+class Records:
+    """Records in a folder, one file each: ``<name>.json``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep all others, in this process or another, from the same."""
+        with (self._folder / ".lock").open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def read(self, name: str) -> Record | None:
+        """Return a record, or None."""
+        path = self._path(name)
+        try:
+            return Record.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:
+            logger.warning("%s is not valid and left alone: %s", path, error)
+            return None
+
+    def find(self, reference: str) -> Record | None:
+        """Return the record that a reference means, or None."""
+        record = self.read(reference.partition(":")[0])
+        return record if record is not None and record.reference == reference else None
+
+    def write(self, record: Record) -> None:
+        """Store a record; a reader never sees half of it."""
+        unfinished = self._folder / f".{uuid.uuid4().hex}"
+        unfinished.write_text(record.to_json())
+        unfinished.replace(self._path(record.name))
+
+    def unended(self) -> list[Record]:
+        """Return what has not ended, and forget what ended long ago."""
+        found = []
+        for path in sorted(self._folder.glob("*.json")):
+            record = self.read(path.stem)
+            if record is not None and not record.ended:
+                found.append(record)
+            elif path.stat().st_mtime < time.time() - KEEP_S:
+                path.unlink()
+        return found
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{Path(name).name}.json"
