@@ -88,7 +88,8 @@ class Gateway:
         app.register_blueprint(wps10.blueprint(service, self.jobs))
         app.register_blueprint(outputs.blueprint(self.jobs))
         app.register_blueprint(jobs_api.blueprint(api))
-        app.register_blueprint(ows.blueprint(self.jobs.publisher))
+        if isinstance(self.jobs.publisher, MapServerPublisher):  # else the map server is elsewhere
+            app.register_blueprint(ows.ows_blueprint(self.jobs.publisher))
         self._add_probes(app)
         return app
 

@@ -5,6 +5,7 @@ PyWPS's parser finds operation, version and language; what it loses of an Execut
 """
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
 
@@ -256,21 +257,27 @@ def _value_of(name: str, element: etree._Element) -> Value:
 
 
 def _inline_of(name: str, element: etree._Element) -> Inline:
-    children = [child for child in element if isinstance(child.tag, str)]
     encoding = (element.get("encoding") or "").lower()
     if encoding not in {"", "base64", "utf-8", "utf8"}:
         raise InvalidValueError(
             f"input {name!r} has encoding {encoding!r}, expected base64 or UTF-8", name
         )
-    if children:
-        value = etree.tostring(children[0], encoding="unicode", with_tail=False)
-    else:
-        value = element.text or ""
     return Inline(
-        value=value,
+        value=_content(element),
         media_type=element.get("mimeType"),
         encoding="base64" if encoding == "base64" else None,
     )
+
+
+def _content(element: etree._Element) -> str:
+    """Return what stands in an element: the XML of its child, or its text."""
+    child = next((child for child in element if isinstance(child.tag, str)), None)
+    if child is None:
+        return element.text or ""
+    copy = deepcopy(child)  # away from the request, whose namespaces do not belong to it
+    foreign = [p for p, uri in copy.nsmap.items() if p and uri not in NAMESPACES.values()]
+    etree.cleanup_namespaces(copy, keep_ns_prefixes=foreign)
+    return etree.tostring(copy, encoding="unicode", with_tail=False)
 
 
 def _reference_of(name: str, element: etree._Element) -> Reference:
@@ -285,14 +292,6 @@ def _reference_of(name: str, element: etree._Element) -> Reference:
             f"input {name!r}: a body by reference is not offered, put the body inline", name
         )
     body = element.find("wps:Body", NAMESPACES)
-    text = None
-    if body is not None:
-        children = [child for child in body if isinstance(child.tag, str)]
-        text = (
-            etree.tostring(children[0], encoding="unicode", with_tail=False)
-            if children
-            else body.text or ""
-        )
     return Reference(
         href=href.strip(),
         type=element.get("mimeType"),
@@ -301,7 +300,7 @@ def _reference_of(name: str, element: etree._Element) -> Reference:
             header.get("key", ""): header.get("value", "")
             for header in element.findall("wps:Header", NAMESPACES)
         },
-        body=text,
+        body=None if body is None else _content(body),
     )
 
 

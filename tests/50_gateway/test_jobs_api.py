@@ -1,0 +1,107 @@
+"""Jobs as JSON, and their end."""
+
+import time
+
+from candela.jobs.model import State
+from candela.jobs.request import ExecuteRequest
+from candela.jobs.tokens import token_for
+
+GET = (
+    "/wps?service=WPS&version=1.0.0&request=Execute&identifier=Echo"
+    "&storeExecuteResponse=true&status=true&DataInputs="
+)
+
+
+def submit(http, inputs=""):
+    """Submit a job and return its id."""
+    return http.get(GET + inputs).root.get("statusLocation").rpartition("/")[2]
+
+
+def wait_for(gateway, job_id, state):
+    for _ in range(400):
+        job = gateway.jobs.store.get(job_id)
+        if job.state is state:
+            return job
+        time.sleep(0.05)
+    raise AssertionError(f"job is {job.state}, not {state}: {job.message}")
+
+
+def test_a_job_is_listed_with_its_state(idle):
+    job_id = submit(idle)
+    (job,) = idle.get("/jobs").json["jobs"]
+    assert (job["jobID"], job["processID"], job["status"]) == (job_id, "Echo", "accepted")
+    assert "finished" not in job
+    assert idle.get(f"/jobs/{job_id}").json == job
+
+
+def test_jobs_are_paged_and_filtered(idle):
+    ids = [submit(idle) for _ in range(3)]
+    page = idle.get("/jobs?limit=1&offset=1").json
+    assert [job["jobID"] for job in page["jobs"]] == [ids[1]]
+    assert page["numberTotal"] == 3
+    assert idle.get("/jobs?status=running").json["jobs"] == []
+    assert idle.get("/jobs?limit=many").status_code == 400
+
+
+def test_a_finished_job_has_its_outputs(http):
+    job_id = submit(http, "literal=x")
+    job = http.get(f"/jobs/{job_id}").json
+    assert (job["status"], job["progress"]) == ("successful", 100)
+    assert job["outputs"]["literalOutput"] == "x"
+
+
+def test_an_unknown_job_is_404(idle):
+    assert idle.get("/jobs/7").status_code == 404
+    assert idle.delete("/jobs/7").status_code == 404
+
+
+def test_a_waiting_job_that_is_dismissed_never_runs(idle, idle_gateway):
+    job_id = submit(idle)
+    assert idle.delete(f"/jobs/{job_id}").json["status"] == "dismissed"
+    assert idle_gateway.jobs.store.next_accepted(10) == []
+
+
+def test_a_running_job_that_is_dismissed_stops(gateway, http):
+    job = gateway.jobs.submit("Echo", ExecuteRequest(inputs={"pause": [60]}))
+    running = wait_for(gateway, job.id, State.RUNNING)
+    assert http.delete(f"/jobs/{job.id}").json["status"] == "dismissed"
+    assert not gateway.jobs.runner.state(running.backend).is_running
+    assert gateway.jobs.storage.list(f"jobs/{job.id}") == ()
+
+
+def test_a_finished_job_that_is_dismissed_is_gone(http, gateway):
+    job_id = submit(http, "complex=<a/>")
+    assert gateway.jobs.storage.list(f"jobs/{job_id}") != ()
+    assert http.delete(f"/jobs/{job_id}").json["status"] == "dismissed"
+    assert http.get(f"/jobs/{job_id}").status_code == 404
+    assert gateway.jobs.storage.list(f"jobs/{job_id}") == ()
+
+
+def test_progress_needs_the_token_of_the_job(idle, idle_gateway):
+    job_id = submit(idle)
+    store = idle_gateway.jobs.store
+    store.move(job_id, [State.ACCEPTED], State.DISPATCHING)
+    store.move(job_id, [State.DISPATCHING], State.RUNNING)
+    report = {"percent": 40, "message": "reading"}
+    url = f"/jobs/{job_id}/progress"
+    assert idle.post(url, json=report).status_code == 403
+    wrong = {"Authorization": "Bearer " + token_for(b"wrong", job_id, 1)}
+    assert idle.post(url, json=report, headers=wrong).status_code == 403
+    right = {"Authorization": "Bearer " + token_for(idle_gateway.settings.signing_key, job_id, 1)}
+    assert idle.post(url, json=report, headers=right).status_code == 204
+    assert idle.get(f"/jobs/{job_id}").json["progress"] == 40
+    assert idle.post(url, json={"percent": "?"}, headers=right).status_code == 400
+
+
+def test_the_log_and_the_events_of_a_job_can_be_read(http):
+    job_id = submit(http, "literal=x")
+    events = http.get(f"/jobs/{job_id}/events").json["events"]
+    assert [event["state"] for event in events] == [
+        "accepted", "dispatching", "running", "publishing", "succeeded",
+    ]  # fmt: skip
+    assert job_id in http.get(f"/jobs/{job_id}/log").text
+
+
+def test_probes_answer(idle):
+    assert idle.get("/healthz").json == {"status": "alive"}
+    assert idle.get("/readyz").json == {"status": "ready"}
