@@ -1,1 +1,133 @@
-"""To be written."""
+"""Change detection: the probability that each pixel changed between two Sentinel-2 images."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from candela.eo.blocks import split
+from candela.eo.progress import Progress, part
+from candela.eo.raster import add_overviews, create_image, gdal_environment
+
+from .algorithm import HALO, Detector
+from .encoder import load_encoder
+from .pair import Pair, open_pair
+from .report import Report
+from .survey import Survey, fit, survey
+from .views import VISIBLE
+
+logger = logging.getLogger(__name__)
+
+BLOCK = 1024  # pixels; four of the files' blocks
+
+
+def run(
+    *,
+    before: Path,
+    after: Path,
+    model: str,
+    runtime: str,
+    workdir: Path,
+    progress: Progress,
+) -> dict[str, Path]:
+    """Map the change between two images.
+
+    Parameters
+    ----------
+    before, after : Path
+        Images of one grid as Jpeg2Tiff makes them: uint16 reflectance times 10 000, nodata 0.
+    model, runtime : str
+        See process.yaml.
+    workdir : Path
+        Where the outputs are written.
+    progress : Progress
+
+    Returns
+    -------
+    dict
+        ``change`` (GeoTIFF), ``preview`` (PNG) and ``statistics`` (JSON).
+
+    Raises
+    ------
+    InputError
+        If the images cannot be compared.
+    """
+    outputs = {
+        "change": workdir / "change.tif",
+        "preview": workdir / "preview.png",
+        "statistics": workdir / "statistics.json",
+    }
+    with gdal_environment(), open_pair(before, after) as pair:
+        encode = load_encoder(runtime)
+        progress(1, "looking at samples of both images")
+        surveyed = survey(pair)
+        logger.info("The images are shifted by %s pixels.", surveyed.shift)
+        detector = fit(surveyed, encode, model, part(progress, 5, 15))
+        report = _write_change(pair, detector, outputs["change"], model, part(progress, 15, 95))
+        progress(95, "making overviews, preview and statistics")
+        add_overviews(outputs["change"])
+        report.write_preview(outputs["preview"])
+        facts = _facts(pair, surveyed, detector) | {"model": model, "runtime": runtime}
+        statistics = json.dumps(facts | report.statistics(), indent=2)
+        outputs["statistics"].write_text(statistics + "\n", encoding="utf-8")
+    progress(100, "done")
+    return outputs
+
+
+def _write_change(
+    pair: Pair, detector: Detector, path: Path, model: str, progress: Progress
+) -> Report:
+    """Write the change map block by block."""
+    report = Report(pair.grid.shape)
+    blocks = list(split(pair.grid.shape, BLOCK, halo=HALO))
+    with create_image(
+        path, pair.grid, dtype="float32", nodata=np.nan, bands=["change"], tags=_tags(pair, model)
+    ) as image:
+        for number, block in enumerate(blocks):
+            progress(100 * number / len(blocks), f"block {number + 1} of {len(blocks)}")
+            first, second = pair.read(block.outer)
+            change = detector(first, second)[block.crop]
+            image.write(change, 1, window=block.inner)
+            visible = second[VISIBLE].mean(axis=0, dtype=np.float32)[block.crop]
+            report.add(block.inner, change, visible)
+    return report
+
+
+def _tags(pair: Pair, model: str) -> dict[str, str]:
+    """Return the dataset tags of the change map; what the images do not tell is left out."""
+    start, end = pair.dates
+    tags = {
+        "Start_date": f"{start:%Y%m%d}" if start else "",
+        "End_date": f"{end:%Y%m%d}" if end else "",
+        "Product_id1": pair.products[0],
+        "Product_id2": pair.products[1],
+        "Agent": f"CANDELA ChangeDetect, model {model}",
+        "Category": "change probability",
+    }
+    return {name: value for name, value in tags.items() if value}
+
+
+def _facts(pair: Pair, surveyed: Survey, detector: Detector) -> dict[str, object]:
+    """Return what was found about the pair, as JSON values."""
+    start, end = pair.dates
+    notes = []
+    if start and end and end < start:
+        notes.append(f"the later image is of {end}, before the earlier one of {start}")
+    if len({level for level in pair.levels if level}) > 1:
+        notes.append(
+            f"levels {' and '.join(pair.levels)} were compared: the fit of one date to the other "
+            "takes up the atmosphere, at some loss of sensitivity"
+        )
+    if surveyed.applied != surveyed.shift:
+        notes.append("the shift found is not credible: the images were compared as they are")
+    return {
+        "start_date": start.isoformat() if start else None,
+        "end_date": end.isoformat() if end else None,
+        "products": list(pair.products),
+        "levels": list(pair.levels),
+        "shift_found_pixels": {"rows": surveyed.shift.rows, "cols": surveyed.shift.cols},
+        "shift_applied": surveyed.applied == surveyed.shift,
+        "typical_log_magnitude": detector.typical,
+        "notes": notes,
+    }

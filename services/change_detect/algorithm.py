@@ -1,0 +1,164 @@
+"""From two standardised images to the probability of change: arrays in, arrays out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candela.eo.registration import Shift
+from candela.eo.smoothing import gaussian, guided_filter
+
+from .encoder import Encoder
+from .views import Standardisation, View, view
+
+FINE_SIGMA = 0.7  # pixels
+SMOOTHING_SIGMAS = (2.0, 5.0)  # pixels; a building, and a building site
+GUIDE_RADIUS = 4  # pixels
+GUIDE_EPSILON = 0.1  # variance of the standardised visible mean that counts as flat
+FLOOR = 1e-3  # in units of noise; keeps the logarithm finite
+SMALLEST_PROBABILITY = 1e-4  # consumers take exact zeros as missing
+HALO = 64  # pixels: how far from its block a kernel may look, a multiple of the coarsest level
+# (shift 5 + encoder 29 + bilinear upsampling 14 + smoothing 15)
+
+Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Comparison = Callable[[View, View], Image]
+"""From both dates of a window to its maps of disagreement, (maps, rows, cols)."""
+
+
+class Rule(NamedTuple):
+    """From the logarithm of the magnitude to a probability: a sigmoid.
+
+    Attributes
+    ----------
+    share : float
+        How much of the pair's typical log magnitude is subtracted.
+    centre : float
+        What is left at a probability of one half.
+    width : float
+        By how much it has to grow for the odds to grow by e.
+    """
+
+    share: float
+    centre: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Detector:
+    """All that was learnt about one pair; gives the same value for a pixel in any window.
+
+    Attributes
+    ----------
+    encode : Encoder
+    before, after : Standardisation
+        Of both images.
+    shift : Shift
+        What brings the later image onto the earlier one; each of them goes half the way.
+    compare : callable
+        The comparison, fitted to the pair.
+    rule : Rule
+    typical : float
+        Median log magnitude of the pair.
+    """
+
+    encode: Encoder
+    before: Standardisation
+    after: Standardisation
+    shift: Shift
+    compare: Comparison
+    rule: Rule
+    typical: float
+
+    def __call__(
+        self, before: NDArray[np.uint16], after: NDArray[np.uint16]
+    ) -> NDArray[np.float32]:
+        """Return the probability of change of a window.
+
+        Parameters
+        ----------
+        before, after : ndarray, shape (bands, rows, cols), uint16
+            Reflectance times 10 000, nodata 0.
+
+        Returns
+        -------
+        ndarray, shape (rows, cols), float32
+            Above 0 and up to 1; NaN where a band of either image has no data.
+        """
+        valid = valid_pixels(before, after)
+        if not valid.any():
+            return np.full(valid.shape, np.nan, np.float32)
+        views = look(
+            self.before.apply(before, valid),
+            self.after.apply(after, valid),
+            self.shift,
+            self.encode,
+        )
+        magnitude = log_magnitude(self.compare(*views), (views[0].guide, views[1].guide))
+        return np.where(valid, probability(magnitude, self.typical, self.rule), np.float32(np.nan))
+
+
+def valid_pixels(before: NDArray[np.uint16], after: NDArray[np.uint16]) -> Mask:
+    """Tell where all bands of both dates, (bands, rows, cols), have data."""
+    return np.asarray((before > 0).all(axis=0) & (after > 0).all(axis=0))
+
+
+def look(before: Image, after: Image, shift: Shift, encode: Encoder) -> tuple[View, View]:
+    """Register two standardised images half way each, and describe them."""
+    return (
+        view(before, shift.times(-0.5), encode),
+        view(after, shift.times(0.5), encode),
+    )
+
+
+def log_magnitude(maps: Image, guides: tuple[Image, Image]) -> Image:
+    """Smooth maps of disagreement at several scales and put them together.
+
+    The mean of logarithms is the logarithm of a geometric mean: a pixel must stand out in all
+    maps and at all scales.
+
+    Parameters
+    ----------
+    maps : ndarray, shape (maps, rows, cols), float32
+        Disagreement, in units of noise.
+    guides : tuple of two ndarray, shape (rows, cols), float32
+        Brightness of both dates: its edges stay in the result.
+
+    Returns
+    -------
+    ndarray, shape (rows, cols), float32
+        Natural logarithm.
+    """
+    coarse = sum(_log_mean(maps, sigma) for sigma in SMOOTHING_SIGMAS) / len(SMOOTHING_SIGMAS)
+    fine = np.exp(_log_mean(maps, FINE_SIGMA))
+    edged = sum(
+        guided_filter(fine, guide, radius=GUIDE_RADIUS, epsilon=GUIDE_EPSILON) for guide in guides
+    ) / len(guides)
+    return np.asarray((coarse + np.log(np.maximum(edged, FLOOR))) / 2, np.float32)
+
+
+def probability(magnitude: Image, typical: float, rule: Rule) -> Image:
+    """Turn log magnitudes into probabilities.
+
+    Parameters
+    ----------
+    magnitude : ndarray, float32
+        Natural logarithm of the disagreement.
+    typical : float
+        Its median over the pair.
+    rule : Rule
+
+    Returns
+    -------
+    ndarray, same shape, float32
+        ``SMALLEST_PROBABILITY`` to 1.
+    """
+    odds = (magnitude - rule.share * typical - rule.centre) / rule.width
+    return np.asarray(np.maximum(1 / (1 + np.exp(-odds)), SMALLEST_PROBABILITY), np.float32)
+
+
+def _log_mean(maps: Image, sigma: float) -> Image:
+    logarithms = np.log(gaussian(maps, sigma) + np.float32(FLOOR))
+    return np.asarray(logarithms.mean(axis=0), np.float32)

@@ -1,0 +1,124 @@
+"""The two images of a request: opened, checked, read window by window."""
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
+from candela.eo.grid import Grid
+from candela.eo.raster import band_indexes, open_image
+from candela.errors import InputError, blamed_on
+
+from .encoder import BANDS
+
+Reflectance = NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two open images of one grid.
+
+    Attributes
+    ----------
+    grid : Grid
+    before, after : rasterio.DatasetReader
+    indexes : tuple of two list of int
+        Where the encoder's bands are in each image.
+    """
+
+    grid: Grid
+    before: rasterio.DatasetReader
+    after: rasterio.DatasetReader
+    indexes: tuple[list[int], list[int]]
+
+    def read(self, window: Window) -> tuple[Reflectance, Reflectance]:
+        """Read the encoder's bands of both images, (bands, rows, cols), nodata 0."""
+        return (
+            self.before.read(self.indexes[0], window=window),
+            self.after.read(self.indexes[1], window=window),
+        )
+
+    @property
+    def dates(self) -> tuple[dt.date | None, dt.date | None]:
+        """The days the images were sensed, as far as their tags tell."""
+        return _sensing_date(self.before), _sensing_date(self.after)
+
+    @property
+    def products(self) -> tuple[str, str]:
+        """The products the images were made of; the empty string where no tag tells."""
+        return self.before.tags().get("PRODUCT_ID", ""), self.after.tags().get("PRODUCT_ID", "")
+
+    @property
+    def levels(self) -> tuple[str, str]:
+        """The processing levels (L1C, L2A); the empty string where no tag tells."""
+        return self.before.tags().get("LEVEL", ""), self.after.tags().get("LEVEL", "")
+
+
+@contextmanager
+def open_pair(before: Path, after: Path) -> Iterator[Pair]:
+    """Open both images and check that they can be compared.
+
+    Raises
+    ------
+    InputError
+        If one is no image, lacks a band, is not uint16, or their grids differ.
+    """
+    with ExitStack() as stack:
+        with blamed_on("before"):
+            first = stack.enter_context(open_image(before))
+            first_indexes = _checked_bands(first)
+        with blamed_on("after"):
+            second = stack.enter_context(open_image(after))
+            second_indexes = _checked_bands(second)
+            _check_grids(Grid.of(first), Grid.of(second))
+        yield Pair(Grid.of(first), first, second, (first_indexes, second_indexes))
+
+
+def _checked_bands(image: rasterio.DatasetReader) -> list[int]:
+    indexes = band_indexes(image, BANDS)
+    types = {image.dtypes[index - 1] for index in indexes}
+    if types != {"uint16"}:
+        raise InputError(
+            f"{Path(image.name).name} has values of type {', '.join(sorted(types))}; "
+            "expected uint16, reflectance times 10 000"
+        )
+    if image.nodata not in (None, 0):
+        raise InputError(f"{Path(image.name).name} has nodata {image.nodata:g}; expected 0")
+    return indexes
+
+
+def _check_grids(first: Grid, second: Grid) -> None:
+    if first.matches(second):
+        return
+    if first.crs != second.crs:
+        what = f"its reference system is {second.crs}, that of the earlier image {first.crs}"
+    elif first.shape != second.shape:
+        what = (
+            f"it has {second.shape.cols} x {second.shape.rows} pixels, "
+            f"the earlier image {first.shape.cols} x {first.shape.rows}"
+        )
+    else:
+        what = (
+            f"its upper left corner is {second.transform * (0, 0)} with pixels of "
+            f"{second.transform.a:g}, that of the earlier image {first.transform * (0, 0)} "
+            f"with pixels of {first.transform.a:g}"
+        )
+    raise InputError(f"the later image is not on the grid of the earlier one: {what}")
+
+
+def _sensing_date(image: rasterio.DatasetReader) -> dt.date | None:
+    text = image.tags().get("SENSING_TIME", "")
+    if not text:
+        return None
+    try:
+        return dt.datetime.fromisoformat(text).date()
+    except ValueError:
+        raise InputError(
+            f"{Path(image.name).name} has SENSING_TIME {text!r}; expected an ISO 8601 time"
+        ) from None
