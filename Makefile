@@ -1,4 +1,4 @@
-# CANDELA. `make help` lists the targets.
+# CANDELA. `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
@@ -6,32 +6,55 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DATA ?= candela-data
+PRODUCTS ?=
+SIZE ?=
+TESTS ?= tests
+DEBIAN := cgi-mapserver lighttpd chromium fonts-dejavu-core
 
-.PHONY: help dev demo test check bench describe serve lock clean system
+.PHONY: help dev system demo test check bench describe serve lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(STAMP): requirements.lock pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --no-deps --editable .
-	@rm -rf .typing && mkdir -p .typing/candela \
-	  && ln -s $(CURDIR)/candela/* .typing/candela/ \
-	  && ln -s $(CURDIR)/services .typing/candela/services \
-	  && ln -s $(CURDIR)/client .typing/candela/client \
-	  && ln -s $(CURDIR)/wps_config .typing/candela/wps_config
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-dev: $(STAMP) ## Set up the virtual environment .venv
+dev: $(STAMP) ## Set up the virtual environment .venv with all that is pinned in requirements.lock
 
-check: dev ## Format, lint and type checks
+system: ## Install the Debian packages that are missing (root or sudo)
+	@containers/install-debian $(DEBIAN)
+
+demo: dev system ## Run the whole pipeline on made-up scenes, or PRODUCTS="a.SAFE b.zip"
+	$(BIN)/candela demo $(PRODUCTS) --data $(DATA) $(if $(SIZE),--size $(SIZE))
+
+serve: dev system ## Serve the gateway with the results in DATA (default: candela-data)
+	$(BIN)/candela serve --data $(DATA)
+
+test: dev system ## Run all tests; TESTS=tests/10_eo runs some
+	$(BIN)/python -m pytest -q $(TESTS)
+
+check: dev ## Check format, style, types and YAML, and that what is generated is up to date
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	@rm -rf .typing && mkdir -p .typing/candela && cd .typing/candela \
+	  && ln -s ../../candela/* . && ln -s ../../services ../../client ../../wps_config .
 	$(BIN)/mypy .typing/candela
 	$(BIN)/yamllint --strict .
+	$(BIN)/python -m pytest -q tests/00_tree
 
-lock: ## Pin all dependencies again in requirements.lock
-	$(BIN)/pip-compile --quiet --upgrade --all-extras --generate-hashes --strip-extras \
-	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-	  --output-file requirements.lock pyproject.toml
+bench: dev system ## Run the benchmarks; docs/performance.md says what they measure
+	$(BIN)/python -m benchmarks
+
+describe: dev ## Write wps_config/describe again from services/*/process.yaml
+	$(BIN)/python -m candela.gateway.generate wps_config/describe
+
+lock: dev ## Pin all dependencies again in requirements.lock
+	$(BIN)/pip-compile --quiet --upgrade --extra dev --generate-hashes --strip-extras \
+	  --allow-unsafe --no-header --no-emit-index-url --no-emit-trusted-host \
+	  --no-emit-find-links --output-file requirements.lock pyproject.toml
+
+clean: ## Remove what was built and installed here, but no data
+	rm -rf $(VENV) .typing .mypy_cache .ruff_cache .pytest_cache build *.egg-info

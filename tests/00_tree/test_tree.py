@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from candela.gateway.generate import descriptions
 from candela.spec import load_specs, services_folder
 
 ROOT = Path(__file__).parents[2]
@@ -84,3 +85,9 @@ def test_no_file_tells_more_than_one_story():
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 500
     }
     assert long == {}
+
+
+def test_the_written_descriptions_are_up_to_date():
+    folder = ROOT / "wps_config" / "describe"
+    written = {path.name: path.read_bytes() for path in folder.glob("*.xml")}
+    assert written == descriptions(), "run `make describe`"
