@@ -2,13 +2,14 @@
 
 import csv
 import json
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
 import rasterio
-from rasterio.errors import RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 PNG_END = b"IEND\xaeB`\x82"
@@ -43,11 +44,13 @@ def check_format(kind: str, path: Path) -> None:
 
 def _check_raster(path: Path) -> None:
     try:
-        with rasterio.open(path) as dataset:
-            if dataset.driver != "GTiff":
-                raise ValueError(f"it is no GeoTIFF but {dataset.driver}")
+        with warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning):
+            dataset = rasterio.open(path)
     except RasterioIOError as error:
         raise ValueError(f"it is no image: {error}") from None
+    with dataset:
+        if dataset.driver != "GTiff":
+            raise ValueError(f"it is no GeoTIFF but {dataset.driver}")
 
 
 def _check_zip(path: Path) -> None:

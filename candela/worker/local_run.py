@@ -137,7 +137,8 @@ def _parse_box(name: str, text: str) -> Box:
         left, bottom, right, top = (float(number) for number in numbers)
     except ValueError:
         raise InvalidValueError(
-            f"input {name!r}: {text!r} is no bounding box (expected minx,miny,maxx,maxy[,EPSG:code])"
+            f"input {name!r}: {text!r} is no bounding box "
+            "(expected minx,miny,maxx,maxy[,EPSG:code])"
         ) from None
     return Box(bbox=(left, bottom, right, top), crs=crs)
 

@@ -53,7 +53,7 @@ class Reporter:
     def _run(self) -> None:
         with requests.Session() as session:
             while (state := self._next()) is not None:
-                logger.info("%s %%: %s", *state)
+                logger.info("%.1f %%: %s", *state)
                 self._post(session, *state)
                 with self._changed:
                     self._changed.wait_for(lambda: self._is_closed, INTERVAL_S)

@@ -95,9 +95,7 @@ class Stager:
         if described.is_literal:
             return _literal(name, described, value)
         if described.is_bbox:
-            if not isinstance(value, Box):
-                raise InvalidValueError(f"input {name!r} is a bounding box, found {value!r}")
-            return Area(Bounds(*value.bbox), value.crs)
+            return _area(name, value)
         if isinstance(value, str):
             value = Inline(value=value)
         if not isinstance(value, Inline | Reference):
@@ -206,6 +204,15 @@ def _check_count(name: str, described: InputSpec, count: int) -> None:
         raise InvalidValueError(
             f"input {name!r} takes at most {described.max_occurs} values, found {count}"
         )
+
+
+def _area(name: str, value: Value) -> Area:
+    if not isinstance(value, Box):
+        raise InvalidValueError(f"input {name!r} is a bounding box, found {value!r}")
+    bounds = Bounds(*value.bbox)
+    if bounds.left > bounds.right or bounds.bottom > bounds.top:
+        raise InvalidValueError(f"input {name!r}: minimum and maximum of {bounds} are swapped")
+    return Area(bounds, value.crs)
 
 
 def _literal(name: str, described: InputSpec, value: Value) -> Scalar:

@@ -1,0 +1,309 @@
+"""Staging: values of a request become arguments of run, files under their own names."""
+
+import base64
+import datetime as dt
+import itertools
+from pathlib import Path
+
+import pytest
+
+from candela.eo.grid import Area, Bounds
+from candela.eo.progress import silent
+from candela.eo.raster import Source
+from candela.errors import (
+    InputError,
+    InvalidValueError,
+    MissingValueError,
+    PublicError,
+    ReferenceUnavailableError,
+    TooLargeError,
+)
+from candela.spec import ProcessSpec
+from candela.worker.contract import Box, Inline, JobDocument, Reference, Staging
+from candela.worker.staging import Stager
+
+OUTPUTS_URL = "http://gateway.test/outputs"
+SAFE = "S2A_MSIL2A_20200101T103421_N0500_R108_T31TDH_20230101T000000.SAFE"
+
+
+@pytest.fixture
+def stage(tmp_path, storage):
+    """Stage one input x; return its argument."""
+    numbers = itertools.count()
+
+    def stage(described: dict[str, object], *values: object, staging: Staging | None = None):
+        spec = spec_of(x=described)
+        folder = tmp_path / "inputs" / str(next(numbers))
+        stager = Stager(staging or Staging(), storage, folder, silent)
+        return stager.stage(spec, job_with(x=list(values)).inputs)["x"]
+
+    return stage
+
+
+def spec_of(**inputs: dict[str, object]) -> ProcessSpec:
+    described = {name: {"title": name, **value} for name, value in inputs.items()}
+    return ProcessSpec.model_validate(
+        {
+            "identifier": "Test",
+            "version": "1.0.0",
+            "title": "Test",
+            "abstract": "A test.",
+            "inputs": described,
+            "outputs": {"y": {"title": "y", "type": "string"}},
+        }
+    )
+
+
+def job_with(**inputs: object) -> JobDocument:
+    return JobDocument(id="1", process="Test", version="1.0.0", inputs=inputs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "wanted"),
+    [
+        ("string", "1", "1"),
+        ("integer", 3, 3),
+        ("integer", "3", 3),
+        ("float", 3, 3.0),
+        ("float", "2.5", 2.5),
+        ("boolean", True, True),
+        ("boolean", "false", False),
+        ("date", "2020-01-31", dt.date(2020, 1, 31)),
+        ("datetime", "2020-01-31T10:00:00", dt.datetime(2020, 1, 31, 10)),
+    ],
+)
+def test_a_literal_has_the_python_type_of_its_description(stage, kind, given, wanted):
+    argument = stage({"type": kind}, given)
+    assert argument == wanted
+    assert type(argument) is type(wanted)
+
+
+def test_a_literal_that_is_not_of_its_type_is_refused(stage):
+    with pytest.raises(InvalidValueError, match="'x': 'three' is not of type integer") as caught:
+        stage({"type": "integer"}, "three")
+    assert caught.value.locator == "x"
+
+
+def test_the_limits_of_a_literal_hold(stage):
+    with pytest.raises(InvalidValueError, match="above the maximum 10"):
+        stage({"type": "integer", "maximum": 10}, 11)
+
+
+def test_an_absent_input_is_its_default_or_none(stage):
+    assert stage({"type": "integer", "default": 10}) == 10
+    assert stage({"type": "integer", "minOccurs": 0}) is None
+    assert stage({"type": "raster", "minOccurs": 0}) is None
+
+
+def test_an_input_of_several_values_is_a_list(stage):
+    many = {"type": "float", "minOccurs": 0, "maxOccurs": 3}
+    assert stage(many) == []
+    assert stage(many, 1) == [1.0]
+    assert stage(many, 1, 2) == [1.0, 2.0]
+
+
+def test_too_few_or_too_many_values_are_refused(stage):
+    with pytest.raises(MissingValueError, match="at least 1"):
+        stage({"type": "float"})
+    with pytest.raises(InvalidValueError, match="at most 1"):
+        stage({"type": "float"}, 1, 2)
+
+
+def test_an_input_that_is_not_described_is_refused(tmp_path, storage):
+    stager = Stager(Staging(), storage, tmp_path, silent)
+    with pytest.raises(InvalidValueError, match="no input 'z'"):
+        stager.stage(spec_of(x={"type": "string"}), job_with(z=["1"]).inputs)
+
+
+def test_a_bounding_box_is_an_area(stage):
+    area = stage({"type": "bbox"}, Box(bbox=(1, 2, 3, 4), crs="EPSG:3857"))
+    assert area == Area(Bounds(1, 2, 3, 4), "EPSG:3857")
+
+
+def test_a_bounding_box_with_swapped_corners_is_refused(stage):
+    with pytest.raises(InvalidValueError, match="swapped"):
+        stage({"type": "bbox"}, Box(bbox=(3, 2, 1, 4)))
+
+
+def test_an_inline_text_becomes_a_file(stage):
+    path = stage({"type": "json"}, '{"a": 1}')
+    assert path.name == "x.json"
+    assert path.read_text() == '{"a": 1}'
+
+
+def test_base64_becomes_a_file(stage):
+    content = bytes(range(256))
+    given = Inline(value=base64.b64encode(content).decode(), encoding="base64")
+    path = stage({"type": "raster"}, given)
+    assert path.name == "x.tif"
+    assert path.read_bytes() == content
+
+
+def test_the_media_type_decides_between_kinds_of_raster(stage):
+    given = Inline(value="", media_type="image/jp2")
+    assert stage({"type": "raster"}, given).name == "x.jp2"
+
+
+def test_broken_base64_is_refused(stage):
+    with pytest.raises(InputError, match="not valid base64") as caught:
+        stage({"type": "raster"}, Inline(value="?", encoding="base64"))
+    assert caught.value.locator == "x"
+
+
+def test_an_inline_value_above_the_limit_is_refused(stage):
+    with pytest.raises(TooLargeError, match="at most 4"):
+        stage({"type": "text"}, "12345", staging=Staging(max_input_bytes=4))
+
+
+@pytest.mark.parametrize("kind", ["json", "geojson", "xml", "png", "zip"])
+def test_content_that_is_not_what_it_should_be_is_the_users_mistake(stage, kind):
+    with pytest.raises(InputError, match=f"is not of type {kind}") as caught:
+        stage({"type": kind}, "[neither")
+    assert caught.value.locator == "x"
+
+
+def test_a_reference_is_fetched_under_its_own_name(stage, web, answer):
+    path = stage({"type": "product"}, Reference(href=web.serve(f"/{SAFE}.zip", answer(b"zip"))))
+    assert path.name == f"{SAFE}.zip"
+
+
+def test_two_files_of_one_name_do_not_collide(stage, web, answer):
+    many = {"type": "text", "maxOccurs": 2}
+    first = web.serve("/a/image.txt", answer(b"1"))
+    second = web.serve("/b/image.txt", answer(b"2"))
+    paths = stage(many, Reference(href=first), Reference(href=second))
+    assert [path.read_text() for path in paths] == ["1", "2"]
+    assert [path.name for path in paths] == ["image.txt", "image.txt"]
+
+
+def test_a_reference_that_is_not_there_is_blamed_on_its_input(stage, web):
+    with pytest.raises(ReferenceUnavailableError, match="404") as caught:
+        stage({"type": "raster"}, Reference(href=f"{web.url}/nothing.tif"))
+    assert caught.value.locator == "x"
+
+
+@pytest.mark.parametrize("href", ["ftp://host/a.tif", "s3://bucket/a.tif", "/etc/passwd"])
+def test_an_address_of_another_kind_is_refused(stage, href):
+    with pytest.raises(ReferenceUnavailableError):
+        stage({"type": "raster"}, Reference(href=href))
+
+
+def test_the_output_of_another_job_is_used_where_it_is(stage, storage):
+    storage.write("jobs/7/outputs/image.tif", b"pixels")
+    staging = Staging(outputs_url=OUTPUTS_URL)
+    path = stage({"type": "raster"}, Reference(href=f"{OUTPUTS_URL}/7/image.tif"), staging=staging)
+    assert path.name == "image.tif"
+    assert path.resolve() == storage.local_path("jobs/7/outputs/image.tif")
+
+
+def test_an_output_that_is_not_there_is_reported(stage):
+    staging = Staging(outputs_url=OUTPUTS_URL)
+    with pytest.raises(ReferenceUnavailableError, match=r"job 7 has no output image\.tif"):
+        stage({"type": "raster"}, Reference(href=f"{OUTPUTS_URL}/7/image.tif"), staging=staging)
+
+
+@pytest.mark.parametrize(
+    "tail", ["7", "7/", "7/../job.json", "7/%2e%2e%2fjob.json", "../7/a", "7/a/b", "%2e%2e/a"]
+)
+def test_only_outputs_are_had_from_storage(stage, storage, tail):
+    storage.write("jobs/7/job.json", b"{}")
+    staging = Staging(outputs_url=OUTPUTS_URL)
+    with pytest.raises(ReferenceUnavailableError):
+        stage({"type": "text"}, Reference(href=f"{OUTPUTS_URL}/{tail}"), staging=staging)
+
+
+def test_a_file_of_an_allowed_folder_is_used_where_it_is(stage, tmp_path):
+    (tmp_path / "my data").mkdir()
+    source = tmp_path / "my data" / "image.tif"
+    source.write_bytes(b"pixels")
+    staging = Staging(allowed_folders=(str(tmp_path / "my data"),))
+    path = stage({"type": "raster"}, Reference(href=source.as_uri()), staging=staging)
+    assert path.name == "image.tif"
+    assert path.resolve() == source
+
+
+def test_a_product_folder_is_used_where_it_is(stage, tmp_path):
+    source = tmp_path / "data" / SAFE
+    source.mkdir(parents=True)
+    (source / "manifest.safe").write_text("<a/>")
+    staging = Staging(allowed_folders=(str(tmp_path / "data"),))
+    path = stage({"type": "product"}, Reference(href=source.as_uri()), staging=staging)
+    assert path.name == SAFE
+    assert (path / "manifest.safe").read_text() == "<a/>"
+
+
+def test_a_folder_is_no_raster(stage, tmp_path):
+    staging = Staging(allowed_folders=(str(tmp_path),))
+    with pytest.raises(InputError, match="is a folder"):
+        stage({"type": "raster"}, Reference(href=tmp_path.as_uri()), staging=staging)
+
+
+@pytest.mark.parametrize("staging", [Staging(), "allowed"])
+def test_a_file_elsewhere_is_refused(stage, tmp_path, staging):
+    for folder in ("allowed", "allowed-secret"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "allowed-secret" / "a").write_text("secret")
+    (tmp_path / "allowed" / "link").symlink_to(tmp_path / "allowed-secret" / "a")
+    if staging == "allowed":
+        staging = Staging(allowed_folders=(str(tmp_path / "allowed"),))
+    allowed = (tmp_path / "allowed").as_uri()
+    for href in (
+        f"{allowed}-secret/a",
+        f"{allowed}/link",
+        f"{allowed}/../allowed-secret/a",
+        f"{allowed}/%2e%2e/allowed-secret/a",
+        "file://server/allowed/a",
+        "file:///etc/passwd",
+        "file:///%00",
+    ):
+        with pytest.raises(ReferenceUnavailableError):
+            stage({"type": "text"}, Reference(href=href), staging=staging)
+
+
+def test_whether_a_forbidden_file_exists_is_not_told(stage, tmp_path):
+    (tmp_path / "there").write_text("")
+    messages = set()
+    for name in ("there", "none"):
+        with pytest.raises(ReferenceUnavailableError) as caught:
+            stage({"type": "text"}, Reference(href=(tmp_path / name).as_uri()))
+        messages.add(caught.value.message.replace("there", "").replace("none", ""))
+    assert len(messages) == 1
+
+
+HEADER = {"type": "raster", "access": "header"}
+
+
+def test_an_image_of_which_only_the_header_matters_is_not_fetched(stage, web):
+    href = f"{web.url}/image.tif"
+    assert stage(HEADER, Reference(href=href)) == Source(href, f"/vsicurl/{href}")
+    assert web.asked == []
+
+
+def test_an_output_of_which_only_the_header_matters_is_opened_in_storage(stage, storage):
+    storage.write("jobs/7/outputs/image.tif", b"pixels")
+    href = f"{OUTPUTS_URL}/7/image.tif"
+    source = stage(HEADER, Reference(href=href), staging=Staging(outputs_url=OUTPUTS_URL))
+    assert source.href == href
+    assert Path(source.location).read_bytes() == b"pixels"
+
+
+def test_an_image_that_gdal_cannot_ask_for_is_fetched(stage, web, answer):
+    href = web.serve("/image.tif", answer(b"pixels"))
+    source = stage(HEADER, Reference(href=href, headers={"X-Key": "1"}))
+    assert not source.location.startswith("/vsi")
+    assert web.asked[0].headers["X-Key"] == "1"
+
+
+def test_the_bytes_of_inputs_are_counted(storage, tmp_path, web, answer):
+    href = web.serve("/a.txt", answer(b"12345"))
+    stager = Stager(Staging(), storage, tmp_path / "inputs", silent)
+    spec = spec_of(x={"type": "text"}, z={"type": "text"})
+    stager.stage(spec, job_with(x=Reference(href=href), z="123").inputs)
+    assert stager.input_bytes == 8
+
+
+def test_every_refusal_can_be_shown_to_the_user(stage):
+    for given in (Reference(href="ftp://a/b"), Box(bbox=(1, 2, 3, 4)), 7):
+        with pytest.raises(PublicError) as caught:
+            stage({"type": "raster"}, given)
+        assert caught.value.locator == "x"
