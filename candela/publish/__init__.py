@@ -1,1 +1,1 @@
-"""."""
+"""Rasters become WMS and WCS layers."""

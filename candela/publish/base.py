@@ -1,8 +1,9 @@
 """What the gateway asks of a map server."""
 
+import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,38 @@ class LayerLinks:
     wcs: str
 
 
+class LegendEntry(NamedTuple):
+    """One line of a legend: a label and the colours of its patch, from left to right."""
+
+    label: str
+    colours: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ServedLayer(Layer):
+    """A layer as it is served.
+
+    Attributes
+    ----------
+    links : LayerLinks
+        Its services.
+    bounds : tuple of float
+        West, south, east and north in degrees (WGS 84).
+    bands : tuple of str
+        The names of the raster's bands.
+    legend : tuple of LegendEntry
+        What its colours mean.
+    published : datetime
+        When it was published first.
+    """
+
+    links: LayerLinks
+    bounds: tuple[float, float, float, float]
+    bands: tuple[str, ...]
+    legend: tuple[LegendEntry, ...]
+    published: dt.datetime
+
+
 class Publisher(Protocol):
     """Makes layers of rasters. All methods may be repeated without harm."""
 
@@ -60,5 +93,5 @@ class Publisher(Protocol):
     def remove(self, job_id: str) -> None:
         """Serve the layers of a job no longer."""
 
-    def layers(self) -> list[Layer]:
-        """List what is served."""
+    def layers(self) -> list[ServedLayer]:
+        """List what is served, in the order of publication."""

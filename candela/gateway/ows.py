@@ -1,0 +1,225 @@
+"""WMS and WCS at clean addresses, passed on to the embedded MapServer.
+
+/ows                 all layers
+/ows/<layer>/wms     the WMS of one layer
+/ows/<layer>/wcs     the WCS of one layer
+
+Only parameters of the two standards are passed on; MapServer's own (``map``, ``map.layer...``,
+SLD by reference) are not. Without REQUEST the answer is GetCapabilities, so that a layer's link
+is worth opening.
+"""
+
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from typing import Literal
+from urllib.parse import urlencode
+from xml.sax.saxutils import escape
+
+import urllib3
+from flask import Blueprint, Response, request
+from werkzeug.datastructures import MultiDict
+
+from candela.errors import (
+    CandelaError,
+    InvalidValueError,
+    NotFoundError,
+    PublicationError,
+    PublicError,
+    TooLargeError,
+    UnsupportedError,
+)
+from candela.publish.mapfile import Purpose
+from candela.publish.mapserver import MapServerPublisher, Target
+from candela.publish.server import LOOPBACK
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["wms", "wcs"]
+
+MAX_BODY_BYTES = 256 * 1024
+CHUNK_BYTES = 64 * 1024
+TIMEOUT = urllib3.Timeout(connect=2, read=120)
+MAX_AGE_S = 300  # results do not change, but a layer may be removed
+OWS_PARAMETERS = """
+    service version request acceptversions acceptformats acceptlanguages sections updatesequence
+    language exceptions
+"""
+WMS_PARAMETERS = """
+    wmtver layers layer styles style srs crs bbox width height format transparent bgcolor time
+    elevation query_layers info_format feature_count x y i j sld_version rule scale
+    dpi map_resolution format_options
+"""  # the last line is what QGIS adds
+WCS_PARAMETERS = """
+    coverage coverageid identifier identifiers subset subsettingcrs outputcrs rangesubset
+    boundingbox gridbasecrs gridcs gridtype gridorigin gridoffsets response_crs resx resy
+    scalefactor scaleaxes scalesize scaleextent resolution size interpolation mediatype store
+"""
+PARAMETERS = frozenset(f"{OWS_PARAMETERS} {WMS_PARAMETERS} {WCS_PARAMETERS}".split())
+HEADERS = ("Content-Type", "Content-Length", "Content-Disposition")
+STATUS: dict[type[CandelaError], tuple[int, str]] = {
+    NotFoundError: (404, "NotFound"),
+    InvalidValueError: (400, "InvalidParameterValue"),
+    TooLargeError: (413, "InvalidParameterValue"),
+    UnsupportedError: (415, "OperationNotSupported"),
+    PublicationError: (503, "NoApplicableCode"),
+}
+
+
+def ows_blueprint(publisher: MapServerPublisher) -> Blueprint:
+    """Make the routes of the services of a publisher."""
+    blueprint = Blueprint("ows", __name__, url_prefix="/ows")
+    proxy = _Proxy(publisher)
+
+    @blueprint.route("", methods=["GET", "POST"])
+    def everything() -> Response:
+        """Answer for all layers."""
+        return proxy.answer(None, None)
+
+    @blueprint.route("/<layer>/<any(wms, wcs):kind>", methods=["GET", "POST"])
+    def one(layer: str, kind: Kind) -> Response:
+        """Answer for one layer."""
+        return proxy.answer(layer, kind)
+
+    return blueprint
+
+
+class _Proxy:
+    """Passes requests on to a publisher's server."""
+
+    def __init__(self, publisher: MapServerPublisher) -> None:
+        self.publisher = publisher
+        self.pool = urllib3.PoolManager(num_pools=4, maxsize=32, retries=False, timeout=TIMEOUT)
+
+    def answer(self, layer: str | None, kind: Kind | None) -> Response:
+        """Answer the current request for a layer, or for all."""
+        try:
+            if layer is not None and not self.publisher.has(layer):
+                raise NotFoundError(f"no layer {layer!r}")
+            if request.method == "POST" and request.mimetype != "application/x-www-form-urlencoded":
+                return self._pass_on_xml(layer, kind)
+            return self._pass_on_query(layer, kind)
+        except tuple(STATUS) as error:
+            if isinstance(error, PublicationError):
+                logger.warning("A map request failed: %s", error)
+            return _exception(error, kind)
+
+    def _pass_on_query(self, layer: str | None, kind: Kind | None) -> Response:
+        query = wanted(request.values)
+        query.setdefault("service", kind or "WMS")
+        query.setdefault("request", "GetCapabilities")
+        asked: Kind = "wcs" if query["service"].upper() == "WCS" else "wms"
+        if kind is not None and asked != kind:
+            raise InvalidValueError(f"this address is a {kind.upper()}, not a {asked.upper()}")
+        kind = asked
+        purpose = _purpose(query, kind)
+        if kind == "wms":
+            query.setdefault("styles", "")  # MapServer insists on it, many clients leave it out
+        if purpose == "info":
+            query["format"] = "image/png"  # of no consequence, but OWSLib says "None"
+            query["feature_count"] = "1"  # for each layer: the pixel, not its neighbours as well
+        if layer is None:
+            layer = self._only_layer(query)
+        return self._pass_on(layer, purpose, query=list(query.items(multi=True)))
+
+    def _only_layer(self, query: MultiDict[str, str]) -> str | None:
+        """Return the layer that a request is about: its own map file is read much faster."""
+        for key in ("query_layers", "layers", "layer", "coverageid"):
+            if query.get(key) and self.publisher.has(query[key]):
+                return query[key]
+        return None
+
+    def _pass_on_xml(self, layer: str | None, kind: Kind | None) -> Response:
+        if kind == "wms":
+            raise UnsupportedError("this WMS takes GET, and POST of a form")
+        body = request.stream.read(MAX_BODY_BYTES + 1)
+        if len(body) > MAX_BODY_BYTES:
+            raise TooLargeError(f"the request is above {MAX_BODY_BYTES} bytes")
+        if re.search(rb"<!\s*(DOCTYPE|ENTITY)", body):
+            raise InvalidValueError("a request may have no document type")
+        return self._pass_on(layer, "wcs", query=[], body=body)
+
+    def _pass_on(
+        self,
+        layer: str | None,
+        purpose: Purpose,
+        *,
+        query: list[tuple[str, str]],
+        body: bytes | None = None,
+    ) -> Response:
+        try:
+            answer = self._send(self.publisher.target(layer, purpose), query, body)
+        except urllib3.exceptions.NewConnectionError:
+            self.publisher.server.start()  # comes back when it is there again
+            answer = self._send(self.publisher.target(layer, purpose), query, body)
+        if answer.status >= 500:
+            answer.drain_conn()
+            answer.release_conn()
+            raise PublicationError("MapServer broke off; the request may be too large for it")
+        return _response(answer, cacheable=body is None)
+
+    def _send(
+        self, target: Target, query: Iterable[tuple[str, str]], body: bytes | None
+    ) -> urllib3.BaseHTTPResponse:
+        fields = [("map", str(target.mapfile)), *query]
+        url = f"http://{LOOPBACK}:{target.port}/?{urlencode(fields)}"
+        try:
+            return self.pool.request(
+                "GET" if body is None else "POST",
+                url,
+                body=body,
+                headers={} if body is None else {"Content-Type": "text/xml"},
+                preload_content=False,
+            )
+        except urllib3.exceptions.NewConnectionError:
+            raise
+        except urllib3.exceptions.HTTPError as error:
+            raise PublicationError(f"MapServer does not answer: {error}") from error
+
+
+def wanted(values: MultiDict[str, str]) -> MultiDict[str, str]:
+    """Keep the parameters of the standards, with their names in lower case."""
+    return MultiDict(
+        (key.lower(), value) for key, value in values.items(multi=True) if key.lower() in PARAMETERS
+    )
+
+
+def _purpose(query: MultiDict[str, str], kind: Kind) -> Purpose:
+    if kind == "wcs":
+        return "wcs"
+    return "info" if query["request"].lower() in {"getfeatureinfo", "feature_info"} else "wms"
+
+
+def _response(answer: urllib3.BaseHTTPResponse, *, cacheable: bool) -> Response:
+    headers = {name: answer.headers[name] for name in HEADERS if name in answer.headers}
+    headers["Access-Control-Allow-Origin"] = "*"
+    if cacheable and headers.get("Content-Type", "").startswith("image/"):
+        headers["Cache-Control"] = f"public, max-age={MAX_AGE_S}"
+    return Response(_chunks(answer), status=answer.status, headers=headers)
+
+
+def _chunks(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    try:
+        yield from answer.stream(CHUNK_BYTES)
+    finally:
+        answer.release_conn()
+
+
+def _exception(error: CandelaError, kind: Kind | None) -> Response:
+    """Tell an error as the standards want it."""
+    status, code = next(value for cls, value in STATUS.items() if isinstance(error, cls))
+    text = escape(error.message if isinstance(error, PublicError) else "the map server is away")
+    if kind == "wcs" or request.values.get("service", "").upper() == "WCS":
+        body = (
+            '<ows:ExceptionReport xmlns:ows="http://www.opengis.net/ows/2.0" version="2.0.1">'
+            f'<ows:Exception exceptionCode="{code}"><ows:ExceptionText>{text}</ows:ExceptionText>'
+            "</ows:Exception></ows:ExceptionReport>"
+        )
+    else:
+        body = (
+            '<ServiceExceptionReport xmlns="http://www.opengis.net/ogc" version="1.3.0">'
+            f'<ServiceException code="{code}">{text}</ServiceException></ServiceExceptionReport>'
+        )
+    return Response(
+        f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n', status=status, mimetype="text/xml"
+    )

@@ -1,0 +1,141 @@
+"""What a map server must know of a raster; the pixels stay where they are."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from pydantic import BaseModel, ConfigDict
+from rasterio.errors import CRSError, RasterioIOError
+from rasterio.warp import transform_bounds
+
+from candela.errors import PublicationError
+from candela.publish.styles import BandReference, Range
+
+WGS84 = "EPSG:4326"
+SAMPLE_PIXELS = 512  # side of the reduced copy from which the usual range of values is taken
+USUAL_PERCENTILES = (2, 98)
+
+
+class RasterHeader(BaseModel):
+    """Place, size and bands of a raster.
+
+    Attributes
+    ----------
+    epsg : int
+        The EPSG code of the coordinate reference system.
+    extent : tuple of float
+        Left, bottom, right and top edge, in units of the CRS.
+    bounds : tuple of float
+        West, south, east and north edge in degrees (WGS 84).
+    rows, cols : int
+        Size in pixels.
+    dtype : str
+        The data type, as numpy names it.
+    nodata : str or None
+        The value of pixels without data, as text (``nan``, ``0``).
+    bands : tuple of str
+        Unique names of the bands, fit for XML.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    epsg: int
+    extent: tuple[float, float, float, float]
+    bounds: tuple[float, float, float, float]
+    rows: int
+    cols: int
+    dtype: str
+    nodata: str | None
+    bands: tuple[str, ...]
+
+    @property
+    def resolution(self) -> tuple[float, float]:
+        """Width and height of a pixel, in units of the CRS."""
+        left, bottom, right, top = self.extent
+        return (right - left) / self.cols, (top - bottom) / self.rows
+
+    def band_position(self, band: BandReference) -> int:
+        """Return the position of a band, from 1.
+
+        Raises
+        ------
+        PublicationError
+            If the raster has no such band.
+        """
+        if isinstance(band, int) and 1 <= band <= len(self.bands):
+            return band
+        if band in self.bands:
+            return self.bands.index(str(band)) + 1
+        raise PublicationError(f"band {band} missing (bands: {', '.join(self.bands)})")
+
+
+def read_header(path: Path) -> RasterHeader:
+    """Read what the map server must know of a raster.
+
+    Raises
+    ------
+    PublicationError
+        If the file cannot be read, or cannot be put on a map.
+    """
+    try:
+        with rasterio.open(path) as dataset:
+            return _header_of(dataset)
+    except (RasterioIOError, CRSError) as error:
+        raise PublicationError(f"{path.name} cannot be read as an image: {error}") from error
+
+
+def _header_of(dataset: rasterio.DatasetReader) -> RasterHeader:
+    name = Path(dataset.name).name
+    if dataset.crs is None:
+        raise PublicationError(f"{name} has no coordinate reference system")
+    epsg = dataset.crs.to_epsg()
+    if epsg is None:
+        raise PublicationError(f"the coordinate reference system of {name} has no EPSG code")
+    transform = dataset.transform
+    if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
+        raise PublicationError(f"{name} is not north up (transform {tuple(transform)[:6]})")
+    return RasterHeader(
+        epsg=epsg,
+        extent=tuple(dataset.bounds),
+        bounds=transform_bounds(dataset.crs, WGS84, *dataset.bounds),
+        rows=dataset.height,
+        cols=dataset.width,
+        dtype=dataset.dtypes[0],
+        nodata=None if dataset.nodata is None else f"{dataset.nodata:.17g}",
+        bands=_band_names(dataset.descriptions),
+    )
+
+
+def _band_names(descriptions: tuple[str | None, ...]) -> tuple[str, ...]:
+    """Make XML names of descriptions; where that leaves two alike, number all."""
+    names = [
+        re.sub(r"^(?=[^A-Za-z_])", "_", re.sub(r"[^A-Za-z0-9_.-]", "_", description))
+        if description
+        else f"band_{position}"
+        for position, description in enumerate(descriptions, 1)
+    ]
+    if len(set(names)) < len(names):
+        names = [f"band_{position}" for position in range(1, len(names) + 1)]
+    return tuple(names)
+
+
+def usual_range(path: Path, band: int) -> Range:
+    """Return the values between which most of a band lies, from a reduced copy.
+
+    Raises
+    ------
+    PublicationError
+        If the file cannot be read.
+    """
+    try:
+        with rasterio.open(path) as dataset:
+            shape = (min(SAMPLE_PIXELS, dataset.height), min(SAMPLE_PIXELS, dataset.width))
+            values = dataset.read(band, out_shape=shape, masked=True).compressed()
+    except RasterioIOError as error:
+        raise PublicationError(f"{path.name} cannot be read: {error}") from error
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return 0.0, 1.0
+    low, high = (float(value) for value in np.percentile(values, USUAL_PERCENTILES))
+    return (low, high) if low < high else (low, low + 1)

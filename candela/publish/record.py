@@ -1,0 +1,155 @@
+"""What is remembered of each layer, on disk: the state from which all map files are made.
+
+<folder>/layers/<name>/layer.json   the layer exists as long as this file does
+<folder>/layers/<name>/*.map        its services
+"""
+
+import datetime as dt
+import fcntl
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from candela.errors import PublicationError
+from candela.publish.base import Layer, LayerLinks, LegendEntry, ServedLayer
+from candela.publish.header import RasterHeader, read_header, usual_range
+from candela.publish.styles import GreyStyle, Range, Style, grey_legend, load_style
+
+LAYER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,199}")
+RECORD_FILE = "layer.json"
+
+
+class LayerRecord(BaseModel):
+    """A layer, its raster's header and when it was published first.
+
+    Attributes
+    ----------
+    shown : tuple of float or None
+        The values from black to white, where the style is grey.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    layer: Layer
+    header: RasterHeader
+    shown: Range | None
+    published: dt.datetime
+
+    @classmethod
+    def of(cls, layer: Layer, published: dt.datetime) -> "LayerRecord":
+        """Look at a layer's raster.
+
+        Raises
+        ------
+        PublicationError
+            If the layer cannot be shown: its name, its style or its raster is not fit for it.
+        """
+        if not LAYER_NAME.fullmatch(layer.name):
+            raise PublicationError(
+                f"{layer.name!r} is no layer name: a letter, then letters, digits and _"
+            )
+        if any(ord(character) < 32 for character in str(layer.path)):
+            raise PublicationError(f"{str(layer.path)!r} has control characters")
+        style = load_style(layer.style)
+        header = read_header(layer.path)
+        shown = None
+        if isinstance(style, GreyStyle):
+            shown = style.range or usual_range(layer.path, header.band_position(style.band))
+        return cls(layer=layer, header=header, shown=shown, published=published)
+
+    @property
+    def style(self) -> Style:
+        """The style of the layer."""
+        return load_style(self.layer.style)
+
+    @property
+    def legend(self) -> tuple[LegendEntry, ...]:
+        """What the colours mean."""
+        style = self.style
+        if isinstance(style, GreyStyle):
+            return grey_legend(self.shown or (0, 1))
+        return style.legend
+
+    def served(self, links: LayerLinks) -> ServedLayer:
+        """Return the layer with all that a map page needs."""
+        return ServedLayer(
+            **asdict(self.layer),
+            links=links,
+            bounds=self.header.bounds,
+            bands=self.header.bands,
+            legend=self.legend,
+            published=self.published,
+        )
+
+
+class LayerStore:
+    """The layers in a folder; several processes may share it.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when needed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.layers_folder = folder / "layers"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes and threads from changing layers."""
+        self.layers_folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "layers.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def path(self, name: str) -> Path:
+        """Return the folder of a layer."""
+        return self.layers_folder / name
+
+    def exists(self, name: str) -> bool:
+        """Tell whether a layer of that name is published."""
+        return bool(LAYER_NAME.fullmatch(name)) and (self.path(name) / RECORD_FILE).is_file()
+
+    def get(self, name: str) -> LayerRecord | None:
+        """Return a layer, or None where there is none of that name."""
+        if not LAYER_NAME.fullmatch(name):
+            return None
+        try:
+            text = (self.path(name) / RECORD_FILE).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        return LayerRecord.model_validate_json(text)
+
+    def records(self) -> list[LayerRecord]:
+        """List the layers in the order of publication."""
+        names = (path.parent.name for path in self.layers_folder.glob(f"*/{RECORD_FILE}"))
+        found = [record for name in names if (record := self.get(name)) is not None]
+        return sorted(found, key=lambda record: (record.published, record.layer.name))
+
+    def save(self, record: LayerRecord) -> None:
+        """Make a layer exist; its map files must be there already."""
+        write_whole(self.path(record.layer.name) / RECORD_FILE, record.model_dump_json(indent=1))
+
+    def hide(self, name: str) -> None:
+        """Make a layer exist no longer; its files remain for requests that are under way."""
+        (self.path(name) / RECORD_FILE).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove the files of layers that do not exist."""
+        for path in self.layers_folder.iterdir():
+            if not (path / RECORD_FILE).is_file():
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that readers see the old text or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

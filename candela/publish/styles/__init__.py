@@ -1,0 +1,146 @@
+"""Styles: one YAML each, from which the map server's classes and every legend derive.
+
+classes     intervals of one band's values, each with a colour
+grey        one band, from black to white
+composite   three bands as red, green and blue
+"""
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, model_validator
+
+from candela.errors import PublicationError
+from candela.publish.base import LegendEntry
+
+CLASS_STEPS = 1000  # a map server classifies floats in this many steps of the style's range
+
+Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-f]{6}$")]
+Range = tuple[float, float]
+BandReference = str | int  # a description, or a position from 1
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses what it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Interval(Strict):
+    """Values from ``low`` up to but not including ``high`` (the last interval includes it)."""
+
+    low: float
+    high: float
+    colour: Colour
+    opacity: int = Field(default=100, gt=0, le=100)  # percent
+    label: str
+
+
+class ClassStyle(Strict):
+    """Values in intervals; what lies in none of them is transparent."""
+
+    kind: Literal["classes"]
+    title: str
+    band: BandReference = 1
+    range: Range
+    classes: tuple[Interval, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> "ClassStyle":
+        low, high = self.range
+        step = (high - low) / CLASS_STEPS
+        for limit in (limit for item in self.classes for limit in (item.low, item.high)):
+            steps = (limit - low) / step
+            if not -1e-6 < steps < CLASS_STEPS + 1e-6 or abs(steps - round(steps)) > 1e-6:
+                raise ValueError(
+                    f"limit {limit:g} is not one of the {CLASS_STEPS} steps of {low:g}..{high:g}"
+                )
+        return self
+
+    @property
+    def legend(self) -> tuple[LegendEntry, ...]:
+        """What the colours mean."""
+        return tuple(LegendEntry(item.label, (item.colour,)) for item in self.classes)
+
+
+class GreyStyle(Strict):
+    """Values from black to white; without a range, most of the raster's values span it."""
+
+    kind: Literal["grey"]
+    title: str
+    band: BandReference = 1
+    range: Range | None = None
+
+
+class Channel(Strict):
+    """A band and the values that are black and full colour."""
+
+    band: BandReference
+    range: Range
+
+
+class CompositeStyle(Strict):
+    """Three bands as red, green and blue."""
+
+    kind: Literal["composite"]
+    title: str
+    red: Channel
+    green: Channel
+    blue: Channel
+
+    @property
+    def channels(self) -> tuple[Channel, Channel, Channel]:
+        """The three channels, in the order of a screen."""
+        return self.red, self.green, self.blue
+
+    @property
+    def legend(self) -> tuple[LegendEntry, ...]:
+        """What the colours mean."""
+        return tuple(
+            LegendEntry(
+                f"{channel.band}: {channel.range[0]:g} to {channel.range[1]:g}", ("#000000", colour)
+            )
+            for channel, colour in zip(
+                self.channels, ("#ff0000", "#00ff00", "#0000ff"), strict=True
+            )
+        )
+
+
+Style = ClassStyle | GreyStyle | CompositeStyle
+_adapter: TypeAdapter[Style] = TypeAdapter(Annotated[Style, Field(discriminator="kind")])
+
+
+def style_names() -> list[str]:
+    """List the styles there are."""
+    return sorted(
+        item.name.removesuffix(".yaml")
+        for item in files(__name__).iterdir()
+        if item.name.endswith(".yaml")
+    )
+
+
+@cache
+def load_style(name: str) -> Style:
+    """Read a style.
+
+    Raises
+    ------
+    PublicationError
+        If there is no style of that name.
+    """
+    if not re.fullmatch(r"\w+", name) or name not in style_names():
+        raise PublicationError(f"no style {name!r} (styles: {', '.join(style_names())})")
+    text = files(__name__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    return _adapter.validate_python(yaml.safe_load(text))
+
+
+def grey_legend(shown: Range) -> tuple[LegendEntry, ...]:
+    """Return the legend of a grey style over the values that are shown."""
+    low, high = shown
+    return (
+        LegendEntry(f"{low:.4g} or less", ("#000000",)),
+        LegendEntry(f"{high:.4g} or more", ("#ffffff",)),
+    )

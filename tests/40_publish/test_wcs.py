@@ -1,0 +1,115 @@
+"""WCS 2.0.1 of published layers, asked by OWSLib: what comes back is what the file holds."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import rasterio
+import requests
+from owslib.wcs import WebCoverageService
+
+from candela.publish.base import Layer
+
+SUBSET = [("x", 600_500, 602_300), ("y", 5_398_000, 5_399_700)]
+ROWS, COLS = slice(30, 200), slice(50, 230)
+
+
+@contextmanager
+def coverage(url: str, name: str, subsets=SUBSET) -> Iterator[rasterio.DatasetReader]:
+    wcs = WebCoverageService(url, version="2.0.1")
+    answer = wcs.getCoverage(identifier=name, format="image/tiff", subsets=subsets)
+    with rasterio.MemoryFile(answer.read()) as file, file.open() as dataset:
+        yield dataset
+
+
+@pytest.fixture(params=["all", "one"])
+def address(request, gateway):
+    """The service of all layers, and that of one."""
+
+    def find(layer: Layer) -> str:
+        return (
+            f"{gateway.url}/ows"
+            if request.param == "all"
+            else gateway.publisher.links(layer.name).wcs
+        )
+
+    return find
+
+
+def test_the_capabilities_list_the_coverages(gateway, change_layer) -> None:
+    everything = WebCoverageService(f"{gateway.url}/ows", version="2.0.1")
+    assert set(everything.contents) == {
+        "ChangeDetect_1_change", "Jpeg2Tiff_2_image", "Other_3_height",
+    }  # fmt: skip
+    link = gateway.publisher.links(change_layer.name).wcs
+    assert list(WebCoverageService(link, version="2.0.1").contents) == [change_layer.name]
+    assert "wcs:Capabilities" in requests.get(link, timeout=10).text
+
+
+def test_a_subset_of_floats_equals_the_file_bit_by_bit(address, probability, change_layer) -> None:
+    with coverage(address(change_layer), change_layer.name) as dataset:
+        assert dataset.dtypes == ("float32",)
+        assert np.isnan(dataset.nodata)
+        assert dataset.crs.to_epsg() == 32632
+        assert tuple(dataset.bounds) == (600_500, 5_398_000, 602_300, 5_399_700)
+        expected = probability[:, ROWS, COLS]
+        assert np.array_equal(dataset.read().view("uint32"), expected.copy().view("uint32"))
+
+
+def test_a_subset_of_sixteen_bits_keeps_all_values_and_bands(
+    address, reflectance, image_layer
+) -> None:
+    with coverage(address(image_layer), image_layer.name) as dataset:
+        assert dataset.count == 4
+        assert dataset.nodata == 0
+        assert np.array_equal(dataset.read(), reflectance[:, ROWS, COLS])
+
+
+def test_nodata_pixels_come_back_as_nodata(gateway, reflectance, image_layer) -> None:
+    corner = [("x", 600_000, 601_000), ("y", 5_399_000, 5_400_000)]
+    with coverage(f"{gateway.url}/ows", image_layer.name, corner) as dataset:
+        assert np.array_equal(dataset.read(), reflectance[:, :100, :100])
+        assert not dataset.dataset_mask()[:40, :40].any()
+
+
+def test_the_whole_coverage_comes_without_a_subset(gateway, probability, change_layer) -> None:
+    with coverage(gateway.publisher.links(change_layer.name).wcs, change_layer.name, []) as dataset:
+        assert np.array_equal(dataset.read(), probability, equal_nan=True)
+
+
+def test_the_description_names_bands_and_nodata(address, image_layer, gateway) -> None:
+    url = address(image_layer)
+    text = requests.get(
+        f"{url}?service=WCS&version=2.0.1&request=DescribeCoverage&coverageId={image_layer.name}",
+        timeout=10,
+    ).text
+    for band in ("B02", "B03", "B04", "B08"):
+        assert f'<swe:field name="{band}">' in text
+    assert 'uom code="1"' in text
+    assert "W.m-2" not in text
+    assert ">0</swe:nilValue>" in text
+
+
+def test_one_band_can_be_asked_for(gateway, reflectance, image_layer) -> None:
+    url = gateway.publisher.links(image_layer.name).wcs
+    answer = requests.get(
+        f"{url}?service=WCS&version=2.0.1&request=GetCoverage&coverageId={image_layer.name}"
+        "&format=image/tiff&rangesubset=B04&subset=x(600500,602300)&subset=y(5398000,5399700)",
+        timeout=10,
+    )
+    with rasterio.MemoryFile(answer.content).open() as dataset:
+        assert np.array_equal(dataset.read(), reflectance[2:3, ROWS, COLS])
+
+
+def test_a_request_in_xml_is_answered(address, change_layer) -> None:
+    body = (
+        '<wcs:DescribeCoverage xmlns:wcs="http://www.opengis.net/wcs/2.0" service="WCS"'
+        f' version="2.0.1"><wcs:CoverageId>{change_layer.name}</wcs:CoverageId>'
+        "</wcs:DescribeCoverage>"
+    )
+    answer = requests.post(
+        address(change_layer), data=body, headers={"Content-Type": "text/xml"}, timeout=10
+    )
+    assert "wcs:CoverageDescription" in answer.text
+    assert change_layer.name in answer.text
