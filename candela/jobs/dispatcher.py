@@ -6,8 +6,9 @@ on where it stopped: what it does twice is harmless, and every move is a compare
 
 import logging
 import threading
+from dataclasses import replace
 
-from candela.errors import CandelaError, PublicationError
+from candela.errors import CandelaError, NotFoundError, PublicationError
 from candela.jobs.model import ACTIVE, Job, Link, State, now
 from candela.jobs.service import JobService
 from candela.jobs.tokens import token_for
@@ -139,9 +140,8 @@ class Dispatcher:
             message="running",
             started=now(),
         )
-        if moved is None:  # dismissed in the meantime
-            self._runner.cancel(backend)
-            self._service.clear(self._store.get(job.id))
+        if moved is None and self._is_over(job):  # dismissed in the meantime
+            self._service.clear(replace(job, backend=backend))
 
     def _settle(self, job: Job, run: RunState) -> None:
         result = self._result(job)
@@ -206,10 +206,17 @@ class Dispatcher:
             percent=100.0,
             message="succeeded",
         )
-        if moved is None:  # dismissed in the meantime
-            self._service.clear(self._store.get(job.id))
-        else:
+        if moved:
             logger.info("Job %s of %s succeeded", job.id, job.process)
+        elif self._is_over(job):  # dismissed in the meantime
+            self._service.clear(job)
+
+    def _is_over(self, job: Job) -> bool:
+        """Tell whether a job was dismissed, and not moved on by another dispatcher."""
+        try:
+            return self._store.get(job.id).state is State.DISMISSED
+        except NotFoundError:
+            return True
 
     def _fail(self, job: Job, error: Failure, result: ResultDocument | None = None) -> None:
         logger.info("Job %s of %s failed: %s", job.id, job.process, error.message)

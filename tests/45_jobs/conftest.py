@@ -1,0 +1,84 @@
+"""Jobs that really run, and layers that go nowhere."""
+
+import pytest
+
+from candela.errors import PublicationError
+from candela.jobs.dispatcher import Dispatcher
+from candela.jobs.service import JobService
+from candela.jobs.store import JobStore
+from candela.publish.base import LayerLinks
+from candela.runners.local import LocalRunner
+from candela.settings import Limits, Settings
+from candela.spec import load_specs
+from candela.storage import open_storage
+from candela.worker.contract import Staging
+
+
+class Board:
+    """A publisher that only remembers; the real one has tests of its own."""
+
+    def __init__(self):
+        self.shown = {}
+        self.is_broken = False
+
+    def start(self): ...
+
+    def stop(self): ...
+
+    def publish(self, layer):
+        if self.is_broken:
+            raise PublicationError("the board is broken")
+        self.shown[layer.name] = layer
+        return LayerLinks(f"http://map/{layer.name}/wms", f"http://map/{layer.name}/wcs")
+
+    def remove(self, job_id):
+        self.shown = {k: v for k, v in self.shown.items() if v.job_id != job_id}
+
+    def layers(self):
+        return list(self.shown.values())
+
+
+class Engine:
+    """A job service with a dispatcher that moves when told."""
+
+    def __init__(self, folder, *, timeout=60, memory="256Mi", running_jobs=2):
+        specs = load_specs()
+        echo = specs["Echo"]
+        run = echo.run.model_copy(update={"timeout": timeout, "memory": memory})
+        specs["Echo"] = echo.model_copy(update={"run": run})
+        limits = Limits.load(Settings().config).model_copy(update={"running_jobs": running_jobs})
+        storage = open_storage((folder / "storage").as_uri())
+        self.board = Board()
+        self.service = JobService(
+            specs,
+            JobStore(f"sqlite:///{folder / 'jobs.db'}"),
+            storage,
+            LocalRunner(storage, folder / "work", grace_s=1),
+            self.board,
+            limits,
+        )
+        self.store = self.service.store
+        self.dispatcher = Dispatcher(
+            self.service, base_url="http://127.0.0.1:9", key=b"key", staging=Staging()
+        )
+
+    def close(self):
+        self.service.runner.close()
+        self.store.close()
+
+
+@pytest.fixture
+def engine(tmp_path):
+    """Return a function that makes engines on one folder; all are closed in the end."""
+    engines = []
+
+    def make(**options):
+        engines.append(Engine(tmp_path, **options))
+        return engines[-1]
+
+    yield make
+    for engine in engines:
+        for job in engine.store.jobs():
+            if not job.state.is_final:
+                engine.service.dismiss(job.id)
+        engine.close()

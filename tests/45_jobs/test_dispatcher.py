@@ -1,0 +1,149 @@
+"""Who moves jobs on, whatever happens."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from candela.errors import BusyError
+from candela.jobs.model import State
+from candela.jobs.request import ExecuteRequest
+from candela.worker.contract import OutputFile, ResultDocument
+
+
+def echo(engine, **inputs):
+    values = {name: value if isinstance(value, list) else [value] for name, value in inputs.items()}
+    return engine.service.submit("Echo", ExecuteRequest(inputs=values)).id
+
+
+def go_on(engine, job_id, *, until=lambda job: job.state.is_final, timeout_s=60):
+    """Move jobs until one is where it should be."""
+    for _ in range(int(timeout_s / 0.02)):
+        engine.dispatcher.round()
+        job = engine.store.get(job_id)
+        if until(job):
+            return job
+        time.sleep(0.02)
+    raise AssertionError(f"job is {job.state}: {job.message}")
+
+
+def is_running(job):
+    return job.state is State.RUNNING
+
+
+def test_a_job_runs_to_its_end(engine):
+    engine = engine()
+    job = go_on(engine, echo(engine, numbers=[1, 2]))
+    assert job.state is State.SUCCEEDED
+    assert job.result.outputs["sum"].value == 3.0
+    assert job.result.usage.wall_s > 0
+
+
+def test_only_so_many_jobs_run_at_once(engine):
+    engine = engine(running_jobs=1)
+    first, second = echo(engine, pause=60), echo(engine)
+    go_on(engine, first, until=is_running)
+    for _ in range(5):
+        engine.dispatcher.round()
+    assert engine.store.get(second).state is State.ACCEPTED
+    engine.service.dismiss(first)
+    assert go_on(engine, second).state is State.SUCCEEDED
+
+
+def test_a_full_queue_refuses_more(engine):
+    engine = engine()
+    limits = engine.service.limits.model_copy(update={"queued_jobs": 1})
+    object.__setattr__(engine.service, "limits", limits)
+    echo(engine)
+    with pytest.raises(BusyError, match="1 jobs are waiting"):
+        echo(engine)
+
+
+def test_a_job_whose_time_is_over_fails_and_says_so(engine):
+    engine = engine(timeout=1)
+    job = go_on(engine, echo(engine, pause=60))
+    assert (job.state, job.error.kind) == (State.FAILED, "LimitError")
+    assert "longer than the 1 s" in job.error.message
+
+
+def test_a_job_that_needs_too_much_memory_fails_and_says_so(engine):
+    engine = engine(memory="16Mi")
+    job = go_on(engine, echo(engine, pause=60))
+    assert (job.state, job.error.kind) == (State.FAILED, "LimitError")
+    assert "more memory than the 16Mi" in job.error.message
+
+
+def test_a_worker_that_is_killed_does_not_leave_the_job_running(engine):
+    engine = engine()
+    job_id = echo(engine, pause=60)
+    running = go_on(engine, job_id, until=is_running)
+    record = engine.service.runner._records.find(running.backend)
+    os.kill(record.pid, signal.SIGKILL)
+    job = go_on(engine, job_id, until=lambda job: job.attempt == 2 or job.state.is_final)
+    assert job.state in {State.ACCEPTED, State.DISPATCHING, State.RUNNING, State.FAILED}
+    assert engine.service.storage.list(f"jobs/{job_id}/outputs") == ()
+
+
+def test_the_next_dispatcher_takes_over_what_runs(engine):
+    first = engine()
+    job_id = echo(first, pause=1, numbers=[4])
+    running = go_on(first, job_id, until=is_running)
+    first.service.runner.close()
+    second = engine()
+    job = go_on(second, job_id)
+    assert (job.state, job.attempt, job.backend) == (State.SUCCEEDED, 1, running.backend)
+    assert job.result.outputs["sum"].value == 4.0
+
+
+def test_a_dispatcher_that_died_after_its_claim_starts_the_job_only_once(engine):
+    engine = engine()
+    job_id = echo(engine, pause=1)
+    claimed = engine.store.move(job_id, [State.ACCEPTED], State.DISPATCHING)
+    engine.dispatcher._submit(claimed)
+    started = engine.store.get(job_id).backend
+    engine.dispatcher._submit(claimed)
+    assert engine.store.get(job_id).backend == started
+    assert go_on(engine, job_id).state is State.SUCCEEDED
+
+
+def test_a_job_dismissed_while_it_starts_does_not_go_on(engine):
+    engine = engine()
+    job_id = echo(engine, pause=60)
+    claimed = engine.store.move(job_id, [State.ACCEPTED], State.DISPATCHING)
+    engine.service.dismiss(job_id)
+    engine.dispatcher._submit(claimed)
+    assert engine.store.get(job_id).state is State.DISMISSED
+    assert engine.service.runner.poll()[0].job_id == job_id
+    assert engine.service.storage.list(f"jobs/{job_id}") == ()
+
+
+def published(engine):
+    """Bring a job to publishing, with a raster that ChangeDetect could have made."""
+    image = ExecuteRequest(inputs={})
+    job_id = echo(engine)
+    change = OutputFile(file="change.tif", media_type="image/tiff", size=1, sha256="0")
+    result = ResultDocument(job=job_id, status="succeeded", outputs={"change": change})
+    engine.store.move(job_id, [State.ACCEPTED], State.DISPATCHING, process="ChangeDetect")
+    engine.store.move(job_id, [State.DISPATCHING], State.RUNNING, request=image)
+    engine.store.move(job_id, [State.RUNNING], State.PUBLISHING, result=result)
+    return job_id
+
+
+def test_published_rasters_become_layers_with_links(engine):
+    engine = engine()
+    job_id = published(engine)
+    job = go_on(engine, job_id)
+    (layer,) = engine.board.layers()
+    assert (layer.job_id, layer.style) == (job_id, "change")
+    assert job.links["change"].wms == f"http://map/{layer.name}/wms"
+    engine.service.dismiss(job_id)
+    assert engine.board.layers() == []
+
+
+def test_a_layer_that_cannot_be_published_fails_the_job_and_says_why(engine):
+    engine = engine()
+    engine.board.is_broken = True
+    job = go_on(engine, published(engine))
+    assert (job.state, job.error.kind) == (State.FAILED, "PublicationError")
+    assert "the board is broken" in job.error.message
