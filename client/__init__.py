@@ -1,1 +1,54 @@
-"""The client of CANDELA."""
+"""The client of CANDELA: run processes on a server from Python.
+
+It needs OWSLib, requests and rich; rasterio and rioxarray only to open results.
+"""
+
+from candela.client.client import Client
+from candela.client.descriptions import ProcessDescription, ProcessList
+from candela.client.errors import (
+    ClientError,
+    InputValueError,
+    JobDismissedError,
+    JobFailedError,
+    NotFoundError,
+    NotOfferedError,
+    OutputFormError,
+    ProcessError,
+    RequestRefusedError,
+    ServerAnswerError,
+    ServerUnreachableError,
+    WaitTimeoutError,
+)
+from candela.client.inputs import Content, Reference
+from candela.client.job import Job
+from candela.client.layers import Layer
+from candela.client.outputs import Output
+from candela.client.pipeline import Change, ChangeSeries, detect_changes
+from candela.client.status import Status
+
+__all__ = [
+    "Change",
+    "ChangeSeries",
+    "Client",
+    "ClientError",
+    "Content",
+    "InputValueError",
+    "Job",
+    "JobDismissedError",
+    "JobFailedError",
+    "Layer",
+    "NotFoundError",
+    "NotOfferedError",
+    "Output",
+    "OutputFormError",
+    "ProcessDescription",
+    "ProcessError",
+    "ProcessList",
+    "Reference",
+    "RequestRefusedError",
+    "ServerAnswerError",
+    "ServerUnreachableError",
+    "Status",
+    "WaitTimeoutError",
+    "detect_changes",
+]

@@ -1,0 +1,206 @@
+"""The client: find processes, run them, take up jobs."""
+
+from types import TracebackType
+from typing import Any, Literal, Self
+from urllib.parse import quote, urlsplit
+
+from candela.client.descriptions import (
+    ProcessDescription,
+    ProcessList,
+    describe_process,
+    list_processes,
+)
+from candela.client.errors import (
+    NotFoundError,
+    NotOfferedError,
+    RequestRefusedError,
+    ServerAnswerError,
+)
+from candela.client.inputs import FilesPolicy, encode_inputs
+from candela.client.job import DocumentSource, Job, JsonSource, Source
+from candela.client.server import Server
+from candela.client.status import STATUS_CODES, Status, info_from_execution, info_from_json
+from owslib.wps import ASYNC, WebProcessingService
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+
+class Client:
+    """A server's processes and jobs.
+
+    Parameters
+    ----------
+    url : str
+        The address of a CANDELA gateway, or that of any WPS 1.0.0 if it ends in ``/wps``.
+    endpoint : str, optional
+        The address of the WPS, where it does not end in ``/wps``.
+    files : str
+        How local files (``pathlib.Path``) are sent: as a ``reference`` to their path, which the
+        server must be able and allowed to read, or ``inline``, up to 4 MiB each. ``auto`` is
+        ``reference`` when the server's address is on this machine, and ``inline`` otherwise.
+    timeout_s : float
+        How long an answer of the server may take to begin.
+
+    Examples
+    --------
+    >>> client = Client("http://127.0.0.1:8080")  # doctest: +SKIP
+    >>> job = client.execute("Echo", literal="hello").wait()  # doctest: +SKIP
+    >>> job.outputs["literalOutput"].value  # doctest: +SKIP
+    'hello'
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        endpoint: str | None = None,
+        files: Literal["auto"] | FilesPolicy = "auto",
+        timeout_s: float = 60,
+    ) -> None:
+        self.server = Server(url, endpoint=endpoint, timeout_s=timeout_s)
+        if files == "auto":
+            files = "reference" if self.server.is_on_this_machine else "inline"
+        self._files: FilesPolicy = files
+        self._descriptions: dict[str, ProcessDescription] = {}
+
+    def __repr__(self) -> str:
+        return f"<Client of {self.server.base}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the connections."""
+        self.server.close()
+
+    @property
+    def url(self) -> str:
+        """The address of the server."""
+        return self.server.base
+
+    def processes(self) -> ProcessList:
+        """List the processes that the server offers."""
+        return list_processes(self.server)
+
+    def describe(self, identifier: str) -> ProcessDescription:
+        """Return what the server says of a process; asked for once.
+
+        Raises
+        ------
+        RequestRefusedError, NotFoundError
+            If there is no such process.
+        """
+        if identifier not in self._descriptions:
+            self._descriptions[identifier] = describe_process(self.server, identifier)
+        return self._descriptions[identifier]
+
+    def execute(self, identifier: str, /, **inputs: object) -> Job:
+        """Start a job.
+
+        Parameters
+        ----------
+        identifier : str
+            The process.
+        **inputs
+            By the names of the description. A literal: a text, a number, a truth value, a date. A
+            bounding box: ``(left, bottom, right, top)``, with a CRS after them if it is not the
+            process's default. A file: a ``pathlib.Path``, an address, an ``Output`` of another
+            job, bytes, or text. Several values: a list.
+
+        Returns
+        -------
+        Job
+            On the server's disk already; it goes on when this program ends.
+
+        Raises
+        ------
+        InputValueError
+            If an input is unknown, missing, or of the wrong kind: nothing was sent.
+        RequestRefusedError
+            If the server does not accept the request.
+        """
+        process = self.describe(identifier)
+        encoded = encode_inputs(process, inputs, files=self._files)
+        service = WebProcessingService(
+            self.server.endpoint, skip_caps=True, timeout=self.server.timeout_s
+        )
+        execution = self.server.ask_owslib(
+            lambda: service.execute(process.identifier, encoded, output=[], mode=ASYNC)
+        )
+        if execution.status == "Exception":
+            info = info_from_execution(execution, "")
+            raise RequestRefusedError(info.message, code=info.code, locator=info.locator)
+        return self._made(execution)
+
+    def _made(self, execution: Any) -> Job:  # noqa: ANN401 - OWSLib has no types
+        location = execution.statusLocation
+        if not location:  # a server that runs everything at once
+            return Job(self.server, None, info_from_execution(execution, ""))
+        job_id = urlsplit(location).path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".xml")
+        source: Source = JsonSource(self.server, job_id)
+        try:
+            info = source.look()
+        except (NotFoundError, RequestRefusedError, ServerAnswerError):
+            source = DocumentSource(self.server, location, job_id)
+            info = info_from_execution(execution, job_id)
+        return Job(self.server, source, info)
+
+    def job(self, job_id: str) -> Job:
+        """Take up a job again.
+
+        Parameters
+        ----------
+        job_id : str
+            Its id, or the address of its status document.
+
+        Raises
+        ------
+        NotFoundError
+            If the server has no such job.
+        """
+        if job_id.startswith(("http://", "https://")):
+            location = job_id
+            source: Source = DocumentSource(self.server, location, location.rsplit("/", 1)[-1])
+        else:
+            source = JsonSource(self.server, quote(job_id, safe=""))
+        return Job(self.server, source, source.look())
+
+    def jobs(
+        self, *, status: Status | str | None = None, process: str | None = None, limit: int = 100
+    ) -> list[Job]:
+        """List jobs, the newest first.
+
+        Parameters
+        ----------
+        status : Status, optional
+            Only those that stand there.
+        process : str, optional
+            Only those of this process.
+        limit : int
+            At most so many.
+
+        Raises
+        ------
+        NotOfferedError
+            If the server has no list of jobs.
+        """
+        codes = {value: code for code, value in STATUS_CODES.items()}
+        query: dict[str, object] = {"limit": limit}
+        if status is not None:
+            query["status"] = codes[Status(status)]
+        if process is not None:
+            query["processID"] = process
+        try:
+            answer = self.server.json(f"{self.server.base}/jobs", params=query)
+            infos = [info_from_json(document) for document in answer["jobs"]]
+        except (NotFoundError, ServerAnswerError, KeyError, TypeError):
+            raise NotOfferedError(f"{self.server.base} offers no list of jobs") from None
+        return [Job(self.server, JsonSource(self.server, info.id), info) for info in infos]

@@ -1,0 +1,79 @@
+"""The errors of the client; this module imports nothing.
+
+ClientError
+├── InputValueError             an input cannot be sent as it is: found before sending
+├── ServerUnreachableError      no answer, or none that can be used at the moment
+├── ServerAnswerError           an answer that the client does not understand
+├── NotOfferedError             the server lacks what CANDELA servers have (job list, logs ...)
+├── NotFoundError               no such process, job, output or layer
+├── OutputFormError             an output is not of the kind that was asked for
+├── WaitTimeoutError            the job goes on, but the time to wait for it is over
+└── ProcessError                the server says what is wrong: code, locator, message
+    ├── RequestRefusedError         ... with the request; there is no job
+    ├── JobFailedError              ... with a job, which has ended
+    └── JobDismissedError           the job was dismissed
+"""
+
+
+class ClientError(Exception):
+    """Base of all errors that the client raises on purpose."""
+
+
+class InputValueError(ClientError):
+    """An input cannot be sent as it is."""
+
+
+class ServerUnreachableError(ClientError):
+    """The server does not answer, or cannot at the moment."""
+
+
+class ServerAnswerError(ClientError):
+    """The server answers, but not as a processing service does."""
+
+
+class NotOfferedError(ClientError):
+    """The server does not offer this; CANDELA's own servers do."""
+
+
+class NotFoundError(ClientError):
+    """There is no such process, job, output or layer."""
+
+
+class OutputFormError(ClientError):
+    """An output is not of the kind that was asked for."""
+
+
+class WaitTimeoutError(ClientError):
+    """The time to wait is over; the job goes on."""
+
+
+class ProcessError(ClientError):
+    """The server says what is wrong.
+
+    Parameters
+    ----------
+    message : str
+        The server's sentence.
+    code : str
+        The exception code of OWS Common, such as ``InvalidParameterValue``.
+    locator : str
+        The input or output to blame; empty if none is.
+    """
+
+    def __init__(self, message: str, *, code: str = "", locator: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.locator = locator
+
+
+class RequestRefusedError(ProcessError):
+    """The server did not accept the request; there is no job."""
+
+
+class JobFailedError(ProcessError):
+    """A job ended without success."""
+
+
+class JobDismissedError(ProcessError):
+    """A job was dismissed."""

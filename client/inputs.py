@@ -1,0 +1,285 @@
+"""From Python values to what an Execute request carries, checked against the description."""
+
+import datetime as dt
+import json
+import re
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, Literal
+
+from candela.client.descriptions import BOX, FILE, InputDescription, ProcessDescription
+from candela.client.errors import InputValueError
+from candela.client.outputs import Output
+from owslib.etree import etree
+from owslib.namespaces import Namespaces
+from owslib.wps import BoundingBoxDataInput, IComplexDataInput
+
+INLINE_BYTES = 4 * 2**20  # a file above this does not go into a request
+FilesPolicy = Literal["reference", "inline"]
+
+_NAMES = Namespaces().get_namespaces(["wps", "xlink"])
+_WPS, _XLINK = _NAMES["wps"], _NAMES["xlink"]
+_ADDRESS = re.compile(r"(https?|file|s3)://", re.IGNORECASE)
+_XML = ("text/xml", "application/xml")
+
+
+@dataclass(frozen=True)
+class Reference(IComplexDataInput):  # type: ignore[misc]  # OWSLib has no types
+    """A value that the server fetches itself.
+
+    Attributes
+    ----------
+    href : str
+        An address, or ``file://`` and a path on the server's machine.
+    media_type : str, optional
+        By default that of the description.
+    """
+
+    href: str
+    media_type: str | None = None
+
+    def getXml(self) -> Any:  # noqa: ANN401, N802 - OWSLib's name
+        """Return the ``wps:Reference``."""
+        element = etree.Element(f"{{{_WPS}}}Reference", {f"{{{_XLINK}}}href": self.href})
+        if self.media_type:
+            element.set("mimeType", self.media_type)
+        return element
+
+
+@dataclass(frozen=True)
+class Content(IComplexDataInput):  # type: ignore[misc]
+    """A value that travels in the request: text, or bytes as base64.
+
+    Attributes
+    ----------
+    data : str or bytes
+        The content of the file.
+    media_type : str, optional
+        By default that of the description.
+    """
+
+    data: str | bytes
+    media_type: str | None = None
+
+    def getXml(self) -> Any:  # noqa: ANN401, N802
+        """Return the ``wps:Data``."""
+        element = etree.Element(f"{{{_WPS}}}Data")
+        content = etree.SubElement(element, f"{{{_WPS}}}ComplexData")
+        if self.media_type:
+            content.set("mimeType", self.media_type)
+        if isinstance(self.data, bytes):
+            content.set("encoding", "base64")
+            content.text = b64encode(self.data).decode()
+        elif self.media_type in _XML:
+            try:
+                content.append(etree.fromstring(self.data.encode()))
+            except etree.XMLSyntaxError as error:
+                raise InputValueError(f"the text is no XML: {error}") from None
+        else:
+            content.text = self.data
+        return element
+
+
+def encode_inputs(
+    process: ProcessDescription, values: Mapping[str, object], *, files: FilesPolicy
+) -> list[tuple[str, Any]]:
+    """Return the inputs of a request as OWSLib takes them.
+
+    Parameters
+    ----------
+    process : ProcessDescription
+        What the process takes.
+    values : mapping
+        Python values by the name of the input; None means "not given".
+    files : str
+        Whether a local ``Path`` is sent as a ``reference`` or ``inline``.
+
+    Raises
+    ------
+    InputValueError
+        If an input is unknown or missing, or a value does not fit.
+    """
+    unknown = [name for name in values if name not in process.inputs]
+    if unknown:
+        offered = ", ".join(process.inputs) or "none"
+        raise InputValueError(
+            f"{process.identifier} has no input {unknown[0]!r} (inputs: {offered})"
+        )
+    encoded: list[tuple[str, Any]] = []
+    for name, given in process.inputs.items():
+        single = _singles(given, values.get(name))
+        _check_count(process, given, len(single))
+        encoded += [(name, _encode(given, value, files)) for value in single]
+    return encoded
+
+
+def _singles(given: InputDescription, value: object) -> list[object]:
+    """Return the values of an input one by one."""
+    if value is None:
+        return []
+    if given.type == BOX and not _is_list_of_boxes(value):
+        return [value]
+    if isinstance(value, list | tuple | set | frozenset):
+        return list(value)
+    return [value]
+
+
+def _check_count(process: ProcessDescription, given: InputDescription, count: int) -> None:
+    if count == 0 and given.is_required:
+        raise InputValueError(f"{process.identifier} needs input {given.name!r}: {given.title}")
+    if count > given.max_occurs or 0 < count < given.min_occurs:
+        wanted = "one value" if given.max_occurs == 1 else given.occurrence
+        raise InputValueError(f"input {given.name!r} takes {wanted}, found {count} values")
+
+
+def _encode(given: InputDescription, value: object, files: FilesPolicy) -> Any:  # noqa: ANN401
+    if given.type == FILE:
+        return _file(given, value, files)
+    if given.type == BOX:
+        return _box(given, value)
+    return _literal(given, value)
+
+
+def _literal(given: InputDescription, value: object) -> str:
+    if isinstance(value, Output):
+        value = value.value
+    try:
+        text = value if isinstance(value, str) else _TEXTS[given.type](value)
+    except (KeyError, TypeError, ValueError):
+        raise InputValueError(
+            f"input {given.name!r} is of type {given.type}, found {value!r}"
+        ) from None
+    if given.allowed and text not in [str(choice) for choice in given.allowed]:
+        raise InputValueError(f"input {given.name!r} is one of {given.choice}, found {text}")
+    _check_limits(given, value)
+    return text
+
+
+def _check_limits(given: InputDescription, value: object) -> None:
+    if not isinstance(value, Real):
+        return
+    number = float(value)
+    if (given.minimum is not None and number < given.minimum) or (
+        given.maximum is not None and number > given.maximum
+    ):
+        raise InputValueError(f"input {given.name!r} goes {given.choice}, found {value}")
+
+
+def _integer(value: Any) -> str:  # noqa: ANN401
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError
+    return str(int(value))
+
+
+def _float(value: Any) -> str:  # noqa: ANN401
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError
+    return repr(float(value))
+
+
+def _boolean(value: Any) -> str:  # noqa: ANN401
+    if not isinstance(value, bool):
+        raise TypeError
+    return str(value).lower()
+
+
+def _date(value: Any) -> str:  # noqa: ANN401
+    if isinstance(value, dt.datetime) or not isinstance(value, dt.date):
+        raise TypeError
+    return value.isoformat()
+
+
+def _datetime(value: Any) -> str:  # noqa: ANN401
+    if not isinstance(value, dt.datetime):
+        raise TypeError
+    return value.isoformat()
+
+
+_TEXTS: dict[str, Callable[[Any], str]] = {
+    "string": str,
+    "integer": _integer,
+    "float": _float,
+    "boolean": _boolean,
+    "date": _date,
+    "datetime": _datetime,
+}
+
+
+def _is_box(value: object) -> bool:
+    """Tell four coordinates, perhaps with a CRS after them, from a list of boxes."""
+    return (
+        isinstance(value, Sequence)
+        and not isinstance(value, str)
+        and len(value) in {4, 5}
+        and all(isinstance(number, Real) for number in value[:4])
+    )
+
+
+def _is_list_of_boxes(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(each, list | tuple) for each in value)
+
+
+def _box(given: InputDescription, value: object) -> BoundingBoxDataInput:
+    if not _is_box(value):
+        raise InputValueError(
+            f"input {given.name!r} is a bounding box: (left, bottom, right, top) or with a CRS "
+            f"after them, found {value!r}"
+        )
+    assert isinstance(value, Sequence)
+    crs = str(value[4]) if len(value) == 5 else (given.crs[0] if given.crs else "EPSG:4326")
+    return BoundingBoxDataInput([float(number) for number in value[:4]], crs=crs)
+
+
+def _file(given: InputDescription, value: object, files: FilesPolicy) -> Reference | Content:
+    if isinstance(value, Reference | Content):
+        return value
+    if isinstance(value, Output):
+        return _of_output(given, value)
+    if isinstance(value, Path):
+        return _of_path(given, value, files)
+    if isinstance(value, bytes):
+        return Content(value)
+    if isinstance(value, str) and _ADDRESS.match(value):
+        return Reference(value)
+    media_type = given.media_types[0] if given.is_text else None
+    if isinstance(value, dict) and media_type and "json" in media_type:
+        return Content(json.dumps(value, allow_nan=False), media_type)
+    if isinstance(value, str) and media_type:
+        return Content(value, media_type)
+    raise InputValueError(
+        f"input {given.name!r} is a file: give a pathlib.Path, an address (http://...), an output "
+        f"of another job{', text' if given.is_text else ''} or bytes; found {value!r}"
+    )
+
+
+def _of_output(given: InputDescription, output: Output) -> Reference | Content:
+    if output.href is not None:
+        return Reference(output.href)
+    if isinstance(output.value, str):
+        return Content(output.value, given.media_types[0] if given.is_text else None)
+    raise InputValueError(f"input {given.name!r} is a file, output {output.name!r} is none")
+
+
+def _of_path(given: InputDescription, path: Path, files: FilesPolicy) -> Reference | Content:
+    """Refer to a file where the server can see it; otherwise put it into the request."""
+    if not path.exists():
+        raise InputValueError(f"input {given.name!r}: {path} does not exist")
+    if files == "reference":
+        return Reference(path.resolve().as_uri())
+    if path.is_dir():
+        raise InputValueError(
+            f"input {given.name!r}: {path} is a folder, which cannot travel in a request; put it "
+            "where the server can read it, and give its address"
+        )
+    size = path.stat().st_size
+    if size > INLINE_BYTES:
+        raise InputValueError(
+            f"input {given.name!r}: {path} has {size} bytes, at most {INLINE_BYTES} travel in a "
+            "request; put it where the server can read it, and give its address"
+        )
+    if given.is_text:
+        return Content(path.read_text(encoding="utf-8"), given.media_types[0])
+    return Content(path.read_bytes())

@@ -1,0 +1,264 @@
+"""A job on a server."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol
+
+from candela.client.display import Table, html_table, text_table
+from candela.client.errors import (
+    JobDismissedError,
+    JobFailedError,
+    NotFoundError,
+    NotOfferedError,
+    WaitTimeoutError,
+)
+from candela.client.layers import Layer
+from candela.client.outputs import LAYER_TYPES, Output
+from candela.client.progress import Bar, progress_bars
+from candela.client.server import Server
+from candela.client.status import JobInfo, Status, info_from_execution, info_from_json
+from candela.client.waiting import follow
+from owslib.wps import WPSExecuteReader, WPSExecution
+
+
+class Source(Protocol):
+    """Where the state of a job is asked for."""
+
+    def look(self) -> JobInfo:
+        """Ask the server."""
+
+
+@dataclass(frozen=True)
+class JsonSource:
+    """CANDELA's job resource, ``/jobs/<id>``."""
+
+    server: Server
+    job_id: str
+
+    @property
+    def address(self) -> str:
+        """The address of the resource."""
+        return f"{self.server.base}/jobs/{self.job_id}"
+
+    def look(self) -> JobInfo:
+        """Ask for the statusInfo."""
+        return info_from_json(self.server.json(self.address))
+
+
+@dataclass(frozen=True)
+class DocumentSource:
+    """The status document of any WPS 1.0.0."""
+
+    server: Server
+    location: str
+    job_id: str
+
+    def look(self) -> JobInfo:
+        """Ask for the document.
+
+        NOTE: not by OWSLib's ``checkStatus``, which does not pause when a request fails.
+        """
+
+        def ask() -> Any:  # noqa: ANN401 - OWSLib has no types
+            reader = WPSExecuteReader(timeout=self.server.timeout_s)
+            return reader.readFromUrl(self.location)
+
+        execution = WPSExecution()
+        execution.parseResponse(self.server.ask_owslib(ask))
+        return info_from_execution(execution, self.job_id)
+
+
+class Job:
+    """A job on a server; made by ``Client.execute`` or ``Client.job``.
+
+    Parameters
+    ----------
+    server : Server
+        Where it is.
+    source : Source, optional
+        Where to ask for its state; without one, ``info`` is final.
+    info : JobInfo
+        Its state as it was told last.
+    """
+
+    def __init__(self, server: Server, source: Source | None, info: JobInfo) -> None:
+        self._server = server
+        self._source = source
+        self._info = info
+
+    def __repr__(self) -> str:
+        where = f"{self._info.status}, {self._info.percent} %"
+        message = self._info.message
+        said = f", {message!r}" if message and message != self._info.status else ""
+        return f"<Job {self.id} of {self.process}: {where}{said}>"
+
+    def _repr_html_(self) -> str:
+        return html_table(self.table())
+
+    def table(self) -> Table:
+        """Return what is known of the job, for people."""
+        rows = [("status", str(self._info.status)), ("message", self._info.message)]
+        if self._info.status is Status.SUCCEEDED:
+            rows += [(name, out.href or repr(out.value)) for name, out in self.outputs.items()]
+        return Table(f"Job {self.id} of {self.process}", ("", ""), rows)
+
+    def describe(self) -> str:
+        """Return what is known of the job, as text."""
+        return text_table(self.table())
+
+    @property
+    def id(self) -> str:
+        """What the server calls it."""
+        return self._info.id
+
+    @property
+    def process(self) -> str:
+        """The process that it runs."""
+        return self._info.process
+
+    @property
+    def info(self) -> JobInfo:
+        """What the server told last; asks nothing."""
+        return self._info
+
+    @property
+    def status(self) -> Status:
+        """Where the job stands now: asks the server unless the job has ended."""
+        return self.refresh().status
+
+    @property
+    def percent(self) -> int:
+        """How much is done, 0..100, as the server told last."""
+        return self._info.percent
+
+    @property
+    def message(self) -> str:
+        """What the server said last."""
+        return self._info.message
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the job has ended well; asks the server unless the job has ended."""
+        return self.status is Status.SUCCEEDED
+
+    def refresh(self) -> JobInfo:
+        """Ask the server where the job stands, unless it has ended."""
+        if self._source is not None and not self._info.status.is_final:
+            self._info = self._source.look()
+        return self._info
+
+    def wait(
+        self,
+        *,
+        progress: bool | None = None,
+        timeout_s: float | None = None,
+        tell: Callable[[JobInfo], None] | None = None,
+    ) -> "Job":
+        """Wait until the job has ended well.
+
+        Parameters
+        ----------
+        progress : bool, optional
+            Whether to show a progress bar; by default in terminals and notebooks.
+        timeout_s : float, optional
+            How long to wait; by default for ever.
+        tell : callable, optional
+            Is called with each answer of the server, in place of the progress bar.
+
+        Returns
+        -------
+        Job
+            This job.
+
+        Raises
+        ------
+        JobFailedError, JobDismissedError
+            If it ended otherwise.
+        WaitTimeoutError
+            If it has not ended in time; it goes on.
+        ServerUnreachableError
+            If the server stays away for more than a minute; the job goes on there.
+        """
+        if tell is not None:
+            self._follow(tell, timeout_s)
+        else:
+            with progress_bars(progress) as bars:
+                self._follow(_shown(bars.add(self.process)), timeout_s)
+        if self._info.status is not Status.SUCCEEDED:
+            self._raise()
+        return self
+
+    def _follow(self, tell: Callable[[JobInfo], None], timeout_s: float | None) -> None:
+        def keep(info: JobInfo) -> None:
+            self._info = info
+            tell(info)
+
+        keep(self._info)
+        if not self._info.status.is_final:
+            try:
+                follow(self.refresh, keep, timeout_s=timeout_s)
+            except WaitTimeoutError as error:
+                raise WaitTimeoutError(f"job {self.id}: {error}") from None
+
+    def _raise(self) -> NoReturn:
+        info = self._info
+        kind = JobDismissedError if info.status is Status.DISMISSED else JobFailedError
+        message = info.message or f"job {info.id} ended as {info.status}"
+        raise kind(message, code=info.code, locator=info.locator)
+
+    @property
+    def outputs(self) -> Mapping[str, Output]:
+        """The outputs by name, without the links to layers; asks unless the job has ended.
+
+        Raises
+        ------
+        JobFailedError, JobDismissedError
+            If there are none and will be none.
+        NotFoundError
+            If there are none yet.
+        """
+        return {
+            name: Output.of(name, told, self._server)
+            for name, told in self._told().outputs.items()
+            if told.media_type not in LAYER_TYPES
+        }
+
+    @property
+    def layers(self) -> Mapping[str, Layer]:
+        """The layers by the output that they show; raises as ``outputs``."""
+        links = {
+            name: told.href
+            for name, told in self._told().outputs.items()
+            if told.media_type in LAYER_TYPES and told.href
+        }
+        names = [name.removesuffix("_wms") for name in links if name.endswith("_wms")]
+        return {
+            name: Layer(name, links[f"{name}_wms"], links.get(f"{name}_wcs", ""), self._server)
+            for name in names
+        }
+
+    def _told(self) -> JobInfo:
+        info = self.refresh()
+        if not info.status.is_final:
+            raise NotFoundError(f"job {self.id} has no outputs yet: it is {info.status}")
+        if info.status is not Status.SUCCEEDED:
+            self._raise()
+        return info
+
+    def log(self) -> str:
+        """Return the end of what the worker said."""
+        with self._server.get(f"{self._json().address}/log") as answer:
+            return answer.content.decode("utf-8", errors="replace")
+
+    def dismiss(self) -> None:
+        """End the job if it runs, and remove its outputs and layers."""
+        self._info = info_from_json(self._server.json(self._json().address, "DELETE"))
+
+    def _json(self) -> JsonSource:
+        if not isinstance(self._source, JsonSource):
+            raise NotOfferedError(f"{self._server.base} offers no more than the state of a job")
+        return self._source
+
+
+def _shown(bar: Bar) -> Callable[[JobInfo], None]:
+    return bar.show

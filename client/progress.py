@@ -1,0 +1,66 @@
+"""Progress bars, in a terminal or a notebook."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from candela.client.status import JobInfo, Status
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
+from rich.progress import TimeElapsedColumn as ElapsedColumn
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One line of the display; may be used from any thread."""
+
+    display: Progress
+    task: TaskID
+
+    def show(self, info: JobInfo) -> None:
+        """Show where a job stands."""
+        words = "waiting" if info.status is Status.ACCEPTED else info.message
+        self.move(info.percent, words)
+
+    def move(self, percent: float, words: str) -> None:
+        """Show how much is done (0..100), and what is under way."""
+        self.display.update(self.task, completed=percent, words=words)
+
+    def say(self, words: str) -> None:
+        """Show a sentence."""
+        self.display.update(self.task, words=words)
+
+
+class Bars:
+    """The display: one line for each job."""
+
+    def __init__(self, display: Progress) -> None:
+        self._display = display
+
+    def add(self, label: str) -> Bar:
+        """Add a line."""
+        return Bar(self._display, self._display.add_task(label, total=100, words="waiting"))
+
+
+@contextmanager
+def progress_bars(show: bool | None = None) -> Iterator[Bars]:
+    """Show progress while the block runs.
+
+    Parameters
+    ----------
+    show : bool, optional
+        By default only where somebody looks: in a terminal or a notebook.
+    """
+    console = Console(stderr=True)
+    if show is None:
+        show = console.is_terminal or console.is_jupyter
+    with Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TaskProgressColumn(),
+        ElapsedColumn(),
+        TextColumn("{task.fields[words]}", markup=False),
+        console=console,
+        disable=not show,
+    ) as display:
+        yield Bars(display)

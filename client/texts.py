@@ -1,0 +1,55 @@
+"""Inputs that somebody typed: ``name=value``."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from candela.client.descriptions import BOX, FILE, InputDescription, ProcessDescription
+from candela.client.errors import InputValueError
+
+
+def read_assignments(process: ProcessDescription, assignments: Iterable[str]) -> dict[str, object]:
+    """Turn ``name=value`` texts into values; a name may be repeated for several values.
+
+    A file is given by its path or its address, a bounding box as ``left,bottom,right,top`` with,
+    if need be, ``,EPSG:...`` after it.
+
+    Raises
+    ------
+    InputValueError
+        If there is no such input, or the value cannot be read.
+    """
+    values: dict[str, list[object]] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise InputValueError(f"{assignment!r} is no input, expected name=value")
+        if name not in process.inputs:
+            raise InputValueError(
+                f"{process.identifier} has no input {name!r} "
+                f"(inputs: {', '.join(process.inputs) or 'none'})"
+            )
+        values.setdefault(name, []).append(_value(process.inputs[name], text))
+    return {name: single[0] if len(single) == 1 else single for name, single in values.items()}
+
+
+def _value(given: InputDescription, text: str) -> object:
+    if given.type == BOX:
+        return _box(given, text)
+    if given.type == FILE and "://" not in text and (not given.is_text or Path(text).exists()):
+        return Path(text)
+    return text
+
+
+def _box(given: InputDescription, text: str) -> tuple[float | str, ...]:
+    *numbers, last = text.split(",")
+    words = [*numbers, last] if len(numbers) < 4 else numbers
+    try:
+        corners = tuple(float(word) for word in words)
+    except ValueError:
+        corners = ()
+    if len(corners) != 4:
+        raise InputValueError(
+            f"input {given.name!r} is a bounding box: left,bottom,right,top[,EPSG:...]; "
+            f"found {text!r}"
+        )
+    return corners if len(numbers) < 4 else (*corners, last)
