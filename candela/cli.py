@@ -1,0 +1,319 @@
+"""The command ``candela``: serve, find processes, run them, look at jobs.
+
+Only the parser stands here, so that ``--help`` is there at once; what a command does is imported
+when it is called.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from candela import __version__
+from candela.errors import CandelaError, RequestError
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+INTERRUPTED = 130  # what shells say of a program that was ended by Ctrl-C
+
+OVERVIEW = """\
+Copernicus algorithms as OGC web processing services.
+
+  candela demo                       see it all at work, on data made up on the spot
+  candela serve                      start a gateway on this machine
+  candela processes                  what can it do?
+  candela describe ChangeDetect      what does it need?
+  candela execute Echo literal=hi --wait
+  candela jobs                       what is it doing?
+  candela run Echo literal=hi --outputs out    the same without a server
+"""
+SERVE = """\
+examples:
+  candela serve
+  candela serve --data /srv/candela --input-folder /srv/sentinel
+  candela serve --url https://eo.example.org/candela --bind 127.0.0.1:8080
+
+The address says where clients reach the gateway: all links begin with it. Settings that are not
+given here come from CANDELA_... variables. Ctrl-C ends the gateway; jobs that run then go on, and
+the next start takes them up.
+"""
+EXECUTE = """\
+An input is name=value; repeat a name for several values. A file is a path or an address, a
+bounding box is left,bottom,right,top in degrees or, with ,EPSG:... after it, in another CRS.
+
+examples:
+  candela execute Jpeg2Tiff product=S2A_MSIL2A_20200718T105031_N0214_R051_T31TCJ_20200718T132909.zip
+  candela execute Jpeg2Tiff product=https://example.org/S2A.zip bands=B04 bands=B03 bands=B02 --wait
+  candela execute ChangeDetect before=a.tif after=b.tif --save results
+"""
+RUN = """\
+The process runs in this program: no server, no queue, no layers. Inputs are given as for
+"candela execute".
+
+examples:
+  candela run Jpeg2Tiff product=S2A.zip area=1.2,43.5,1.5,43.7 --outputs results
+  candela run ChangeDetect before=a.tif after=b.tif --outputs results
+"""
+JOBS = """\
+examples:
+  candela jobs --status running
+  candela jobs show ID
+  candela jobs wait ID --save results
+  candela jobs log ID
+  candela jobs dismiss ID
+"""
+DEMO = """\
+examples:
+  candela demo
+  candela demo --size 2196 --data /tmp/candela
+  candela demo S2A_before.zip S2B_after.zip
+"""
+
+Handler = Callable[[argparse.Namespace], None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code: 1 if it failed, 2 if it was asked wrongly."""
+    given = _parser().parse_args(arguments)
+    handler: Handler = given.handler
+    # OWSLib and rich are no part of what --help needs.
+    from candela.client.errors import ClientError, InputValueError, RequestRefusedError
+
+    try:
+        handler(given)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (RequestError, InputValueError, RequestRefusedError) as error:
+        return _say(error, 2)
+    except (CandelaError, ClientError, OSError) as error:
+        return _say(error, 1)
+    return 0
+
+
+def _say(error: Exception, code: int) -> int:
+    locator = getattr(error, "locator", "")
+    named = f"{locator}: " if locator and repr(locator) not in str(error) else ""
+    print(f"candela: {named}{error}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="candela", description=OVERVIEW, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"candela {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    remote = argparse.ArgumentParser(add_help=False)
+    remote.add_argument(
+        "--url", default=DEFAULT_URL, help="address of the gateway (default: %(default)s)"
+    )
+    _add_serve(commands)
+    _add_processes(commands, remote)
+    _add_execute(commands, remote)
+    _add_jobs(commands, remote)
+    _add_run(commands)
+    _add_demo(commands)
+    return parser
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def _command(
+    commands: Commands,
+    name: str,
+    handler: Handler,
+    help_: str,
+    *,
+    examples: str = "",
+    parents: Sequence[argparse.ArgumentParser] = (),
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=help_,
+        description=help_[0].upper() + help_[1:] + ".",
+        epilog=examples,
+        parents=list(parents),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(handler=handler)
+    return parser
+
+
+def _add_serve(commands: Commands) -> None:
+    parser = _command(commands, "serve", _serve, "start a gateway", examples=SERVE)
+    parser.add_argument("--url", help=f"address for clients (default: {DEFAULT_URL})")
+    parser.add_argument(
+        "--bind", metavar="HOST:PORT", help="where to listen, if not at the address"
+    )
+    parser.add_argument("--data", type=Path, help="folder of jobs and results (./candela-data)")
+    parser.add_argument(
+        "--input-folder",
+        type=Path,
+        action="append",
+        default=[],
+        help="folder that inputs may be read from; may be repeated",
+    )
+    parser.add_argument("--verbose", action="store_true", help="log more")
+
+
+def _add_processes(commands: Commands, remote: argparse.ArgumentParser) -> None:
+    _command(commands, "processes", _processes, "list the processes", parents=[remote])
+    parser = _command(
+        commands, "describe", _describe, "tell what a process takes and makes", parents=[remote]
+    )
+    parser.add_argument("process", metavar="PROCESS")
+
+
+def _add_execute(commands: Commands, remote: argparse.ArgumentParser) -> None:
+    parser = _command(
+        commands, "execute", _execute, "start a job", examples=EXECUTE, parents=[remote]
+    )
+    parser.add_argument("process", metavar="PROCESS")
+    parser.add_argument("inputs", metavar="NAME=VALUE", nargs="*")
+    parser.add_argument("--wait", action="store_true", help="wait, and show the outputs")
+    parser.add_argument("--save", type=Path, metavar="DIR", help="wait, and fetch the outputs")
+    parser.add_argument(
+        "--files",
+        choices=["auto", "reference", "inline"],
+        default="auto",
+        help="send local files by their path, or in the request (default: by their path to a "
+        "server on this machine)",
+    )
+
+
+def _add_jobs(commands: Commands, remote: argparse.ArgumentParser) -> None:
+    parser = _command(
+        commands, "jobs", _jobs, "list jobs, or look at one", examples=JOBS, parents=[remote]
+    )
+    parser.add_argument("--status", choices=["accepted", "running", "succeeded", "failed"])
+    parser.add_argument("--process", help="only those of this process")
+    parser.add_argument("--limit", type=int, default=20, help="at most so many (%(default)s)")
+    one = parser.add_subparsers(title="one job", metavar="")
+    # NOTE: SUPPRESS, or the default of the inner parser would undo "jobs --url ... show".
+    again = argparse.ArgumentParser(add_help=False)
+    again.add_argument("--url", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    for name, handler, help_ in (
+        ("show", _show, "show a job"),
+        ("wait", _wait, "wait for a job"),
+        ("log", _log, "show what its worker said"),
+        ("dismiss", _dismiss, "end a job, and remove what it made"),
+    ):
+        action = _command(one, name, handler, help_, parents=[again])
+        action.add_argument("id", metavar="ID")
+        if name == "wait":
+            action.add_argument("--save", type=Path, metavar="DIR", help="fetch the outputs")
+
+
+def _add_run(commands: Commands) -> None:
+    parser = _command(commands, "run", _run, "run a process without a server", examples=RUN)
+    parser.add_argument("process", metavar="PROCESS")
+    parser.add_argument("inputs", metavar="NAME=VALUE", nargs="*")
+    parser.add_argument("--outputs", type=Path, default=Path(), metavar="DIR", help="where to (.)")
+
+
+def _add_demo(commands: Commands) -> None:
+    parser = _command(
+        commands, "demo", _demo, "find changes between two products, from end to end", examples=DEMO
+    )
+    parser.add_argument(
+        "products",
+        metavar="PRODUCT",
+        nargs="*",
+        type=Path,
+        help="Sentinel-2 products; by default two are made up, so that the truth is known",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path("candela-data"),
+        help="folder of jobs and results (%(default)s)",
+    )
+    parser.add_argument(
+        "--size", type=int, default=1098, help="side of made-up products, pixels (%(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=3, help="another seed, another landscape")
+    parser.add_argument("--keep", action="store_true", help="keep the gateway running until Ctrl-C")
+
+
+def _serve(given: argparse.Namespace) -> None:
+    from candela.commands.serving import serve_gateway
+
+    serve_gateway(
+        url=given.url,
+        bind=given.bind,
+        data=given.data,
+        input_folders=given.input_folder,
+        verbose=given.verbose,
+    )
+
+
+def _processes(given: argparse.Namespace) -> None:
+    from candela.commands.remote import show_processes
+
+    show_processes(given.url)
+
+
+def _describe(given: argparse.Namespace) -> None:
+    from candela.commands.remote import show_description
+
+    show_description(given.url, given.process)
+
+
+def _execute(given: argparse.Namespace) -> None:
+    from candela.commands.remote import execute
+
+    execute(
+        given.url,
+        given.process,
+        given.inputs,
+        files=given.files,
+        wait=given.wait,
+        save=given.save,
+    )
+
+
+def _jobs(given: argparse.Namespace) -> None:
+    from candela.commands.remote import show_jobs
+
+    show_jobs(given.url, status=given.status, process=given.process, limit=given.limit)
+
+
+def _show(given: argparse.Namespace) -> None:
+    from candela.commands.remote import show_job
+
+    show_job(given.url, given.id)
+
+
+def _wait(given: argparse.Namespace) -> None:
+    from candela.commands.remote import wait_for_job
+
+    wait_for_job(given.url, given.id, save=given.save)
+
+
+def _log(given: argparse.Namespace) -> None:
+    from candela.commands.remote import show_log
+
+    show_log(given.url, given.id)
+
+
+def _dismiss(given: argparse.Namespace) -> None:
+    from candela.commands.remote import dismiss_job
+
+    dismiss_job(given.url, given.id)
+
+
+def _run(given: argparse.Namespace) -> None:
+    from candela.commands.local import run
+
+    run(given.process, given.inputs, given.outputs)
+
+
+def _demo(given: argparse.Namespace) -> None:
+    from candela.demo.run import run_demo
+
+    run_demo(given.products, data=given.data, size=given.size, seed=given.seed, keep=given.keep)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What the ``candela`` command does, in modules that are imported when they are needed."""

@@ -1,0 +1,153 @@
+"""Commands that ask a gateway."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from candela.client import Client, Job
+from candela.client.display import Table, rich_table
+from candela.client.inputs import FilesPolicy
+from candela.client.status import JobInfo, Status
+from candela.client.texts import read_assignments
+from candela.commands.screen import console
+
+OUT = console()  # results
+NOTES = console(stderr=True)  # what is said about them
+
+
+def show_processes(url: str) -> None:
+    """List the processes of a gateway."""
+    with Client(url) as client:
+        rows = [(found.identifier, found.version, found.title) for found in client.processes()]
+    _show(Table("", ("process", "version", "title"), rows))
+
+
+def show_description(url: str, process: str) -> None:
+    """Tell what a process takes and makes."""
+    with Client(url) as client:
+        found = client.describe(process)
+    OUT.print(f"[bold]{found.identifier}[/bold] {found.version}: {found.title}\n")
+    OUT.print(found.abstract, markup=False)
+    for table in found.tables():
+        OUT.print(f"\n[bold]{table.title}[/bold]")
+        _show(table)
+
+
+def execute(
+    url: str,
+    process: str,
+    assignments: Sequence[str],
+    *,
+    files: Literal["auto"] | FilesPolicy,
+    wait: bool,
+    save: Path | None,
+) -> None:
+    """Start a job; without waiting, the job's id is all that is written."""
+    with Client(url, files=files) as client:
+        inputs = read_assignments(client.describe(process), assignments)
+        job = client.execute(process, **inputs)
+        if wait or save:
+            _finish(job, url, save)
+        else:
+            OUT.print(job.id)
+            NOTES.print(f"The job is {job.status}; see it with: candela jobs show {job.id}")
+
+
+def show_jobs(url: str, *, status: str | None, process: str | None, limit: int) -> None:
+    """List jobs, the newest first."""
+    with Client(url) as client:
+        infos = [job.info for job in client.jobs(status=status, process=process, limit=limit)]
+    if not infos:
+        NOTES.print("There are no such jobs.")
+        return
+    rows = [
+        (info.id, info.process, info.status, _time(info.created), _progress(info)) for info in infos
+    ]
+    _show(Table("", ("job", "process", "status", "created", ""), rows))
+
+
+def show_job(url: str, job_id: str) -> None:
+    """Show where a job stands, and what it made."""
+    with Client(url) as client:
+        _show_job(client.job(job_id))
+
+
+def wait_for_job(url: str, job_id: str, *, save: Path | None) -> None:
+    """Wait for a job."""
+    with Client(url) as client:
+        _finish(client.job(job_id), url, save)
+
+
+def show_log(url: str, job_id: str) -> None:
+    """Show what the worker of a job said."""
+    with Client(url) as client:
+        OUT.out(client.job(job_id).log(), end="")
+
+
+def dismiss_job(url: str, job_id: str) -> None:
+    """End a job, or remove one that has ended."""
+    with Client(url) as client:
+        client.job(job_id).dismiss()
+    NOTES.print(f"Job {job_id} is dismissed.")
+
+
+def _finish(job: Job, url: str, save: Path | None) -> None:
+    with _taken_up_again(job, url):
+        job.wait()
+        _show_job(job)
+        if save is None:
+            return
+        save.mkdir(parents=True, exist_ok=True)
+        for output in job.outputs.values():
+            NOTES.print(f"Saved {output.save(save)}", markup=False)
+
+
+@contextmanager
+def _taken_up_again(job: Job, url: str) -> Iterator[None]:
+    """Tell somebody who does not want to wait how to come back."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        NOTES.print(
+            f"\nThe job goes on. Take it up again with: candela jobs wait {job.id} --url {url}"
+        )
+        raise
+
+
+def _show_job(job: Job) -> None:
+    OUT.print(f"[bold]Job {job.id}[/bold] of {job.process}: {job.status}")
+    if job.message and job.message != job.status:
+        OUT.print(job.message, markup=False)
+    if job.info.status is not Status.SUCCEEDED:
+        return
+    rows = [
+        (name, made.href or str(made.value), _size(made.size)) for name, made in job.outputs.items()
+    ]
+    rows += [
+        (f"{name} ({kind})", address, "")
+        for name, layer in job.layers.items()
+        for kind, address in (("WMS", layer.wms), ("WCS", layer.wcs))
+    ]
+    _show(Table("", ("output", "value", "size"), rows))
+
+
+def _show(table: Table) -> None:
+    OUT.print(rich_table(table))
+
+
+def _progress(info: JobInfo) -> str:
+    if info.status is Status.RUNNING:
+        return f"{info.percent} % {info.message}"
+    return info.message if info.status is Status.FAILED else ""
+
+
+def _size(size: int | None) -> str:
+    if size is None:
+        return ""
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size} B"
+
+
+def _time(time: dt.datetime | None) -> str:
+    return "" if time is None else f"{time.astimezone():%Y-%m-%d %H:%M}"

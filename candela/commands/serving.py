@@ -1,0 +1,46 @@
+"""Start a gateway."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from candela.commands.screen import console
+from candela.gateway.server import serve
+from candela.settings import Settings
+
+NOTES = console(stderr=True)
+
+
+def serve_gateway(
+    *,
+    url: str | None,
+    bind: str | None,
+    data: Path | None,
+    input_folders: Sequence[Path],
+    verbose: bool,
+) -> None:
+    """Serve until Ctrl-C; what is None or empty comes from the environment.
+
+    Raises
+    ------
+    ConfigurationError, SpecError
+        If the gateway cannot be put together.
+    """
+    given = {"url": url, "data": data, "input_folders": tuple(input_folders)}
+    settings = Settings.from_environment(**{key: value for key, value in given.items() if value})
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    base = settings.base_url
+    NOTES.print(f"[bold]CANDELA[/bold] at {base} (Ctrl-C ends it)")
+    for name, address in (
+        ("web pages", base),
+        ("map", f"{base}/map"),
+        ("WPS", f"{base}/wps?service=WPS&request=GetCapabilities"),
+        ("WMS, WCS", f"{base}/ows"),
+        ("data", str(settings.folder)),
+        *(("inputs", str(folder.resolve())) for folder in settings.input_folders),
+    ):
+        NOTES.print(f"  {name:<10} {address}", markup=False, soft_wrap=True)
+    serve(settings, bind)

@@ -1,0 +1,144 @@
+"""A gateway in a process of its own, on a free port of this machine."""
+
+import logging
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from candela.client import Client, ClientError
+from candela.client.server import Server
+from candela.client.status import Status
+from candela.errors import CandelaError
+
+logger = logging.getLogger(__name__)
+
+START_S = 60.0
+STOP_S = 30.0
+LOOPBACK = "127.0.0.1"
+
+
+class GatewayError(CandelaError):
+    """A gateway does not start."""
+
+
+class LocalGateway:
+    """``candela serve`` as a subprocess.
+
+    Parameters
+    ----------
+    data : Path
+        The folder of jobs and results; the gateway's log is put there too.
+    input_folders : sequence of Path
+        Where inputs may be read from.
+    port : int, optional
+        By default one that is free.
+    """
+
+    def __init__(
+        self, data: Path, *, input_folders: Sequence[Path] = (), port: int | None = None
+    ) -> None:
+        self.data = data
+        self.input_folders = tuple(input_folders)
+        self.url = f"http://{LOOPBACK}:{port or free_port()}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def log_path(self) -> Path:
+        """The gateway's log."""
+        return self.data / "gateway.log"
+
+    def start(self) -> None:
+        """Start the gateway, and wait until it answers.
+
+        Raises
+        ------
+        GatewayError
+            If it ends, or does not answer in time.
+        """
+        self.data.mkdir(parents=True, exist_ok=True)
+        folders = [word for path in self.input_folders for word in ("--input-folder", str(path))]
+        command = [sys.executable, "-m", "candela.cli", "serve", "--url", self.url]
+        with self.log_path.open("ab") as log:
+            # NOTE: a session of its own, or Ctrl-C would reach it before its jobs are dismissed.
+            self.process = subprocess.Popen(
+                [*command, "--data", str(self.data), *folders],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            self._wait_until_ready(self.process)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + START_S
+        server = Server(self.url, timeout_s=5)
+        try:
+            while time.monotonic() < deadline:
+                if process.poll() is not None:
+                    raise GatewayError(f"the gateway did not start, see {self.log_path}")
+                try:
+                    server.json(f"{self.url}/readyz")
+                except ClientError:
+                    time.sleep(0.1)
+                else:
+                    return
+        finally:
+            server.close()
+        raise GatewayError(f"the gateway does not answer after {START_S:g} s, see {self.log_path}")
+
+    def dismiss_jobs(self) -> None:
+        """End all jobs that have not ended; otherwise they would outlive the gateway."""
+        with Client(self.url, timeout_s=10) as client:
+            for status in (Status.ACCEPTED, Status.RUNNING):
+                for job in client.jobs(status=status):
+                    logger.info("Dismissing job %s", job.id)
+                    job.dismiss()
+
+    def stop(self) -> None:
+        """End the gateway with its jobs; nothing of it is left running."""
+        process, self.process = self.process, None
+        if process is None or process.poll() is not None:
+            return
+        try:
+            self.dismiss_jobs()
+        except ClientError as error:
+            logger.warning("Jobs may go on after the gateway: %s", error)
+        family = [
+            psutil.Process(process.pid),
+            *psutil.Process(process.pid).children(recursive=True),
+        ]
+        process.terminate()
+        _, alive = psutil.wait_procs(family, timeout=STOP_S)
+        for member in alive:
+            logger.warning("Process %s of the gateway did not end; killing it", member.pid)
+            member.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on at the moment."""
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        return int(listener.getsockname()[1])
