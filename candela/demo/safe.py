@@ -202,7 +202,7 @@ def _images(
 def _coarse(tile: Tile, pixel: int) -> Grid:
     factor = pixel // 10
     rows, cols = tile.grid.shape
-    transform = tile.grid.transform * Affine.scale(factor)
+    transform = tile.grid.transform @ Affine.scale(factor)
     return Grid(tile.grid.crs, transform, Shape(rows // factor, cols // factor))
 
 

@@ -51,8 +51,8 @@ class Grid(NamedTuple):
     @property
     def bounds(self) -> Bounds:
         """The outer edges of the grid, in the units of its CRS."""
-        left, top = self.transform * (0, 0)
-        right, bottom = self.transform * (self.shape.cols, self.shape.rows)
+        left, top = self.transform @ (0, 0)
+        right, bottom = self.transform @ (self.shape.cols, self.shape.rows)
         return Bounds(left, bottom, right, top)
 
     def matches(self, other: "Grid") -> bool:
@@ -68,7 +68,7 @@ class Grid(NamedTuple):
         col, row = int(window.col_off), int(window.row_off)
         return Grid(
             self.crs,
-            self.transform * Affine.translation(col, row),
+            self.transform @ Affine.translation(col, row),
             Shape(int(window.height), int(window.width)),
         )
 

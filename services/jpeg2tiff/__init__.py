@@ -1,1 +1,98 @@
-"""To be written."""
+"""Jpeg2Tiff: the bands of one Sentinel-2 product in one GeoTIFF."""
+
+import logging
+from pathlib import Path
+
+from candela.services.jpeg2tiff.mask import write_mask
+from candela.services.jpeg2tiff.preview import write_preview
+from candela.services.jpeg2tiff.stack import write_stack
+
+from candela.eo.grid import Area, Grid
+from candela.eo.progress import Progress, part
+from candela.eo.raster import add_overviews, gdal_environment
+from candela.eo.resample import Method
+from candela.eo.sentinel2 import Granule, open_product
+from candela.eo.sentinel2_metadata import DEFAULT_BANDS
+from candela.errors import InputError, blamed_on
+
+logger = logging.getLogger(__name__)
+
+
+def run(
+    *,
+    product: Path,
+    bands: list[str],
+    area: Area | None,
+    resolution: int,
+    resampling: Method,
+    mask: str,
+    workdir: Path,
+    progress: Progress,
+) -> dict[str, Path]:
+    """Put the bands of a Sentinel-2 product into one GeoTIFF.
+
+    Parameters
+    ----------
+    product : Path
+        A SAFE: zip file or folder.
+    bands : list of str
+        ESA's names, in the order wanted; empty for the ten bands of 10 m and 20 m.
+    area : Area, optional
+        The part of the tile that is wanted, widened to whole pixels.
+    resolution : int
+        Pixel size: 10, 20 or 60 m.
+    resampling : str
+        ``nearest``, ``bilinear`` or ``cubic``, for bands of another pixel size.
+    mask : str
+        ``none``, ``validity`` or ``cloud``.
+    workdir : Path
+        Where the outputs go.
+    progress : Progress
+        Told what is under way.
+
+    Returns
+    -------
+    dict of str to Path
+        ``image``, ``preview``, and ``mask`` if wanted.
+
+    Raises
+    ------
+    InputError
+        If the product or the area cannot be used; the message says why.
+    """
+    progress(0, "Reading the product's metadata")
+    names = list(dict.fromkeys(bands)) or list(DEFAULT_BANDS)
+    with gdal_environment(), blamed_on("product"):
+        granule = open_product(product).granule(area)
+        grid = _grid(granule, resolution, area)
+        identifier = granule.metadata.image_id
+        logger.info("%s: %d bands of %d x %d pixels", identifier, len(names), *grid.shape)
+        outputs = {"image": workdir / f"{identifier}.tif"}
+        write_stack(outputs["image"], granule, names, grid, resampling, part(progress, 1, 86))
+        progress(86, "Making overviews for fast display")
+        add_overviews(outputs["image"])
+        if mask != "none":
+            progress(95, "Making the mask")
+            outputs["mask"] = workdir / f"{identifier}_mask.tif"
+            write_mask(
+                outputs["mask"], outputs["image"], granule, grid, with_clouds=mask == "cloud"
+            )
+        progress(98, "Making the preview")
+        outputs["preview"] = workdir / f"{identifier}_preview.png"
+        write_preview(outputs["preview"], granule, grid)
+    progress(100, "Done")
+    return outputs
+
+
+def _grid(granule: Granule, resolution: int, area: Area | None) -> Grid:
+    grid = granule.grid(resolution)
+    if area is None:
+        return grid
+    window = grid.window(area)
+    if window.width == 0 or window.height == 0:
+        raise InputError(
+            f"the area {tuple(area.bounds)} in {area.crs} does not touch tile "
+            f"{granule.metadata.tile_id}, which covers {tuple(grid.bounds)} in {grid.crs}",
+            "area",
+        )
+    return grid.cut(window)

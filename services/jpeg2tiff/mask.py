@@ -1,0 +1,53 @@
+"""The mask that goes with a band stack."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from candela.services.jpeg2tiff.stack import split_rows
+from rasterio.enums import Resampling
+
+from candela.eo.grid import Grid
+from candela.eo.raster import add_overviews, create_image, open_image
+from candela.eo.sentinel2 import Granule
+from candela.eo.sentinel2_mask import Usability, open_clouds, validity
+
+NOTHING = 255  # declared as nodata, so that 0 (usable) is shown
+
+
+def write_mask(path: Path, stack: Path, granule: Granule, grid: Grid, *, with_clouds: bool) -> None:
+    """Write values of ``Usability`` on the grid of a band stack.
+
+    Parameters
+    ----------
+    path : Path
+        The GeoTIFF to make: uint8.
+    stack : Path
+        The image that the mask is for.
+    granule : Granule
+        Where cloud information is.
+    grid : Grid
+        The grid of the stack.
+    with_clouds : bool
+        Also clouds, shadows, cirrus and snow; else only nodata and saturation.
+
+    Raises
+    ------
+    InputError
+        If clouds are wanted and the product has no information on them.
+    """
+    with ExitStack() as opened:
+        clouds = opened.enter_context(open_clouds(granule, grid)) if with_clouds else None
+        image = opened.enter_context(open_image(stack))
+        mask = opened.enter_context(
+            create_image(
+                path, grid, dtype="uint8", nodata=NOTHING, bands=["mask"],
+                tags=granule.metadata.to_tags(),
+            )
+        )  # fmt: skip
+        for window in split_rows(grid.shape):
+            usability = validity(image.read(window=window))
+            if clouds is not None:
+                usability = np.where(usability == Usability.USABLE, clouds(window), usability)
+            mask.write(usability, 1, window=window)
+    add_overviews(path, resampling=Resampling.nearest)
