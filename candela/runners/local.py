@@ -44,6 +44,7 @@ COMMAND = (sys.executable, "-m", "candela.worker")
 LOOK_S = 0.5  # between two looks at memory and deadlines
 GRACE_S = 3.0  # from SIGTERM to SIGKILL
 REAP_S = 5.0  # how long the last threads of a zombie may take
+CLEAN_S = 3600.0  # between two looks for records to forget
 LOG_TAIL_BYTES = 64 * 2**10
 REMEMBERED = 10_000  # ends that nobody has asked for yet
 FROM_OUTSIDE = frozenset({-9, -15, EXIT_TERMINATED})  # exit codes of a worker that was ended
@@ -104,7 +105,7 @@ class LocalRunner:
             with self._records.locked():
                 record = self._records.read(name)
                 if record is None:
-                    pid = find_worker(name) or self._start(job, limits)
+                    pid = self._find(name) or self._start(job, limits)
                     record = Record(
                         job=job.id,
                         attempt=job.attempt,
@@ -161,6 +162,10 @@ class LocalRunner:
         self._closing.set()
         self._watcher.join()
 
+    def _find(self, name: str) -> int | None:
+        """Return the pid of a worker whose gateway died before it wrote a record."""
+        return find_worker(name) if (self._work / name).exists() else None
+
     def _start(self, job: JobDocument, limits: Limits) -> int:
         """Start the worker, and return its pid."""
         self._storage.write(job_key(job.id, JOB_FILE), job.to_json().encode())
@@ -212,9 +217,13 @@ class LocalRunner:
         return stored or self._work / f"{checked_key(job_id)}.log"
 
     def _watch(self) -> None:
+        cleaned = -math.inf
         while not self._closing.wait(LOOK_S):
             try:
                 self._look()
+                if time.monotonic() > cleaned + CLEAN_S:
+                    self._records.forget_old()
+                    cleaned = time.monotonic()
             except (OSError, psutil.Error, StorageError):
                 logger.exception("A look at the running jobs failed; trying again")
 

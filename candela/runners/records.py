@@ -70,11 +70,12 @@ class Record(Document):
 
 
 class Records:
-    """Records in a folder, one file each: ``<name>.json``."""
+    """Records in a folder, one file each: ``<name>.json``, later ``ended/<name>.json``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        self._past = folder / "ended"
+        self._past.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -85,14 +86,14 @@ class Records:
 
     def read(self, name: str) -> Record | None:
         """Return a record, or None."""
-        path = self._path(name)
-        try:
-            return Record.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except ValidationError as error:
-            logger.warning("%s is not valid and left alone: %s", path, error)
-            return None
+        for path in (self._path(name), self._past_path(name)):
+            try:
+                return Record.model_validate_json(path.read_bytes())
+            except FileNotFoundError:
+                continue
+            except ValidationError as error:
+                logger.warning("%s is not valid and left alone: %s", path, error)
+        return None
 
     def find(self, reference: str) -> Record | None:
         """Return the record that a reference means, or None."""
@@ -103,18 +104,25 @@ class Records:
         """Store a record; a reader never sees half of it."""
         unfinished = self._folder / f".{uuid.uuid4().hex}"
         unfinished.write_text(record.to_json())
-        unfinished.replace(self._path(record.name))
+        if record.ended:
+            unfinished.replace(self._past_path(record.name))
+            self._path(record.name).unlink(missing_ok=True)
+        else:
+            unfinished.replace(self._path(record.name))
 
     def unended(self) -> list[Record]:
-        """Return what has not ended, and forget what ended long ago."""
-        found = []
-        for path in sorted(self._folder.glob("*.json")):
-            record = self.read(path.stem)
-            if record is not None and not record.ended:
-                found.append(record)
-            elif path.stat().st_mtime < time.time() - KEEP_S:
-                path.unlink()
-        return found
+        """Return what has not ended."""
+        records = [self.read(path.stem) for path in sorted(self._folder.glob("*.json"))]
+        return [record for record in records if record is not None and not record.ended]
+
+    def forget_old(self) -> None:
+        """Remove what ended long ago."""
+        for path in self._past.iterdir():
+            if path.stat().st_mtime < time.time() - KEEP_S:
+                path.unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{Path(name).name}.json"
+
+    def _past_path(self, name: str) -> Path:
+        return self._past / f"{Path(name).name}.json"

@@ -1,0 +1,393 @@
+"""The local runner, on real subprocesses."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from candela.errors import StorageError
+from candela.runners import local, records
+from candela.runners.base import Cause, Ended, Limits, RunState
+from candela.runners.local import LocalRunner
+from candela.runners.processes import find_members
+from candela.storage import open_storage
+from candela.worker.contract import JobDocument, ResultDocument, job_key
+
+WORKER = (sys.executable, str(Path(__file__).with_name("trial_worker.py")))
+LIMITS = Limits(cpu=1.5, memory_bytes=2**30, timeout_s=120)
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return open_storage((tmp_path / "storage").as_uri())
+
+
+@pytest.fixture
+def make_runner(storage, tmp_path):
+    """Make runners on the same work folder, as one gateway after the other does."""
+    made: list[LocalRunner] = []
+
+    def make(**options: object) -> LocalRunner:
+        options = {"command": WORKER, "grace_s": 1.0, **options}
+        made.append(LocalRunner(storage, tmp_path / "work", **options))
+        return made[-1]
+
+    yield make
+    for runner in made:
+        for record in list(runner._running.values()):
+            runner.cancel(record.reference)
+        runner.close()
+
+
+@pytest.fixture
+def runner(make_runner):
+    return make_runner()
+
+
+@pytest.fixture
+def submit(runner):
+    def submit(action: str, *, job_id: str = "1", attempt: int = 1, limits: Limits = LIMITS) -> str:
+        return runner.submit(trial(action, job_id=job_id, attempt=attempt), limits)
+
+    return submit
+
+
+def trial(action: str, *, job_id: str = "1", attempt: int = 1) -> JobDocument:
+    return JobDocument(
+        id=job_id, process="Trial", version="1.0.0", attempt=attempt, inputs={"action": [action]}
+    )
+
+
+def until(condition: Callable[[], object], *, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to this"
+        time.sleep(0.02)
+
+
+def ended(runner: LocalRunner, reference: str) -> RunState:
+    until(lambda: not runner.state(reference).is_running)
+    return runner.state(reference)
+
+
+def members(name: str) -> list[psutil.Process]:
+    return find_members({name: 0})[name]
+
+
+def paused(tmp_path: Path, name: str = "1-1") -> None:
+    until((tmp_path / "work" / name / "work" / "started").exists)
+
+
+def test_a_job_runs_to_its_end(runner, submit, storage, tmp_path):
+    reference = submit("finish")
+    assert runner.state(reference).is_running
+    assert ended(runner, reference) == RunState(Cause.FINISHED, 0)
+    result = ResultDocument.model_validate_json(storage.read("jobs/1/result.json"))
+    assert result.outputs["word"].value == "finish"
+    assert not (tmp_path / "work" / "1-1").exists()
+
+
+def test_a_refusal_is_an_end_too(runner, submit):
+    assert ended(runner, submit("refuse")) == RunState(Cause.FINISHED, 3)
+
+
+def test_the_log_is_kept(runner, submit):
+    ended(runner, submit("finish"))
+    assert "[Trial 1]" in runner.logs("1")
+    assert "trying finish" in runner.logs("1")
+    assert runner.logs("unknown") == ""
+
+
+def test_only_the_end_of_a_long_log_is_told(runner, storage):
+    storage.write(job_key("1", "log.txt"), b"first\n" + b"x" * 100_000 + b"\nlast\n")
+    assert len(runner.logs("1")) == 64 * 1024
+    assert runner.logs("1").endswith("last\n")
+
+
+def test_a_worker_gets_nothing_of_the_gateways_environment(make_runner, monkeypatch, tmp_path):
+    monkeypatch.setenv("CANDELA_SECRET", "secret")
+    monkeypatch.setenv("PROJ_LIB", "/nowhere")
+    runner = make_runner(environment={"HTTPS_PROXY": "http://proxy.test"})
+    ended(runner, runner.submit(trial("print environment"), LIMITS))
+    lines = [line for line in runner.logs("1").splitlines() if line.startswith("VARIABLE ")]
+    variables = dict(line.removeprefix("VARIABLE ").split("=", 1) for line in lines)
+    assert variables["HOME"] == str(tmp_path / "work" / "1-1")
+    assert variables["TMPDIR"] == str(tmp_path / "work" / "1-1" / "tmp")
+    assert variables["GDAL_NUM_THREADS"] == variables["OMP_NUM_THREADS"] == "2"
+    assert variables["HTTPS_PROXY"] == "http://proxy.test"
+    assert not {"CANDELA_SECRET", "PROJ_LIB", "PROJ_DATA"} & set(variables)
+
+
+def test_the_same_attempt_is_not_started_twice(runner, submit):
+    reference = submit("pause")
+    assert submit("pause") == reference
+    until(lambda: len(members("1-1")) >= 1)
+    assert len(members("1-1")) == 1
+    runner.cancel(reference)
+    assert submit("pause") == reference
+    assert members("1-1") == []
+
+
+def test_many_gateways_that_submit_the_same_start_it_once(make_runner):
+    runners = [make_runner() for _ in range(4)]
+    references: list[str] = []
+
+    def submit(runner: LocalRunner) -> None:
+        references.append(runner.submit(trial("pause"), LIMITS))
+
+    threads = [threading.Thread(target=submit, args=(runner,)) for runner in runners]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(references) == 4
+    assert len(set(references)) == 1
+    assert len(members("1-1")) == 1
+    runners[0].cancel(references[0])
+
+
+def test_the_next_attempt_is_another_one(runner, submit):
+    first = submit("finish")
+    ended(runner, first)
+    second = submit("finish", attempt=2)
+    assert second != first
+    assert ended(runner, second) == RunState(Cause.FINISHED, 0)
+    assert runner.state(first) == RunState(Cause.FINISHED, 0)
+
+
+def test_cancel_leaves_no_process(runner, submit, tmp_path):
+    reference = submit("have children")
+    paused(tmp_path)
+    children = psutil.Process(members("1-1")[0].pid).children(recursive=True)
+    assert len(members("1-1")) >= 3
+    state = runner.cancel(reference)
+    assert state.cause is Cause.CANCELLED
+    assert members("1-1") == []
+    assert not any(child.is_running() and child.status() != "zombie" for child in children)
+    assert not (tmp_path / "work" / "1-1").exists()
+
+
+def test_cancel_may_be_repeated(runner, submit, tmp_path):
+    reference = submit("pause")
+    paused(tmp_path)
+    assert runner.cancel(reference) == runner.cancel(reference)
+    assert runner.cancel("1-9:123:0").cause is Cause.VANISHED
+
+
+def test_cancelling_a_finished_job_does_not_change_how_it_ended(runner, submit):
+    reference = submit("finish")
+    ended(runner, reference)
+    assert runner.cancel(reference) == RunState(Cause.FINISHED, 0)
+
+
+def test_a_worker_that_ignores_sigterm_is_killed(runner, submit, tmp_path):
+    reference = submit("ignore SIGTERM")
+    paused(tmp_path)
+    start = time.monotonic()
+    assert runner.cancel(reference).cause is Cause.CANCELLED
+    assert 0.9 < time.monotonic() - start < 5
+    assert members("1-1") == []
+
+
+def test_a_daemon_does_not_outlive_its_job(runner, submit):
+    assert ended(runner, submit("leave a daemon")) == RunState(Cause.FINISHED, 0)
+    assert members("1-1") == []
+
+
+def test_a_job_beyond_its_time_is_ended(runner, submit, tmp_path):
+    reference = submit("have children", limits=Limits(timeout_s=2.5))
+    state = ended(runner, reference)
+    assert state.cause is Cause.DEADLINE
+    assert state.message == "ran longer than 2.5 s"
+    assert members("1-1") == []
+    assert "deadline" in runner.logs("1")
+
+
+def test_a_job_beyond_its_memory_is_ended(runner, submit):
+    reference = submit("eat memory", limits=Limits(memory_bytes=250 * 2**20))
+    state = ended(runner, reference)
+    assert state.cause is Cause.OUT_OF_MEMORY
+    assert state.message.endswith("of 250 MiB")
+    assert members("1-1") == []
+
+
+def test_a_job_within_its_memory_is_left_alone(runner, submit, tmp_path):
+    reference = submit("have children", limits=Limits(memory_bytes=250 * 2**20))
+    paused(tmp_path)
+    time.sleep(1.2)
+    assert runner.state(reference).is_running
+    runner.cancel(reference)
+
+
+def test_a_crash_of_the_process_is_its_own_end(runner, submit):
+    state = ended(runner, submit("crash"))
+    assert (state.cause, state.exit_code) == (Cause.FINISHED, -11)
+
+
+def test_a_worker_that_was_killed_by_others_has_vanished(runner, submit):
+    state = ended(runner, submit("die"))
+    assert (state.cause, state.exit_code) == (Cause.VANISHED, -9)
+
+
+def test_each_end_is_told_once(runner, submit):
+    reference = submit("finish")
+    told: list[Ended] = []
+    until(lambda: told.extend(runner.poll()) or told)
+    assert told == [Ended(reference, "1", 1, RunState(Cause.FINISHED, 0))]
+    assert runner.poll() == []
+
+
+def test_an_unknown_reference_has_vanished(runner):
+    assert runner.state("nothing:1:1").cause is Cause.VANISHED
+    assert runner.state("").cause is Cause.VANISHED
+
+
+def test_a_new_gateway_adopts_running_jobs(make_runner, tmp_path):
+    first = make_runner()
+    reference = first.submit(trial("pause"), LIMITS)
+    paused(tmp_path)
+    first.close()
+    second = make_runner()
+    assert second.state(reference).is_running
+    assert second.submit(trial("pause"), LIMITS) == reference
+    assert second.cancel(reference).cause is Cause.CANCELLED
+    assert members("1-1") == []
+
+
+def test_a_new_gateway_learns_of_what_ended_meanwhile(make_runner, storage):
+    first = make_runner()
+    reference = first.submit(trial("finish"), LIMITS)
+    first.close()
+    until(lambda: storage.exists("jobs/1/result.json"))
+    second = make_runner()
+    assert ended(second, reference).cause is Cause.FINISHED
+    assert [end.reference for end in second.poll()] == [reference]
+
+
+GATEWAY = """
+import os, signal, sys, time
+from pathlib import Path
+from candela.runners.base import Limits
+from candela.runners.local import LocalRunner
+from candela.storage import open_storage
+from candela.worker.contract import JobDocument
+
+storage, work, worker, action = sys.argv[1:]
+runner = LocalRunner(open_storage(storage), Path(work), command=(sys.executable, worker))
+job = JobDocument(id="1", process="Trial", version="1.0.0", inputs={"action": [action]})
+print(runner.submit(job, Limits()), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def submit_and_die(storage, tmp_path):
+    """Submit in another process that is killed right after it."""
+
+    def submit(action: str) -> str:
+        arguments = [storage.url, str(tmp_path / "work"), WORKER[1], action]
+        gateway = subprocess.run(
+            [sys.executable, "-c", GATEWAY, *arguments], stdout=subprocess.PIPE, text=True
+        )
+        assert gateway.returncode == -9
+        return gateway.stdout.strip()
+
+    return submit
+
+
+def test_a_job_outlives_a_gateway_that_is_killed(submit_and_die, make_runner, storage):
+    reference = submit_and_die("finish")
+    until(lambda: storage.exists("jobs/1/result.json"))
+    assert ended(make_runner(), reference) == RunState(Cause.FINISHED)
+
+
+def test_the_worker_of_a_killed_gateway_is_cancelled(submit_and_die, make_runner, tmp_path):
+    reference = submit_and_die("have children")
+    paused(tmp_path)
+    runner = make_runner()
+    assert runner.state(reference).is_running
+    assert runner.cancel(reference).cause is Cause.CANCELLED
+    assert members("1-1") == []
+
+
+def test_a_worker_that_died_with_its_gateway_has_vanished(submit_and_die, make_runner):
+    reference = submit_and_die("die")
+    assert ended(make_runner(), reference).cause is Cause.VANISHED
+
+
+def test_what_ended_long_ago_is_forgotten(runner, submit, monkeypatch, tmp_path):
+    reference = submit("finish")
+    ended(runner, reference)
+    monkeypatch.setattr(records, "KEEP_S", -1.0)
+    runner._records.forget_old()
+    assert runner.state(reference).cause is Cause.VANISHED
+
+
+def test_a_new_gateway_keeps_the_deadline(make_runner, tmp_path):
+    first = make_runner()
+    reference = first.submit(trial("pause"), Limits(timeout_s=2.5))
+    paused(tmp_path)
+    first.close()
+    second = make_runner()
+    assert ended(second, reference).cause is Cause.DEADLINE
+
+
+def test_a_new_gateway_ends_what_the_last_one_was_about_to_end(make_runner, tmp_path):
+    first = make_runner()
+    reference = first.submit(trial("pause"), LIMITS)
+    paused(tmp_path)
+    first.close()
+    record = first._records.find(reference)
+    first._records.write(record.model_copy(update={"cause": Cause.DEADLINE, "message": "late"}))
+    second = make_runner()
+    assert ended(second, reference).cause is Cause.DEADLINE
+
+
+def test_a_worker_started_by_a_gateway_that_died_before_it_said_so_is_found(make_runner, tmp_path):
+    first = make_runner()
+    reference = first.submit(trial("pause"), LIMITS)
+    paused(tmp_path)
+    first.close()
+    (tmp_path / "work" / "1-1.json").unlink()
+    second = make_runner()
+    again = second.submit(trial("pause"), LIMITS)
+    assert again.split(":")[:2] == reference.split(":")[:2]
+    assert len(members("1-1")) == 1
+    second.cancel(again)
+
+
+def test_a_process_that_got_the_pid_of_a_worker_is_left_alone(make_runner, monkeypatch):
+    monkeypatch.setattr(local, "REAP_S", 0.1)
+    first = make_runner()
+    reference = first.submit(trial("finish"), LIMITS)
+    ended(first, reference)
+    first.close()
+    record = first._records.find(reference)
+    bystander = psutil.Popen(["/bin/sleep", "60"], start_new_session=True)
+    try:
+        stolen = record.model_copy(update={"pid": bystander.pid, "ended": False, "cause": None})
+        first._records.write(stolen)
+        second = make_runner()
+        assert not second.state(stolen.reference).is_running
+        second.cancel(stolen.reference)
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_a_job_id_that_leads_elsewhere_is_refused(runner):
+    for job_id in ("../1", "a/b", ""):
+        with pytest.raises(StorageError):
+            runner.submit(trial("finish", job_id=job_id), LIMITS)
+
+
+def test_a_worker_that_cannot_be_started_is_reported(make_runner, tmp_path):
+    runner = make_runner(command=("/nowhere/python",))
+    with pytest.raises(StorageError, match="cannot be started here"):
+        runner.submit(trial("finish"), LIMITS)
