@@ -59,7 +59,8 @@ def open_image(path: Path | str) -> Iterator[rasterio.DatasetReader]:
     try:
         dataset = rasterio.open(path)
     except RasterioIOError as error:
-        raise InputError(f"{name} cannot be read as an image: {error}") from error
+        reason = str(error).replace(str(path), name)  # where we keep it is no one's business
+        raise InputError(f"{name} cannot be read as an image: {reason}") from error
     with dataset:
         yield dataset
 

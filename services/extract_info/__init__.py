@@ -1,1 +1,105 @@
-"""To be written."""
+"""ExtractInfo: images sorted by scene and time, and the pairs to compare."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from candela.services.extract_info.algorithm import LeftOut, Observation, arrange
+from candela.services.extract_info.report import to_document, write_table
+from candela.services.extract_info.timeline import draw_timeline
+
+from candela.eo.grid import Grid
+from candela.eo.progress import Progress
+from candela.eo.raster import Source, gdal_environment, open_image
+from candela.eo.sentinel2 import open_product
+from candela.eo.sentinel2_metadata import Metadata
+from candela.errors import InputError
+
+CONNECTIONS = 8  # headers that are fetched at a time
+
+Outcome = list[Observation | LeftOut]
+
+
+def run(
+    *, images: list[Source], products: list[Path], workdir: Path, progress: Progress
+) -> dict[str, Path]:
+    """Sort images and products by scene and time, and form consecutive pairs.
+
+    Parameters
+    ----------
+    images : list of Source
+        Images as Jpeg2Tiff makes them; only their headers are read.
+    products : list of Path
+        Sentinel-2 products: zip files or folders.
+    workdir : Path
+        Where the outputs go.
+    progress : Progress
+        Told what is under way.
+
+    Returns
+    -------
+    dict of str to Path
+        ``pairs`` (JSON), ``table`` (CSV) and ``timeline`` (PNG).
+
+    Raises
+    ------
+    InputError
+        If nothing was given, or nothing of it can be used.
+    """
+    total = len(images) + len(products)
+    if total == 0:
+        raise InputError("give at least one image or one product", "images")
+    observations: list[Observation] = []
+    left_out: list[LeftOut] = []
+    for index, outcome in enumerate(_read_all(images, products), 1):
+        progress(80 * index / total, f"Read {index} of {total} headers")
+        for item in outcome:
+            if isinstance(item, Observation):
+                observations.append(item)
+            else:
+                left_out.append(item)
+    if not observations:
+        reasons = "; ".join(f"{item.image}: {item.reason}" for item in left_out)
+        raise InputError(f"nothing of what was given can be used: {reasons}")
+    progress(85, "Sorting by scene and time")
+    series = arrange(observations, left_out)
+    outputs = {
+        "pairs": workdir / "pairs.json",
+        "table": workdir / "pairs.csv",
+        "timeline": workdir / "timeline.png",
+    }
+    text = json.dumps(to_document(series), indent=2, ensure_ascii=False)
+    outputs["pairs"].write_text(text + "\n", encoding="utf-8")
+    write_table(outputs["table"], series)
+    progress(90, "Drawing the time line")
+    draw_timeline(outputs["timeline"], series)
+    progress(100, "Done")
+    return outputs
+
+
+def _read_all(images: list[Source], products: list[Path]) -> Iterator[Outcome]:
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        yield from pool.map(_read_image, images)
+        yield from pool.map(_read_product, products)
+
+
+def _read_image(source: Source) -> Outcome:
+    try:
+        with gdal_environment(), open_image(source.location) as dataset:
+            metadata = Metadata.from_tags(dataset.tags())
+            return [Observation(source.href, metadata, Grid.of(dataset))]
+    except InputError as error:
+        return [LeftOut(source.href, error.message.replace(source.location, source.href))]
+
+
+def _read_product(path: Path) -> Outcome:
+    """Read the header of a product; an old one has an observation for each tile."""
+    try:
+        with gdal_environment():
+            return [
+                Observation(path.name, granule.metadata, granule.base_grid, is_product=True)
+                for granule in open_product(path).granules
+            ]
+    except InputError as error:
+        return [LeftOut(path.name, error.message)]
