@@ -51,9 +51,9 @@ bench: dev system ## Run the benchmarks; docs/performance.md says what they meas
 describe: dev ## Write wps_config/describe again from services/*/process.yaml
 	$(BIN)/python -m candela.gateway.generate wps_config/describe
 
-lock: dev ## Pin all dependencies again in requirements.lock
-	$(BIN)/pip-compile --quiet --upgrade --extra dev --generate-hashes --strip-extras \
-	  --allow-unsafe --no-header --no-emit-index-url --no-emit-trusted-host \
+lock: dev ## Pin all dependencies again in requirements.lock (some minutes: hashes every wheel)
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras \
+	  --extra gateway --extra worker --extra train --extra notebook --extra dev --allow-unsafe --no-header --no-emit-index-url --no-emit-trusted-host \
 	  --no-emit-find-links --output-file requirements.lock pyproject.toml
 
 clean: ## Remove what was built and installed here, but no data
