@@ -1,0 +1,136 @@
+"""The command line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from candela.client import Client
+
+from candela.cli import main
+from candela.demo.gateway import LocalGateway, free_port
+
+
+def test_help_is_there_without_the_libraries() -> None:
+    heavy = ["owslib", "rich", "numpy", "rasterio", "flask", "pydantic"]
+    code = (
+        "import sys, contextlib, io, candela.cli\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
+        "    candela.cli.main(['--help'])\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "command", ["serve", "processes", "describe", "execute", "jobs", "run", "demo"]
+)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    assert "usage: candela " + command in capsys.readouterr().out
+
+
+def test_processes_and_descriptions_are_shown(
+    gateway: LocalGateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["processes", "--url", gateway.url]) == 0
+    assert "Echo for conformance tests" in capsys.readouterr().out
+    assert main(["describe", "Jpeg2Tiff", "--url", gateway.url]) == 0
+    shown = capsys.readouterr().out
+    assert "nearest, bilinear, cubic" in shown
+    assert "image_wms" in shown
+
+
+def test_a_job_is_executed_and_its_outputs_are_saved(
+    gateway: LocalGateway, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["execute", "Echo", "literal=a b", "numbers=1", "numbers=2", "complex=<a/>"]
+    assert main([*words, "--url", gateway.url, "--save", str(tmp_path)]) == 0
+    assert "succeeded" in capsys.readouterr().out
+    assert (tmp_path / "literalOutput.txt").read_text() == "a b"
+    assert (tmp_path / "sum.txt").read_text() == "3.0"
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".txt", ".txt", ".xml"]
+
+
+def test_a_job_is_started_listed_shown_and_dismissed(
+    gateway: LocalGateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = ["--url", gateway.url]
+    assert main(["execute", "Echo", "pause=600", *url]) == 0
+    job_id = capsys.readouterr().out.strip()
+    assert main(["jobs", "--process", "Echo", *url]) == 0
+    assert job_id in capsys.readouterr().out
+    assert main(["jobs", *url, "show", job_id]) == 0
+    assert job_id in capsys.readouterr().out
+    assert main(["jobs", "dismiss", job_id, *url]) == 0
+    capsys.readouterr()
+    assert main(["jobs", "wait", job_id, *url]) == 1
+    assert "dismissed" in capsys.readouterr().err
+
+
+def test_the_log_of_a_job_is_shown(
+    gateway: LocalGateway, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = client.execute("Echo", literal="x").wait()
+    assert main(["jobs", "log", job.id, "--url", gateway.url]) == 0
+    assert "Echo" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["execute", "Echo", "literl=1"], 2, "candela: Echo has no input 'literl'"),
+        (["execute", "Echo", "pause=many"], 2, "'many' is not of type float"),
+        (["describe", "Nothing"], 2, "there is no process 'Nothing'"),
+        (["jobs", "show", "none"], 1, "there is no job 'none'"),
+    ],
+)
+def test_errors_are_one_sentence_and_a_code(
+    gateway: LocalGateway,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    code: int,
+    sentence: str,
+) -> None:
+    assert main([*words, "--url", gateway.url]) == code
+    said = capsys.readouterr()
+    assert sentence in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+
+
+def test_a_gateway_that_is_away_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["processes", "--url", f"http://127.0.0.1:{free_port()}"]) == 1
+    assert "is a server running?" in capsys.readouterr().err
+
+
+def test_ctrl_c_tells_how_to_take_the_job_up_again(
+    gateway: LocalGateway,
+    client: Client,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("candela.client.waiting.time.sleep", interrupt)
+    assert main(["execute", "Echo", "pause=600", "--wait", "--url", gateway.url]) == 130
+    job = client.jobs(process="Echo", limit=1)[0]
+    assert f"candela jobs wait {job.id} --url {gateway.url}" in capsys.readouterr().err
+    assert not job.status.is_final
+    job.dismiss()
+
+
+def test_a_process_runs_without_a_server(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", "Echo", "complex=" + str(tmp_path / "in.xml"), "literal=here"]
+    (tmp_path / "in.xml").write_text("<a/>")
+    assert main([*words, "--outputs", str(tmp_path / "out")]) == 0
+    assert "here" in capsys.readouterr().out
+    assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".xml"]
+    assert main(["run", "Echo", "wrong=1"]) == 2
+    assert "no input 'wrong'" in capsys.readouterr().err
