@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 MARK = "CANDELA_ATTEMPT"  # environment variable, with the name of the attempt
 POLL_S = 0.01
+BEGIN_S = 1.0  # how long a process may take to begin its program
 NOBODY = 0  # no process of ours has this pid
 KILL_S = 10.0  # how long dying processes are waited for
 
@@ -23,7 +24,11 @@ def is_alive(pid: int, name: str) -> bool:
     """Whether the process is the attempt's, and not a zombie."""
     try:
         process = psutil.Process(pid)
-    except psutil.NoSuchProcess:
+        # NOTE: while a process begins its program (exec), its environment is empty for a moment.
+        end = time.monotonic() + BEGIN_S
+        while not process.environ() and _is_alive(process) and time.monotonic() < end:
+            time.sleep(POLL_S)
+    except (psutil.Error, OSError):
         return False
     return _mark(process) == name and _is_alive(process)
 
