@@ -220,7 +220,6 @@ def _add_demo(commands: Commands) -> None:
         "products",
         metavar="PRODUCT",
         nargs="*",
-        type=Path,
         help="Sentinel-2 products; by default two are made up, so that the truth is known",
     )
     parser.add_argument(
