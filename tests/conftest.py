@@ -1,8 +1,10 @@
 """Fixtures for all tests."""
 
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -19,3 +21,42 @@ def shared_data() -> Callable[[str], Path]:
         return folder
 
     return find
+
+
+@pytest.fixture
+def write_product(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes a small Sentinel-2 product with random bands.
+
+    ``bands`` replaces or (as None) removes some of them; ``tiles`` gives the names of granules,
+    side by side; the other options are those of ``candela.demo.safe_names.Identity``.
+    """
+    from affine import Affine
+
+    from candela.demo.safe import Tile, demo_grid, write_safe
+    from candela.demo.safe_names import Identity
+    from candela.demo.spectra import BANDS
+
+    def write(*, size=120, bands=None, classes=None, archive=False, tiles=("31TCJ",), **options):
+        random = np.random.default_rng(5)
+        values = {
+            band.name: random.integers(
+                1100, 6000, (size * 10 // band.pixel_m,) * 2, dtype=np.uint16
+            )
+            for band in BANDS
+        } | (bands or {})
+        values = {name: array for name, array in values.items() if array is not None}
+        grid = demo_grid(size)
+        granules = [
+            Tile(
+                name,
+                grid._replace(transform=grid.transform @ Affine.translation(index * size, 0)),
+                values,
+                classes,
+            )
+            for index, name in enumerate(tiles)
+        ]
+        sensing = dt.datetime(2021, 6, 5, 10, 50, 31, tzinfo=dt.UTC)
+        identity = Identity(**({"sensing": sensing, "baseline": "02.14"} | options))
+        return write_safe(tmp_path, identity, granules, archive=archive)
+
+    return write

@@ -1,0 +1,138 @@
+import re
+import zipfile
+
+import pytest
+
+from candela.eo.safe import open_safe, parse_xml
+from candela.errors import InputError
+
+MARKER = re.compile(r"MTD_.*\.xml")
+EXPECTED = "MTD_X.xml"
+
+
+@pytest.fixture
+def product(tmp_path):
+    folder = tmp_path / "outer" / "P1.SAFE"
+    (folder / "GRANULE").mkdir(parents=True)
+    (folder / "MTD_X.xml").write_text("<a>1</a>")
+    (folder / "GRANULE" / "image.jp2").write_bytes(b"12345")
+    return folder
+
+
+def pack(folder, target, compression=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(target, "w", compression) as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, path.relative_to(folder.parent))
+    return target
+
+
+def opened(path):
+    return open_safe(path, MARKER, EXPECTED)
+
+
+def test_a_product_folder_is_opened(product):
+    safe = opened(product)
+    assert safe.name == "P1.SAFE"
+    assert safe.sizes == {"MTD_X.xml": 8, "GRANULE/image.jp2": 5}
+    assert safe.read("MTD_X.xml") == b"<a>1</a>"
+    assert safe.location("GRANULE/image.jp2") == str(product / "GRANULE" / "image.jp2")
+
+
+def test_a_folder_around_one_product_is_opened(product):
+    safe = opened(product.parent)
+    assert safe.name == "P1.SAFE"
+    assert set(safe.sizes) == {"MTD_X.xml", "GRANULE/image.jp2"}
+    assert safe.read("MTD_X.xml") == b"<a>1</a>"
+
+
+def test_a_product_folder_may_have_any_name(product):
+    other = product.rename(product.parent / "anything")
+    assert set(opened(other).sizes) == {"MTD_X.xml", "GRANULE/image.jp2"}
+
+
+def test_a_zip_file_is_read_in_place(product, tmp_path):
+    archive = pack(product, tmp_path / "P1.zip")
+    safe = opened(archive)
+    assert safe.name == "P1.SAFE"
+    assert safe.read("MTD_X.xml") == b"<a>1</a>"
+    assert safe.location("GRANULE/image.jp2") == (
+        f"/vsizip/{{{archive}}}/P1.SAFE/GRANULE/image.jp2"
+    )
+
+
+def test_a_zip_file_may_have_any_name(product, tmp_path):
+    assert opened(pack(product, tmp_path / "upload")).name == "P1.SAFE"
+
+
+def test_two_products_in_one_folder_are_named(product):
+    (product.parent / "P2.SAFE").mkdir()
+    (product.parent / "P2.SAFE" / "MTD_X.xml").write_text("<a/>")
+    with pytest.raises(InputError, match=r"has 2 products, expected one: P1\.SAFE, P2\.SAFE"):
+        opened(product.parent)
+
+
+def test_a_folder_without_product_tells_what_was_found(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(InputError, match=r"has no file MTD_X\.xml \(found: notes\.txt\)"):
+        opened(tmp_path)
+
+
+def test_a_path_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(InputError, match="nothing does not exist"):
+        opened(tmp_path / "nothing")
+
+
+def test_a_file_that_is_no_zip_file_is_refused(tmp_path):
+    (tmp_path / "a.zip").write_bytes(b"not a zip file")
+    with pytest.raises(InputError, match=r"a\.zip is neither a folder nor a readable zip file"):
+        opened(tmp_path / "a.zip")
+
+
+def test_a_truncated_zip_file_is_refused(product, tmp_path):
+    archive = pack(product, tmp_path / "P1.zip")
+    archive.write_bytes(archive.read_bytes()[:-30])
+    with pytest.raises(InputError, match="readable zip file"):
+        opened(archive)
+
+
+def test_a_damaged_member_is_refused_when_it_is_read(product, tmp_path):
+    archive = pack(product, tmp_path / "P1.zip", zipfile.ZIP_STORED)
+    archive.write_bytes(archive.read_bytes().replace(b"<a>1</a>", b"<a>2</a>"))
+    with pytest.raises(InputError, match=r"MTD_X\.xml in P1\.zip is damaged"):
+        opened(archive).read("MTD_X.xml")
+
+
+@pytest.mark.parametrize("name", ["../evil.xml", "/etc/evil.xml", "P1/../../evil", "..\\evil.xml"])
+def test_a_zip_file_that_reaches_outside_of_itself_is_refused(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("P1.SAFE/MTD_X.xml", "<a/>")
+        archive.writestr(name, "evil")
+    with pytest.raises(InputError, match="has a member outside of itself"):
+        opened(tmp_path / "a.zip")
+
+
+def test_a_document_that_is_far_too_large_is_not_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("MTD_X.xml", b" " * (65 * 2**20))
+    with pytest.raises(InputError, match="a document has at most"):
+        opened(tmp_path / "a.zip").read("MTD_X.xml")
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        '<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;">',
+        '<!ENTITY a SYSTEM "file:///etc/passwd">',
+        '<!ENTITY % a SYSTEM "http://127.0.0.1/x.dtd"> %a;',
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_entities_are_refused(declaration, encoding):
+    text = f'<?xml version="1.0" encoding="{encoding}"?><!DOCTYPE r [{declaration}]><r>&a;</r>'
+    with pytest.raises(InputError, match="x declares a document type"):
+        parse_xml(text.encode(encoding), "x")
+
+
+def test_xml_that_is_not_well_formed_is_refused():
+    with pytest.raises(InputError, match="x is no well-formed XML: mismatched tag: line 1"):
+        parse_xml(b"<a><b></a>", "x")

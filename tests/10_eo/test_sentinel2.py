@@ -1,0 +1,198 @@
+import datetime as dt
+import shutil
+
+import numpy as np
+import pytest
+
+from candela.eo.grid import Area, Bounds, Shape
+from candela.eo.sentinel2 import open_product
+from candela.eo.sentinel2_metadata import BANDS, Metadata
+from candela.errors import InputError
+
+LEVELS = ("L1C", "L2A")
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("archive", [False, True])
+def test_metadata_is_read(write_product, level, archive):
+    path = write_product(level=level, archive=archive, platform="S2B", orbit=8)
+    granule = open_product(path).granule()
+    assert granule.metadata == Metadata(
+        product_id=f"S2B_MSI{level}_20210605T105031_N0214_R008_T31TCJ_20210605T165031",
+        sensing_time=dt.datetime(2021, 6, 5, 10, 50, 31, tzinfo=dt.UTC),
+        tile_id="T31TCJ",
+        relative_orbit=8,
+        platform="S2B",
+        level=level,
+        processing_baseline="02.14",
+    )
+
+
+def test_metadata_survives_as_tags(write_product):
+    metadata = open_product(write_product()).granule().metadata
+    assert Metadata.from_tags(metadata.to_tags()) == metadata
+    assert set(metadata.to_tags()) == {
+        "PRODUCT_ID", "SENSING_TIME", "TILE_ID", "RELATIVE_ORBIT", "PLATFORM", "LEVEL",
+        "PROCESSING_BASELINE",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("tags", [{}, {"SENSING_TIME": ""}])
+def test_tags_without_a_date_are_refused(tags):
+    with pytest.raises(InputError, match="no tag SENSING_TIME"):
+        Metadata.from_tags(tags)
+
+
+def test_tags_with_a_wrong_date_are_refused():
+    with pytest.raises(InputError, match="yesterday is no ISO 8601 time"):
+        Metadata.from_tags({"SENSING_TIME": "yesterday"})
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(("baseline", "offset"), [("03.01", 0), ("04.00", -1000), ("05.11", -1000)])
+def test_offsets_follow_the_processing_baseline(write_product, level, baseline, offset):
+    radiometry = open_product(write_product(level=level, baseline=baseline)).granule().radiometry
+    assert radiometry.offsets == dict.fromkeys(BANDS, offset)
+    assert radiometry.quantification == 10_000
+    assert (radiometry.nodata, radiometry.saturated) == (0, 65535)
+
+
+def test_all_bands_of_a_level_1c_product_are_found(write_product):
+    granule = open_product(write_product(level="L1C")).granule()
+    assert {band for band, _ in granule.images} == set(BANDS)
+
+
+def test_the_grid_of_each_pixel_size_shares_the_upper_left_corner(write_product):
+    granule = open_product(write_product()).granule()
+    for pixel, side in ((10, 120), (20, 60), (60, 20)):
+        grid = granule.grid(pixel)
+        assert grid.shape == Shape(side, side)
+        assert grid.bounds == granule.base_grid.bounds
+        assert grid.transform.a == pixel
+
+
+def test_a_band_that_exists_at_the_wanted_pixel_size_is_taken_as_it_is(write_product):
+    granule = open_product(write_product(level="L2A")).granule()
+    assert granule.image("B02", 20).name.endswith("B02_20m.jp2")
+    assert granule.image("B02", 10).name.endswith("B02_10m.jp2")
+
+
+def test_otherwise_the_finest_file_is_taken(write_product):
+    granule = open_product(write_product(level="L2A")).granule()
+    assert granule.image("B02", 60).name.endswith("B02_10m.jp2")
+    assert granule.image("B05", 10).name.endswith("B05_20m.jp2")
+
+
+def test_an_old_product_is_read(write_product):
+    path = write_product(level="L1C", naming="old", baseline="02.02")
+    granule = open_product(path).granule()
+    assert granule.metadata.tile_id == "T31TCJ"
+    assert granule.metadata.product_id.startswith("S2A_OPER_PRD_MSIL1C_PDMC_")
+    assert granule.metadata.image_id.endswith("_T31TCJ")
+    assert granule.base_grid.shape == Shape(120, 120)
+
+
+def test_an_old_product_with_several_tiles_asks_for_an_area(write_product):
+    path = write_product(level="L1C", naming="old", tiles=("31TCJ", "31TDJ"))
+    with pytest.raises(InputError, match=r"2 tiles \(T31TCJ, T31TDJ\): give an area of interest"):
+        open_product(path).granule()
+
+
+def test_the_area_chooses_the_tile(write_product):
+    product = open_product(write_product(level="L1C", naming="old", tiles=("31TCJ", "31TDJ")))
+    area = Area(Bounds(301_300, 4_899_000, 301_500, 4_899_500), "EPSG:32631")
+    assert product.granule(area).metadata.tile_id == "T31TDJ"
+
+
+def test_an_area_across_two_tiles_is_refused(write_product):
+    product = open_product(write_product(level="L1C", naming="old", tiles=("31TCJ", "31TDJ")))
+    area = Area(Bounds(301_000, 4_899_000, 301_500, 4_899_500), "EPSG:32631")
+    with pytest.raises(InputError, match=r"no tile of .* contains the whole area"):
+        product.granule(area)
+
+
+def test_a_missing_band_is_named_with_those_that_are_there(write_product):
+    granule = open_product(write_product(level="L1C", bands={"B11": None})).granule()
+    with pytest.raises(InputError, match=r"band B11 is missing in S2A_.*images found: B01, B02"):
+        granule.image("B11", 10)
+
+
+def test_level_2a_says_that_it_has_no_cirrus_band(write_product):
+    with pytest.raises(InputError, match=r"Level-2A has no B10"):
+        open_product(write_product(level="L2A")).granule().image("B10", 10)
+
+
+def test_an_empty_band_is_refused(write_product):
+    path = write_product()
+    next(path.rglob("*_B03_10m.jp2")).write_bytes(b"")
+    with pytest.raises(InputError, match=r"band B03 is empty: GRANULE/.*B03_10m\.jp2 has 0 bytes"):
+        open_product(path).granule().image("B03", 10)
+
+
+def test_a_product_without_granules_is_refused(write_product):
+    path = write_product()
+    shutil.rmtree(path / "GRANULE")
+    with pytest.raises(InputError, match="has no granule"):
+        open_product(path)
+
+
+def test_a_sentinel_1_product_is_recognised(tmp_path):
+    folder = tmp_path / "S1A_IW_GRDH_1SDV_20210119T031653_20210119T031718_036201_043ED0_8255.SAFE"
+    folder.mkdir()
+    (folder / "manifest.safe").write_text("<a/>")
+    with pytest.raises(InputError, match=r"S1A_IW_GRDH.*expected a Sentinel-2 Level-1C or"):
+        open_product(folder)
+
+
+def test_another_product_under_any_name_is_recognised(tmp_path):
+    (tmp_path / "manifest.safe").write_text("<a/>")
+    with pytest.raises(InputError, match="is a product, but not Sentinel-2"):
+        open_product(tmp_path)
+
+
+def test_a_level_that_is_not_supported_is_named(write_product):
+    path = write_product()
+    document = path / "MTD_MSIL2A.xml"
+    document.write_text(document.read_text().replace("Level-2A<", "Level-1B<"))
+    with pytest.raises(InputError, match="level Level-1B is not supported"):
+        open_product(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("SENSING_ORBIT_NUMBER>51<", "SENSING_ORBIT_NUMBER>x<", "SENSING_ORBIT_NUMBER is 'x'"),
+        ("PROCESSING_BASELINE", "OTHER", "has no PROCESSING_BASELINE"),
+        (">10000<", ">0<", "QUANTIFICATION_VALUE is 0"),
+        ('band_id="3"', 'band_id="77"', "band_id '77', expected 0..12"),
+        ("2021-06-05T", "05/06/2021 ", "is no ISO 8601 time"),
+    ],
+)
+def test_metadata_that_makes_no_sense_is_refused(write_product, old, new, message):
+    path = write_product(baseline="04.00")
+    document = path / "MTD_MSIL2A.xml"
+    document.write_text(document.read_text().replace(old, new))
+    with pytest.raises(InputError, match=message):
+        open_product(path)
+
+
+def test_without_the_blue_band_another_one_gives_the_grid(write_product):
+    granule = open_product(
+        write_product(level="L1C", bands={name: None for name in BANDS if name != "B01"})
+    ).granule()
+    assert granule.base_grid.shape == Shape(120, 120)
+    assert granule.base_grid.transform.a == 10
+
+
+def test_the_tile_tells_where_a_band_without_georeference_lies(write_product):
+    import rasterio
+
+    path = write_product()
+    band = next(path.rglob("*_B02_10m.jp2"))
+    expected = open_product(path).granule().base_grid
+    with rasterio.open(
+        band, "w", driver="GTiff", dtype="uint16", count=1, width=120, height=120,
+        transform=rasterio.Affine(2, 0, 0, 0, 2, 0),
+    ) as image:  # fmt: skip
+        image.write(np.ones((1, 120, 120), dtype=np.uint16))
+    assert open_product(path).granule().base_grid.matches(expected)

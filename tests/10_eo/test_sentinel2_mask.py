@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from rasterio.windows import Window
+
+from candela.eo.sentinel2 import open_product
+from candela.eo.sentinel2_mask import Usability, from_scene_classes, open_clouds, validity
+from candela.errors import InputError
+
+WINDOW = Window(0, 0, 120, 120)
+
+
+@pytest.fixture
+def classes():
+    """Vegetation with a cloud that has a hole, its shadow, cirrus and snow; edges on 60 m."""
+    values = np.full((60, 60), 4, dtype=np.uint8)
+    values[6:24, 6:24] = 9
+    values[12:18, 12:18] = 4
+    values[30:36, 6:24] = 3
+    values[30:36, 30:36] = 10
+    values[42:48, 42:48] = 11
+    return values
+
+
+def clouds(path, window=WINDOW, part=None):
+    granule = open_product(path).granule()
+    grid = granule.base_grid.cut(part) if part else granule.base_grid
+    with open_clouds(granule, grid) as read:
+        return read(window)
+
+
+def test_validity_needs_all_bands():
+    bands = np.array([[[5, 0, 5, 65535]], [[5, 5, 65535, 0]]], dtype=np.uint16)
+    np.testing.assert_array_equal(
+        validity(bands),
+        [[Usability.USABLE, Usability.NO_DATA, Usability.SATURATED, Usability.NO_DATA]],
+    )
+
+
+def test_every_scene_class_has_a_meaning():
+    u = Usability
+    expected = [
+        u.NO_DATA, u.SATURATED, u.USABLE, u.CLOUD_SHADOW, u.USABLE, u.USABLE, u.USABLE, u.USABLE,
+        u.CLOUD, u.CLOUD, u.CIRRUS, u.SNOW,
+    ]  # fmt: skip
+    np.testing.assert_array_equal(from_scene_classes(np.arange(12)), expected)
+
+
+def test_level_2a_masks_come_from_the_scene_classification(write_product, classes):
+    found = clouds(write_product(level="L2A", classes=classes))
+    expected = from_scene_classes(classes).repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("baseline", ["02.14", "04.00"])
+def test_level_1c_masks_know_cloud_and_cirrus(write_product, classes, baseline):
+    found = clouds(write_product(level="L1C", classes=classes, baseline=baseline))
+    fine = from_scene_classes(classes).repeat(2, axis=0).repeat(2, axis=1)
+    for kind in (Usability.CLOUD, Usability.CIRRUS):
+        np.testing.assert_array_equal(found == kind, fine == kind)
+    assert not (found == Usability.CLOUD_SHADOW).any()
+
+
+def test_level_1c_masks_know_snow_since_baseline_4(write_product, classes):
+    found = clouds(write_product(level="L1C", classes=classes, baseline="04.00"))
+    fine = classes.repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_array_equal(found == Usability.SNOW, fine == 11)
+
+
+@pytest.mark.parametrize(
+    ("level", "baseline"), [("L2A", "04.00"), ("L1C", "02.14"), ("L1C", "04.00")]
+)
+def test_a_part_shows_what_the_whole_shows(write_product, classes, level, baseline):
+    path = write_product(level=level, classes=classes, baseline=baseline)
+    whole = clouds(path)
+    part, window = Window(13, 5, 70, 80), Window(3, 9, 50, 61)
+    np.testing.assert_array_equal(clouds(path, window, part), whole[14:75, 16:66])
+
+
+def test_a_clear_level_1c_image_has_no_clouds(write_product):
+    clear = np.full((60, 60), 4, dtype=np.uint8)
+    assert (clouds(write_product(level="L1C", classes=clear)) == Usability.USABLE).all()
+
+
+def test_without_cloud_information_the_other_choices_are_named(write_product):
+    with pytest.raises(InputError, match=r"no cloud information .* choose the mask validity"):
+        clouds(write_product(level="L1C"))
