@@ -126,7 +126,7 @@ class LocalRunner:
         record = self._running.get(reference.partition(":")[0]) or self._records.find(reference)
         if record is None or record.reference != reference:
             return RunState(Cause.VANISHED, message=f"nothing is known of {reference}")
-        if record.ended or is_alive(record.pid, record.name):
+        if record.ended or is_alive(record.pid, self._mark(record)):
             return record.state
         return self._finish(record)
 
@@ -164,7 +164,8 @@ class LocalRunner:
 
     def _find(self, name: str) -> int | None:
         """Return the pid of a worker whose gateway died before it wrote a record."""
-        return find_worker(name) if (self._work / name).exists() else None
+        workdir = self._work / name
+        return find_worker(str(workdir)) if workdir.exists() else None
 
     def _start(self, job: JobDocument, limits: Limits) -> int:
         """Start the worker, and return its pid."""
@@ -183,7 +184,7 @@ class LocalRunner:
                     *("--workdir", str(workdir)),
                 ],
                 cwd=workdir,
-                env=self._variables(name, workdir, limits),
+                env=self._variables(workdir, limits),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -195,7 +196,7 @@ class LocalRunner:
         logger.info("Started %s as process %s", name, process.pid)
         return process.pid
 
-    def _variables(self, name: str, workdir: Path, limits: Limits) -> dict[str, str]:
+    def _variables(self, workdir: Path, limits: Limits) -> dict[str, str]:
         """Return the whole environment of a worker; no secret of the gateway is in it."""
         threads = str(max(1, math.ceil(limits.cpu)))
         return {
@@ -208,8 +209,12 @@ class LocalRunner:
             "GDAL_NUM_THREADS": threads,
             "PYTHONUNBUFFERED": "1",
             **self._environment,
-            MARK: name,
+            MARK: str(workdir),
         }
+
+    def _mark(self, record: Record) -> str:
+        """Return what its processes have in their environment; job ids of others may be equal."""
+        return str(self._work / record.name)
 
     def _log_path(self, job_id: str) -> Path:
         """Return where the log is written: in storage, if that is on this machine."""
@@ -232,12 +237,12 @@ class LocalRunner:
         records = list(self._running.values())
         if not records:
             return
-        members = find_members({record.name: record.pid for record in records})
+        members = find_members({self._mark(record): record.pid for record in records})
         for record in records:
             if not self.state(record.reference).is_running:
                 continue
             ran_s = time.time() - record.started
-            used = memory_bytes(members[record.name], record.memory_bytes)
+            used = memory_bytes(members[self._mark(record)], record.memory_bytes)
             if record.cause is not None:  # a gateway died while it was ending this
                 self._end(record, record.cause, record.message)
             elif ran_s > record.timeout_s:
@@ -257,7 +262,7 @@ class LocalRunner:
                     self._running[current.name] = current
         logger.info("Ending %s: %s", current.name, current.message)
         grace_s = 0.0 if current.cause is Cause.OUT_OF_MEMORY else self._grace_s
-        end_members(current.name, current.pid, grace_s)
+        end_members(self._mark(current), current.pid, grace_s)
         return self._finish(current)
 
     def _finish(self, record: Record) -> RunState:
@@ -267,9 +272,9 @@ class LocalRunner:
             if current.ended:
                 self._running.pop(record.name, None)
                 return current.state
-            end_members(current.name, current.pid, 0.0)
+            end_members(self._mark(current), current.pid, 0.0)
             exit_code = _exit_code(current.pid)
-            shutil.rmtree(self._work / current.name, ignore_errors=True)
+            shutil.rmtree(self._mark(current), ignore_errors=True)
             ended = current.model_copy(
                 update={"ended": True, "exit_code": exit_code, **self._verdict(current, exit_code)}
             )

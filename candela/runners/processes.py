@@ -13,14 +13,14 @@ import psutil
 
 logger = logging.getLogger(__name__)
 
-MARK = "CANDELA_ATTEMPT"  # environment variable, with the name of the attempt
+MARK = "CANDELA_ATTEMPT"  # environment variable, with the work folder of the attempt
 POLL_S = 0.01
 BEGIN_S = 1.0  # how long a process may take to begin its program
 NOBODY = 0  # no process of ours has this pid
 KILL_S = 10.0  # how long dying processes are waited for
 
 
-def is_alive(pid: int, name: str) -> bool:
+def is_alive(pid: int, mark: str) -> bool:
     """Whether the process is the attempt's, and not a zombie."""
     try:
         process = psutil.Process(pid)
@@ -30,7 +30,7 @@ def is_alive(pid: int, name: str) -> bool:
             time.sleep(POLL_S)
     except (psutil.Error, OSError):
         return False
-    return _mark(process) == name and _is_alive(process)
+    return _mark(process) == mark and _is_alive(process)
 
 
 def find_members(leaders: Mapping[str, int]) -> dict[str, list[psutil.Process]]:
@@ -39,7 +39,7 @@ def find_members(leaders: Mapping[str, int]) -> dict[str, list[psutil.Process]]:
     Parameters
     ----------
     leaders : mapping of str to int
-        The pid of each attempt's worker, by name of the attempt.
+        The pid of each attempt's worker, by the attempt's mark.
 
     Returns
     -------
@@ -47,20 +47,20 @@ def find_members(leaders: Mapping[str, int]) -> dict[str, list[psutil.Process]]:
         The living processes of each attempt: those with its mark, and those without any in the
         session of its living worker.
     """
-    sessions = {pid: name for name, pid in leaders.items() if is_alive(pid, name)}
-    members: dict[str, list[psutil.Process]] = {name: [] for name in leaders}
+    sessions = {pid: mark for mark, pid in leaders.items() if is_alive(pid, mark)}
+    members: dict[str, list[psutil.Process]] = {mark: [] for mark in leaders}
     for process in psutil.process_iter():
-        name = _mark(process)
-        if name not in members:
-            name = sessions.get(_session(process.pid))
-        if name is not None and _is_alive(process):
-            members[name].append(process)
+        mark = _mark(process)
+        if mark not in members:
+            mark = sessions.get(_session(process.pid))
+        if mark is not None and _is_alive(process):
+            members[mark].append(process)
     return members
 
 
-def find_worker(name: str) -> int | None:
+def find_worker(mark: str) -> int | None:
     """Return the pid of an attempt's worker (the leader of its session), if there is one."""
-    members = find_members({name: NOBODY})[name]
+    members = find_members({mark: NOBODY})[mark]
     return next((member.pid for member in members if _session(member.pid) == member.pid), None)
 
 
@@ -73,7 +73,7 @@ def memory_bytes(processes: Collection[psutil.Process], limit: int) -> int:
     return simple if simple <= limit else sum(_proportional(process) for process in processes)
 
 
-def end_members(name: str, pid: int, grace_s: float) -> bool:
+def end_members(mark: str, pid: int, grace_s: float) -> bool:
     """End all processes of an attempt: politely, and after some time for good.
 
     Returns
@@ -81,14 +81,14 @@ def end_members(name: str, pid: int, grace_s: float) -> bool:
     bool
         Whether all are gone.
     """
-    polite = find_members({name: pid})[name] if grace_s > 0 else []
+    polite = find_members({mark: pid})[mark] if grace_s > 0 else []
     for process in polite:
         _send(process, terminate=True)
     _wait(polite, grace_s)
     end = time.monotonic() + KILL_S
-    while remaining := find_members({name: pid})[name]:
+    while remaining := find_members({mark: pid})[mark]:
         if time.monotonic() > end:
-            logger.error("Processes of %s do not die: %s", name, [p.pid for p in remaining])
+            logger.error("Processes of %s do not die: %s", mark, [p.pid for p in remaining])
             return False
         for process in remaining:
             _send(process, terminate=False)

@@ -75,8 +75,11 @@ def ended(runner: LocalRunner, reference: str) -> RunState:
     return runner.state(reference)
 
 
-def members(name: str) -> list[psutil.Process]:
-    return find_members({name: 0})[name]
+@pytest.fixture
+def members(tmp_path):
+    """Return a function that finds the processes of the first attempt."""
+    mark = str(tmp_path / "work" / "1-1")
+    return lambda: find_members({mark: 0})[mark]
 
 
 def paused(tmp_path: Path, name: str = "1-1") -> None:
@@ -123,17 +126,17 @@ def test_a_worker_gets_nothing_of_the_gateways_environment(make_runner, monkeypa
     assert not {"CANDELA_SECRET", "PROJ_LIB", "PROJ_DATA"} & set(variables)
 
 
-def test_the_same_attempt_is_not_started_twice(runner, submit):
+def test_the_same_attempt_is_not_started_twice(runner, submit, members):
     reference = submit("pause")
     assert submit("pause") == reference
-    until(lambda: len(members("1-1")) >= 1)
-    assert len(members("1-1")) == 1
+    until(lambda: len(members()) >= 1)
+    assert len(members()) == 1
     runner.cancel(reference)
     assert submit("pause") == reference
-    assert members("1-1") == []
+    assert members() == []
 
 
-def test_many_gateways_that_submit_the_same_start_it_once(make_runner):
+def test_many_gateways_that_submit_the_same_start_it_once(make_runner, members):
     runners = [make_runner() for _ in range(4)]
     references: list[str] = []
 
@@ -147,7 +150,7 @@ def test_many_gateways_that_submit_the_same_start_it_once(make_runner):
         thread.join()
     assert len(references) == 4
     assert len(set(references)) == 1
-    assert len(members("1-1")) == 1
+    assert len(members()) == 1
     runners[0].cancel(references[0])
 
 
@@ -160,14 +163,14 @@ def test_the_next_attempt_is_another_one(runner, submit):
     assert runner.state(first) == RunState(Cause.FINISHED, 0)
 
 
-def test_cancel_leaves_no_process(runner, submit, tmp_path):
+def test_cancel_leaves_no_process(runner, submit, tmp_path, members):
     reference = submit("have children")
     paused(tmp_path)
-    children = psutil.Process(members("1-1")[0].pid).children(recursive=True)
-    assert len(members("1-1")) >= 3
+    children = psutil.Process(members()[0].pid).children(recursive=True)
+    assert len(members()) >= 3
     state = runner.cancel(reference)
     assert state.cause is Cause.CANCELLED
-    assert members("1-1") == []
+    assert members() == []
     assert not any(child.is_running() and child.status() != "zombie" for child in children)
     assert not (tmp_path / "work" / "1-1").exists()
 
@@ -185,35 +188,35 @@ def test_cancelling_a_finished_job_does_not_change_how_it_ended(runner, submit):
     assert runner.cancel(reference) == RunState(Cause.FINISHED, 0)
 
 
-def test_a_worker_that_ignores_sigterm_is_killed(runner, submit, tmp_path):
+def test_a_worker_that_ignores_sigterm_is_killed(runner, submit, tmp_path, members):
     reference = submit("ignore SIGTERM")
     paused(tmp_path)
     start = time.monotonic()
     assert runner.cancel(reference).cause is Cause.CANCELLED
     assert 0.9 < time.monotonic() - start < 5
-    assert members("1-1") == []
+    assert members() == []
 
 
-def test_a_daemon_does_not_outlive_its_job(runner, submit):
+def test_a_daemon_does_not_outlive_its_job(runner, submit, members):
     assert ended(runner, submit("leave a daemon")) == RunState(Cause.FINISHED, 0)
-    assert members("1-1") == []
+    assert members() == []
 
 
-def test_a_job_beyond_its_time_is_ended(runner, submit, tmp_path):
+def test_a_job_beyond_its_time_is_ended(runner, submit, tmp_path, members):
     reference = submit("have children", limits=Limits(timeout_s=2.5))
     state = ended(runner, reference)
     assert state.cause is Cause.DEADLINE
     assert state.message == "ran longer than 2.5 s"
-    assert members("1-1") == []
+    assert members() == []
     assert "deadline" in runner.logs("1")
 
 
-def test_a_job_beyond_its_memory_is_ended(runner, submit):
+def test_a_job_beyond_its_memory_is_ended(runner, submit, members):
     reference = submit("eat memory", limits=Limits(memory_bytes=250 * 2**20))
     state = ended(runner, reference)
     assert state.cause is Cause.OUT_OF_MEMORY
     assert state.message.endswith("of 250 MiB")
-    assert members("1-1") == []
+    assert members() == []
 
 
 def test_a_job_within_its_memory_is_left_alone(runner, submit, tmp_path):
@@ -247,7 +250,7 @@ def test_an_unknown_reference_has_vanished(runner):
     assert runner.state("").cause is Cause.VANISHED
 
 
-def test_a_new_gateway_adopts_running_jobs(make_runner, tmp_path):
+def test_a_new_gateway_adopts_running_jobs(make_runner, tmp_path, members):
     first = make_runner()
     reference = first.submit(trial("pause"), LIMITS)
     paused(tmp_path)
@@ -256,7 +259,7 @@ def test_a_new_gateway_adopts_running_jobs(make_runner, tmp_path):
     assert second.state(reference).is_running
     assert second.submit(trial("pause"), LIMITS) == reference
     assert second.cancel(reference).cause is Cause.CANCELLED
-    assert members("1-1") == []
+    assert members() == []
 
 
 def test_a_new_gateway_learns_of_what_ended_meanwhile(make_runner, storage):
@@ -306,13 +309,15 @@ def test_a_job_outlives_a_gateway_that_is_killed(submit_and_die, make_runner, st
     assert ended(make_runner(), reference) == RunState(Cause.FINISHED)
 
 
-def test_the_worker_of_a_killed_gateway_is_cancelled(submit_and_die, make_runner, tmp_path):
+def test_the_worker_of_a_killed_gateway_is_cancelled(
+    submit_and_die, make_runner, tmp_path, members
+):
     reference = submit_and_die("have children")
     paused(tmp_path)
     runner = make_runner()
     assert runner.state(reference).is_running
     assert runner.cancel(reference).cause is Cause.CANCELLED
-    assert members("1-1") == []
+    assert members() == []
 
 
 def test_a_worker_that_died_with_its_gateway_has_vanished(submit_and_die, make_runner):
@@ -348,7 +353,9 @@ def test_a_new_gateway_ends_what_the_last_one_was_about_to_end(make_runner, tmp_
     assert ended(second, reference).cause is Cause.DEADLINE
 
 
-def test_a_worker_started_by_a_gateway_that_died_before_it_said_so_is_found(make_runner, tmp_path):
+def test_a_worker_started_by_a_gateway_that_died_before_it_said_so_is_found(
+    make_runner, tmp_path, members
+):
     first = make_runner()
     reference = first.submit(trial("pause"), LIMITS)
     paused(tmp_path)
@@ -357,7 +364,7 @@ def test_a_worker_started_by_a_gateway_that_died_before_it_said_so_is_found(make
     second = make_runner()
     again = second.submit(trial("pause"), LIMITS)
     assert again.split(":")[:2] == reference.split(":")[:2]
-    assert len(members("1-1")) == 1
+    assert len(members()) == 1
     second.cancel(again)
 
 
