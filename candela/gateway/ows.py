@@ -148,10 +148,13 @@ class _Proxy:
         body: bytes | None = None,
     ) -> Response:
         try:
-            answer = self._send(self.publisher.target(layer, purpose), query, body)
-        except urllib3.exceptions.NewConnectionError:
-            self.publisher.server.start()  # comes back when it is there again
-            answer = self._send(self.publisher.target(layer, purpose), query, body)
+            try:
+                answer = self._send(self.publisher.target(layer, purpose), query, body)
+            except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ProtocolError):
+                self.publisher.server.start()  # comes back when the server is there again
+                answer = self._send(self.publisher.target(layer, purpose), query, body)
+        except urllib3.exceptions.HTTPError as error:
+            raise PublicationError(f"MapServer does not answer: {error}") from error
         if answer.status >= 500:
             answer.drain_conn()
             answer.release_conn()
@@ -163,18 +166,13 @@ class _Proxy:
     ) -> urllib3.BaseHTTPResponse:
         fields = [("map", str(target.mapfile)), *query]
         url = f"http://{LOOPBACK}:{target.port}/?{urlencode(fields)}"
-        try:
-            return self.pool.request(
-                "GET" if body is None else "POST",
-                url,
-                body=body,
-                headers={} if body is None else {"Content-Type": "text/xml"},
-                preload_content=False,
-            )
-        except urllib3.exceptions.NewConnectionError:
-            raise
-        except urllib3.exceptions.HTTPError as error:
-            raise PublicationError(f"MapServer does not answer: {error}") from error
+        return self.pool.request(
+            "GET" if body is None else "POST",
+            url,
+            body=body,
+            headers={} if body is None else {"Content-Type": "text/xml"},
+            preload_content=False,
+        )
 
 
 def wanted(values: MultiDict[str, str]) -> MultiDict[str, str]:

@@ -13,12 +13,15 @@ from werkzeug.serving import make_server
 
 from candela.errors import PublicationError
 from candela.gateway.ows import ows_blueprint
+from candela.gateway.pages import pages_blueprint
 from candela.publish.base import Layer
 from candela.publish.mapserver import MapServerPublisher
 from candela.publish.server import PROGRAMS, find_program
+from candela.settings import Metadata
 
 ORIGIN = (600_000.0, 5_400_000.0)  # UTM 32N, 10 m pixels
 SIDE = 300
+METADATA = Metadata(title="A <service>", abstract="What it & does", provider="A provider")
 
 
 @pytest.fixture(scope="session")
@@ -124,7 +127,7 @@ def gateway(
 
 
 class Gateway:
-    """A gateway that has nothing but /ows."""
+    """A gateway that has nothing but maps."""
 
     def __init__(self, folder: Path) -> None:
         app = Flask("gateway")
@@ -132,6 +135,7 @@ class Gateway:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.publisher = MapServerPublisher(folder, self.url, title="Test", workers=2)
         app.register_blueprint(ows_blueprint(self.publisher))
+        app.register_blueprint(pages_blueprint(self.publisher, METADATA))
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )

@@ -1,0 +1,45 @@
+// The values of layers where the map was clicked, by WMS GetFeatureInfo.
+function request(map, point, { name, wms }) {
+  const size = map.getSize();
+  const project = (corner) => map.options.crs.project(map.containerPointToLatLng(corner));
+  const [lower, upper] = [project([0, size.y]), project([size.x, 0])];
+  const query = new URLSearchParams({
+    service: "WMS", version: "1.3.0", request: "GetFeatureInfo", layers: name, query_layers: name,
+    styles: "", crs: "EPSG:3857", bbox: [lower.x, lower.y, upper.x, upper.y].join(","),
+    width: size.x, height: size.y, i: Math.round(point.x), j: Math.round(point.y),
+    info_format: "application/vnd.ogc.gml",
+  });
+  return `${wms}?${query}`;
+}
+
+function say(value) {
+  const number = Number(value);
+  if (Number.isNaN(number)) return "no data";
+  return Number.isInteger(number) ? String(number) : number.toPrecision(4);
+}
+
+async function tableOf(map, point, info) {
+  const table = document.createElement("table");
+  const answer = await fetch(request(map, point, info));
+  const gml = new DOMParser().parseFromString(await answer.text(), "text/xml");
+  for (const band of info.bands) {
+    const value = gml.getElementsByTagName(band)[0]?.textContent;
+    const row = table.insertRow();
+    row.append(document.createElement("th"));
+    row.firstChild.textContent = band;
+    row.insertCell().textContent = value === undefined ? "no data" : say(value);
+  }
+  return table;
+}
+
+export async function valuesAt(map, { latlng, containerPoint }, infos) {
+  const box = document.createElement("div");
+  box.append(`${latlng.lat.toFixed(5)}, ${latlng.lng.toFixed(5)}`);
+  const tables = await Promise.allSettled(infos.map((info) => tableOf(map, containerPoint, info)));
+  infos.forEach((info, index) => {
+    const title = document.createElement("h3");
+    title.textContent = info.title;
+    box.append(title, tables[index].value ?? "cannot be asked");
+  });
+  return box;
+}
