@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from candela.errors import CandelaError
 from candela.gateway import jobs_api, outputs, ows
+from candela.gateway.pages import pages_blueprint
 from candela.gateway.protocols.wps10 import service as wps10
 from candela.jobs.dispatcher import Dispatcher
 from candela.jobs.service import JobService
@@ -83,11 +84,12 @@ class Gateway:
         """Return the WSGI application."""
         app = Flask("candela.gateway")
         base_url = self.settings.base_url
-        api = jobs_api.JobsApi(self.jobs, base_url, self.settings.signing_key)
+        api = jobs_api.JobsApi(self.jobs, self.metadata, base_url, self.settings.signing_key)
         service = wps10.Wps10(self.jobs, self.metadata, self.settings)
         app.register_blueprint(wps10.blueprint(service, self.jobs))
         app.register_blueprint(outputs.blueprint(self.jobs))
         app.register_blueprint(jobs_api.blueprint(api))
+        app.register_blueprint(pages_blueprint(self.jobs.publisher, self.metadata))
         if isinstance(self.jobs.publisher, MapServerPublisher):  # else the map server is elsewhere
             app.register_blueprint(ows.ows_blueprint(self.jobs.publisher))
         self._add_probes(app)

@@ -1,4 +1,4 @@
-"""Jobs as JSON: /jobs, in the words of OGC API - Processes (statusInfo), and progress reports."""
+"""Jobs by address: JSON in the words of OGC API - Processes, or a page for browsers."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,10 +8,12 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from candela.errors import InvalidValueError, NotFoundError
 from candela.gateway.faults import fault_of, fault_of_failure
+from candela.gateway.job_pages import job_page, landing_page, wants_html
 from candela.gateway.protocols.wps10.execute import link_of, output_url, status_url
 from candela.jobs.model import Job, State
 from candela.jobs.service import JobService
 from candela.jobs.tokens import is_valid
+from candela.settings import Metadata
 from candela.worker.contract import Box, Output, OutputFile
 
 MAX_JOBS = 1000
@@ -31,6 +33,7 @@ class JobsApi:
     """The routes of jobs."""
 
     jobs: JobService
+    metadata: Metadata
     base_url: str
     key: bytes
 
@@ -93,6 +96,10 @@ def blueprint(api: JobsApi) -> Blueprint:
     routes = Blueprint("jobs", __name__)
     jobs = api.jobs
 
+    @routes.get("/")
+    def landing() -> str:
+        return landing_page(jobs, api.metadata)
+
     @routes.get("/jobs")
     def job_list() -> BaseResponse:
         limit = _number("limit", 100, MAX_JOBS)
@@ -108,8 +115,11 @@ def blueprint(api: JobsApi) -> Blueprint:
         )
 
     @routes.get("/jobs/<job_id>")
-    def job(job_id: str) -> BaseResponse:
-        return jsonify(api.status_info(jobs.store.get(job_id)))
+    def job(job_id: str) -> BaseResponse | str:
+        found = jobs.store.get(job_id)
+        if wants_html():
+            return job_page(jobs, api.metadata, api.base_url, found)
+        return jsonify(api.status_info(found))
 
     @routes.delete("/jobs/<job_id>")
     def dismiss(job_id: str) -> BaseResponse:

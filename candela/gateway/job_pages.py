@@ -1,0 +1,110 @@
+"""The landing page and the page of a job: what the job service knows, for people."""
+
+from dataclasses import asdict
+from typing import Any
+
+from flask import render_template, request
+
+from candela.gateway.faults import fault_of_failure
+from candela.gateway.pages import PageLink, PageOutput, PageValue
+from candela.gateway.protocols.wps10.execute import link_of, literal_text, output_url
+from candela.jobs.model import Job
+from candela.jobs.service import JobService
+from candela.settings import Metadata
+from candela.spec import ProcessSpec
+from candela.worker.contract import Box, Inline, Output, OutputFile, Reference, Value
+
+NEWEST_JOBS = 20
+INLINE_SHOWN = 200  # characters of an inline value
+
+LINKS = (
+    PageLink("/wps?service=WPS&request=GetCapabilities", "WPS", "What a WPS client reads first"),
+    PageLink("/ows?service=WMS&request=GetCapabilities", "WMS", "All layers as maps"),
+    PageLink("/ows?service=WCS&request=GetCapabilities", "WCS", "All layers as coverages"),
+    PageLink("/jobs", "Jobs as JSON", "For programs"),
+)
+
+
+def wants_html() -> bool:
+    """Tell whether the client would rather have a page than JSON; only browsers say so."""
+    offered = ["application/json", "text/html"]
+    return request.accept_mimetypes.best_match(offered, default=offered[0]) == "text/html"
+
+
+def landing_page(jobs: JobService, metadata: Metadata) -> str:
+    """Draw the landing page."""
+    return render_template(
+        "landing.html",
+        metadata=metadata,
+        specs=jobs.specs,
+        jobs=[_shown(job) for job in jobs.store.jobs(limit=NEWEST_JOBS)],
+        job_count=jobs.store.count(),
+        links=LINKS,
+    )
+
+
+def job_page(jobs: JobService, metadata: Metadata, base_url: str, job: Job) -> str:
+    """Draw the page of a job."""
+    spec = jobs.specs.get(job.process)
+    return render_template(
+        "job.html",
+        metadata=metadata,
+        job=_shown(job),
+        spec=spec,
+        inputs=[
+            _input(name, spec, value)
+            for name, values in job.request.inputs.items()
+            for value in values
+        ],
+        outputs=_outputs(job, spec, base_url),
+        layers=[layer for layer in jobs.publisher.layers() if layer.job_id == job.id],
+        log=jobs.log_tail(job.id),
+    )
+
+
+def _shown(job: Job) -> dict[str, Any]:
+    fault = fault_of_failure(job.error) if job.error else None
+    return {
+        **asdict(job),
+        "state": str(job.state),
+        "error_code": fault.code if fault else None,
+        "error_message": fault.message if fault else None,
+    }
+
+
+def _input(name: str, spec: ProcessSpec | None, value: Value) -> PageValue:
+    title = spec.inputs[name].title if spec and name in spec.inputs else name
+    if isinstance(value, Reference):
+        is_web = value.href.startswith(("http://", "https://"))
+        file = value.href.rstrip("/").rpartition("/")[2]
+        return PageValue(name, title, file, value.href if is_web else None)
+    if isinstance(value, Inline):
+        return PageValue(name, title, value.value[:INLINE_SHOWN])
+    if isinstance(value, Box):
+        return PageValue(name, title, _box(value))
+    return PageValue(name, title, literal_text(value))
+
+
+def _box(box: Box) -> str:
+    return f"{', '.join(f'{number:g}' for number in box.bbox)} ({box.crs})"
+
+
+def _outputs(job: Job, spec: ProcessSpec | None, base_url: str) -> list[PageOutput]:
+    made = job.result.outputs if job.result else {}
+    outputs = [_output(job, name, spec, base_url, output) for name, output in made.items()]
+    for name, (_, media_type, title) in (spec.links if spec else {}).items():
+        href = link_of(job, spec, name) if spec else None
+        if href:
+            outputs.append(PageOutput(name, title, media_type, href))
+    return outputs
+
+
+def _output(
+    job: Job, name: str, spec: ProcessSpec | None, base_url: str, output: Output
+) -> PageOutput:
+    title = spec.outputs[name].title if spec and name in spec.outputs else name
+    if isinstance(output, OutputFile):
+        href = output_url(base_url, job.id, output.file)
+        return PageOutput(name, title, output.media_type, href, output.size)
+    text = _box(output) if isinstance(output, Box) else literal_text(output.value)
+    return PageOutput(name, title, "text/plain", text=text)

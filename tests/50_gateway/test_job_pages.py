@@ -1,0 +1,31 @@
+"""Pages for people."""
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+GET = "/wps?service=WPS&version=1.0.0&request=Execute&identifier=Echo&DataInputs="
+ASYNC = "&storeExecuteResponse=true&status=true"
+
+
+def test_the_landing_page_lists_processes_and_jobs(http):
+    job_id = http.get(f"{GET}literal=x{ASYNC}").root.get("statusLocation").rpartition("/")[2]
+    page = http.get("/", headers=BROWSER)
+    assert page.mimetype == "text/html"
+    for text in ("Change detection between two dates", "Jpeg2Tiff", f"/jobs/{job_id}"):
+        assert text in page.text
+
+
+def test_a_browser_sees_a_job_as_a_page_and_a_program_as_json(http):
+    text = "%3Cscript%3E7%3C/script%3E"
+    job_id = http.get(f"{GET}literal={text}{ASYNC}").root.get("statusLocation").rpartition("/")[2]
+    page = http.get(f"/jobs/{job_id}", headers=BROWSER)
+    assert page.mimetype == "text/html"
+    assert "&lt;script&gt;7" in page.text
+    assert "<script>7" not in page.text
+    assert http.get(f"/jobs/{job_id}").mimetype == "application/json"
+
+
+def test_the_page_of_a_failed_job_says_why(http):
+    reference = "complex=@xlink:href=http%3A%2F%2F127.0.0.1%3A9%2Fx.xml"
+    root = http.get(f"{GET}{reference}{ASYNC}").root
+    page = http.get(f"/jobs/{root.get('statusLocation').rpartition('/')[2]}", headers=BROWSER)
+    assert "InvalidParameterValue" in page.text
+    assert "127.0.0.1:9" in page.text
