@@ -32,6 +32,7 @@ from candela.worker.contract import (
     EXIT_TERMINATED,
     JOB_FILE,
     LOG_FILE,
+    OUTPUTS_FOLDER,
     RESULT_FILE,
     JobDocument,
     ResultDocument,
@@ -275,24 +276,17 @@ class LocalRunner:
             end_members(self._mark(current), current.pid, 0.0)
             exit_code = _exit_code(current.pid)
             shutil.rmtree(self._mark(current), ignore_errors=True)
-            ended = current.model_copy(
-                update={"ended": True, "exit_code": exit_code, **self._verdict(current, exit_code)}
-            )
+            has_result = self._has_result(current)
+            verdict = _verdict(current, exit_code, has_result=has_result)
+            ended = current.model_copy(update={"ended": True, "exit_code": exit_code, **verdict})
+            if not has_result:
+                self._storage.delete(job_key(ended.job, OUTPUTS_FOLDER))  # parts, worth nothing
             self._keep_log(ended)
             self._records.write(ended)
             self._running.pop(record.name, None)
             self._ended.append(Ended(ended.reference, ended.job, ended.attempt, ended.state))
         logger.info("%s has ended: %s, exit code %s", ended.name, ended.cause, exit_code)
         return ended.state
-
-    def _verdict(self, record: Record, exit_code: int | None) -> dict[str, object]:
-        """Say why an attempt ended, where we did not end it."""
-        if record.cause is not None:
-            return {}
-        is_broken = exit_code is None or exit_code in FROM_OUTSIDE
-        if is_broken and not self._has_result(record):
-            return {"cause": Cause.VANISHED, "message": "ended from outside, or unseen"}
-        return {"cause": Cause.FINISHED}
 
     def _has_result(self, record: Record) -> bool:
         try:
@@ -314,6 +308,16 @@ class LocalRunner:
                 )
         if self._storage.local_path(job_key(record.job, LOG_FILE)) is None:
             self._storage.put(job_key(record.job, LOG_FILE), path)
+
+
+def _verdict(record: Record, exit_code: int | None, *, has_result: bool) -> dict[str, object]:
+    """Say why an attempt ended, where we did not end it."""
+    if record.cause is not None:
+        return {}
+    is_broken = exit_code is None or exit_code in FROM_OUTSIDE
+    if is_broken and not has_result:
+        return {"cause": Cause.VANISHED, "message": "ended from outside, or unseen"}
+    return {"cause": Cause.FINISHED}
 
 
 def _exit_code(pid: int) -> int | None:

@@ -19,6 +19,7 @@ from candela.errors import (
     TooLargeError,
 )
 from candela.spec import ProcessSpec
+from candela.storage.folder import FolderStorage
 from candela.worker.contract import Box, Inline, JobDocument, Reference, Staging
 from candela.worker.staging import Stager
 
@@ -194,6 +195,20 @@ def test_the_output_of_another_job_is_used_where_it_is(stage, storage):
     path = stage({"type": "raster"}, Reference(href=f"{OUTPUTS_URL}/7/image.tif"), staging=staging)
     assert path.name == "image.tif"
     assert path.resolve() == storage.local_path("jobs/7/outputs/image.tif")
+
+
+def test_an_output_in_a_storage_elsewhere_is_copied(tmp_path):
+    class Bucket(FolderStorage):
+        def local_path(self, *_) -> None:
+            return None
+
+    storage = Bucket(tmp_path / "storage")
+    storage.write("jobs/7/outputs/image.tif", b"pixels")
+    stager = Stager(Staging(outputs_url=OUTPUTS_URL), storage, tmp_path / "inputs", silent)
+    job = job_with(x=Reference(href=f"{OUTPUTS_URL}/7/image.tif"))
+    path = stager.stage(spec_of(x={"type": "raster"}), job.inputs)["x"]
+    assert path.read_bytes() == b"pixels"
+    assert not path.is_symlink()
 
 
 def test_an_output_that_is_not_there_is_reported(stage):

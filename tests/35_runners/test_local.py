@@ -16,6 +16,7 @@ from candela.runners.base import Cause, Ended, Limits, RunState
 from candela.runners.local import LocalRunner
 from candela.runners.processes import find_members
 from candela.storage import open_storage
+from candela.storage.folder import FolderStorage
 from candela.worker.contract import JobDocument, ResultDocument, job_key
 
 WORKER = (sys.executable, str(Path(__file__).with_name("trial_worker.py")))
@@ -188,6 +189,15 @@ def test_cancelling_a_finished_job_does_not_change_how_it_ended(runner, submit):
     assert runner.cancel(reference) == RunState(Cause.FINISHED, 0)
 
 
+def test_a_worker_in_the_middle_of_a_computation_ends_at_once(make_runner, tmp_path):
+    runner = make_runner(grace_s=30.0)
+    reference = runner.submit(trial("compute"), LIMITS)
+    paused(tmp_path)
+    start = time.monotonic()
+    assert runner.cancel(reference) == RunState(Cause.CANCELLED, 143, "cancelled")
+    assert time.monotonic() - start < 10
+
+
 def test_a_worker_that_ignores_sigterm_is_killed(runner, submit, tmp_path, members):
     reference = submit("ignore SIGTERM")
     paused(tmp_path)
@@ -195,6 +205,30 @@ def test_a_worker_that_ignores_sigterm_is_killed(runner, submit, tmp_path, membe
     assert runner.cancel(reference).cause is Cause.CANCELLED
     assert 0.9 < time.monotonic() - start < 5
     assert members() == []
+
+
+def test_an_attempt_that_was_ended_leaves_no_outputs(runner, submit, storage, tmp_path):
+    reference = submit("pause")
+    paused(tmp_path)
+    storage.write(job_key("1", "outputs", "half.tif"), b"half")
+    runner.cancel(reference)
+    assert storage.list("jobs") == ("jobs/1/job.json", "jobs/1/log.txt")
+
+
+def test_the_log_comes_into_a_storage_that_is_not_on_this_machine(tmp_path):
+    class Bucket(FolderStorage):
+        def local_path(self, *_) -> None:
+            return None
+
+    storage = Bucket(tmp_path / "storage")
+    runner = LocalRunner(storage, tmp_path / "work", command=WORKER)
+    try:
+        reference = runner.submit(trial("finish"), LIMITS)
+        until(lambda: "[Trial 1]" in runner.logs("1"))
+        ended(runner, reference)
+    finally:
+        runner.close()
+    assert b"trying finish" in storage.read("jobs/1/log.txt")
 
 
 def test_a_daemon_does_not_outlive_its_job(runner, submit, members):
@@ -278,6 +312,7 @@ from pathlib import Path
 from candela.runners.base import Limits
 from candela.runners.local import LocalRunner
 from candela.storage import open_storage
+from candela.storage.folder import FolderStorage
 from candela.worker.contract import JobDocument
 
 storage, work, worker, action = sys.argv[1:]

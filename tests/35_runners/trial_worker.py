@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+
 from candela.eo.progress import Progress
 from candela.errors import InputError
 from candela.spec import ProcessSpec
@@ -45,6 +47,13 @@ def run(*, action: str, workdir: Path, progress: Progress) -> dict[str, object]:
 def _pause(workdir: Path) -> None:
     (workdir / "started").touch()
     time.sleep(300)
+
+
+def _compute(workdir: Path) -> None:
+    """Spend a minute in one call into compiled code."""
+    matrix = np.random.default_rng(0).random((4000, 4000))
+    (workdir / "started").touch()
+    np.linalg.svd(matrix)
 
 
 def _refuse(workdir: Path) -> None:
@@ -95,6 +104,7 @@ def _finish(workdir: Path) -> None:
 ACTIONS = {
     "finish": _finish,
     "pause": _pause,
+    "compute": _compute,
     "refuse": _refuse,
     "print environment": _print_environment,
     "eat memory": _eat_memory,
