@@ -125,8 +125,8 @@ def _parse(name: str, described: InputSpec, text: str) -> Value:
     if text.lower().startswith(REMOTE):
         return Reference(href=text)
     path = Path(text).expanduser().absolute()  # links keep their names
-    if not path.exists():
-        raise InvalidValueError(f"input {name!r}: there is no file {text}")
+    if not text or not path.exists():
+        raise InvalidValueError(f"input {name!r}: there is no file {text!r}")
     return Reference(href=path.as_uri())
 
 
