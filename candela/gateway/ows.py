@@ -11,6 +11,7 @@ is worth opening.
 
 import logging
 import re
+import time
 from collections.abc import Iterable, Iterator
 from typing import Literal
 from urllib.parse import urlencode
@@ -40,6 +41,7 @@ Kind = Literal["wms", "wcs"]
 MAX_BODY_BYTES = 256 * 1024
 CHUNK_BYTES = 64 * 1024
 TIMEOUT = urllib3.Timeout(connect=2, read=120)
+PAUSES_S = (0.05, 0.5, 0)  # after each attempt; a server may still be dying
 MAX_AGE_S = 300  # results do not change, but a layer may be removed
 OWS_PARAMETERS = """
     service version request acceptversions acceptformats acceptlanguages sections updatesequence
@@ -147,19 +149,30 @@ class _Proxy:
         query: list[tuple[str, str]],
         body: bytes | None = None,
     ) -> Response:
-        try:
-            try:
-                answer = self._send(self.publisher.target(layer, purpose), query, body)
-            except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ProtocolError):
-                self.publisher.server.start()  # comes back when the server is there again
-                answer = self._send(self.publisher.target(layer, purpose), query, body)
-        except urllib3.exceptions.HTTPError as error:
-            raise PublicationError(f"MapServer does not answer: {error}") from error
+        answer = self._send_again_after_a_crash(layer, purpose, query, body)
         if answer.status >= 500:
             answer.drain_conn()
             answer.release_conn()
             raise PublicationError("MapServer broke off; the request may be too large for it")
         return _response(answer, cacheable=body is None)
+
+    def _send_again_after_a_crash(
+        self,
+        layer: str | None,
+        purpose: Purpose,
+        query: list[tuple[str, str]],
+        body: bytes | None,
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request; all of them only ask, so that they may be sent again."""
+        for pause_s in PAUSES_S:
+            try:
+                return self._send(self.publisher.target(layer, purpose), query, body)
+            except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ProtocolError):
+                time.sleep(pause_s)
+                self.publisher.server.start()  # comes back when the server is there again
+            except urllib3.exceptions.HTTPError as error:
+                raise PublicationError(f"MapServer does not answer: {error}") from error
+        raise PublicationError("MapServer does not come back")
 
     def _send(
         self, target: Target, query: Iterable[tuple[str, str]], body: bytes | None

@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -18,10 +18,18 @@ from pydantic import BaseModel, ConfigDict
 from candela.errors import PublicationError
 from candela.publish.base import Layer, LayerLinks, LegendEntry, ServedLayer
 from candela.publish.header import RasterHeader, read_header, usual_range
-from candela.publish.styles import GreyStyle, Range, Style, grey_legend, load_style
+from candela.publish.styles import (
+    CompositeStyle,
+    GreyStyle,
+    Range,
+    Style,
+    grey_legend,
+    load_style,
+)
 
 LAYER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,199}")
 RECORD_FILE = "layer.json"
+FALLBACK = "grey"  # a style that every raster can have
 
 
 class LayerRecord(BaseModel):
@@ -57,6 +65,10 @@ class LayerRecord(BaseModel):
             raise PublicationError(f"{str(layer.path)!r} has control characters")
         style = load_style(layer.style)
         header = read_header(layer.path)
+        if isinstance(style, CompositeStyle) and not _has_bands(header, style):
+            # Somebody asked for other bands: a result without colours is better than none.
+            layer = replace(layer, style=FALLBACK)
+            style = load_style(FALLBACK)
         shown = None
         if isinstance(style, GreyStyle):
             shown = style.range or usual_range(layer.path, header.band_position(style.band))
@@ -85,6 +97,13 @@ class LayerRecord(BaseModel):
             legend=self.legend,
             published=self.published,
         )
+
+
+def _has_bands(header: RasterHeader, style: CompositeStyle) -> bool:
+    return {channel.band for channel in style.channels} <= {
+        *header.bands,
+        *range(1, len(header.bands) + 1),
+    }
 
 
 class LayerStore:

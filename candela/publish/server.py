@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -101,8 +102,8 @@ class MapServerProcess:
             self._stopping.set()
             if self._supervisor is not None:
                 if self._process is not None:
-                    _end_tree(self._process.pid)
-                self._supervisor.join(STOP_TIMEOUT_S)
+                    self._process.kill()  # the supervisor does the rest
+                self._supervisor.join()
                 self._supervisor = None
             if self._ownership is not None:
                 self._address_file.unlink(missing_ok=True)
@@ -163,9 +164,9 @@ class MapServerProcess:
                     start_new_session=True,
                 )  # fmt: skip
             if self._stopping.is_set():  # stop() may have come before there was a process
-                _end_tree(self._process.pid)
+                self._process.kill()
             write_whole(self._address_file, str(port))
-            code = self._process.wait()
+            code = _wait_for_group(self._process)
             if not self._stopping.wait(RESTART_PAUSE_S):
                 logger.warning("MapServer's lighttpd ended with code %d, starting it again", code)
 
@@ -231,24 +232,22 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _end_tree(pid: int) -> None:
-    """Kill a process and its children, and wait until they are gone."""
-    try:
-        parent = psutil.Process(pid)
-        family = [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return
-    for process in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
+def _wait_for_group(leader: subprocess.Popen[bytes]) -> int:
+    """Wait for the end of a process, end what is left of its group, and return its status.
+
+    Its workers end with it, except one that was being made at that very moment.
+    """
+    os.waitid(os.P_PID, leader.pid, os.WEXITED | os.WNOWAIT)  # until reaped it keeps its number
+    os.killpg(leader.pid, signal.SIGKILL)
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    for process in family[1:]:  # the first one is waited for by its supervisor
-        while _is_alive(process) and time.monotonic() < deadline:
-            time.sleep(0.005)
+    while _has_members(leader.pid) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return leader.wait()
 
 
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+def _has_members(group: int) -> bool:
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                return True
+    return False
