@@ -135,7 +135,8 @@ class Client:
         execution = self.server.ask_owslib(
             lambda: service.execute(process.identifier, encoded, output=[], mode=ASYNC)
         )
-        if execution.status == "Exception":
+        # NOTE: to OWSLib a job that has failed already is an "Exception" too; it names a process.
+        if execution.status == "Exception" and execution.process is None:
             info = info_from_execution(execution, "")
             raise RequestRefusedError(info.message, code=info.code, locator=info.locator)
         return self._made(execution)
