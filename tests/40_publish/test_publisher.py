@@ -160,10 +160,10 @@ def test_a_raster_without_a_place_is_refused(
         publisher.publish(dataclasses.replace(change_layer, path=path))
 
 
-def test_a_style_that_needs_a_missing_band_is_refused(publisher, change_layer) -> None:
-    with pytest.raises(PublicationError, match=r"band B04 missing \(bands: change\)"):
-        publisher.publish(dataclasses.replace(change_layer, style="true_colour"))
-    assert publisher.layers() == []
+def test_colours_that_need_a_missing_band_become_grey(publisher, change_layer) -> None:
+    publisher.publish(dataclasses.replace(change_layer, style="true_colour"))
+    (layer,) = publisher.layers()
+    assert layer.style == "grey"
 
 
 @pytest.mark.parametrize("style", ["no_such", "../change", ""])
