@@ -4,14 +4,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-from candela.services.jpeg2tiff.stack import split_rows
 from rasterio.enums import Resampling
 
+from candela.eo.blocks import split
 from candela.eo.grid import Grid
 from candela.eo.raster import add_overviews, create_image, open_image
 from candela.eo.sentinel2 import Granule
 from candela.eo.sentinel2_mask import Usability, open_clouds, validity
 
+BLOCK_PIXELS = 1024  # two tiles of the GeoTIFF: all bands of a block fit into memory
 NOTHING = 255  # declared as nodata, so that 0 (usable) is shown
 
 
@@ -45,7 +46,7 @@ def write_mask(path: Path, stack: Path, granule: Granule, grid: Grid, *, with_cl
                 tags=granule.metadata.to_tags(),
             )
         )  # fmt: skip
-        for window in split_rows(grid.shape):
+        for window, _ in split(grid.shape, BLOCK_PIXELS):
             usability = validity(image.read(window=window))
             if clouds is not None:
                 usability = np.where(usability == Usability.USABLE, clouds(window), usability)
