@@ -86,7 +86,9 @@ def end_members(mark: str, pid: int, grace_s: float) -> bool:
         _send(process, terminate=True)
     _wait(polite, grace_s)
     end = time.monotonic() + KILL_S
-    while remaining := find_members({mark: pid})[mark]:
+    is_sure = not polite
+    while (remaining := find_members({mark: pid})[mark]) or not is_sure:
+        is_sure = not remaining  # look twice: one of them may just have begun another program
         if time.monotonic() > end:
             logger.error("Processes of %s do not die: %s", mark, [p.pid for p in remaining])
             return False

@@ -131,6 +131,7 @@ def test_the_same_attempt_is_not_started_twice(runner, submit, members):
     reference = submit("pause")
     assert submit("pause") == reference
     until(lambda: len(members()) >= 1)
+    until(members)
     assert len(members()) == 1
     runner.cancel(reference)
     assert submit("pause") == reference
@@ -151,6 +152,7 @@ def test_many_gateways_that_submit_the_same_start_it_once(make_runner, members):
         thread.join()
     assert len(references) == 4
     assert len(set(references)) == 1
+    until(members)
     assert len(members()) == 1
     runners[0].cancel(references[0])
 
@@ -174,6 +176,15 @@ def test_cancel_leaves_no_process(runner, submit, tmp_path, members):
     assert members() == []
     assert not any(child.is_running() and child.status() != "zombie" for child in children)
     assert not (tmp_path / "work" / "1-1").exists()
+
+
+def test_a_job_that_is_cancelled_while_it_starts_leaves_no_process(runner, submit):
+    for attempt in range(1, 6):
+        reference = submit("pause", attempt=attempt)
+        time.sleep(0.002 * attempt)
+        pid = int(reference.split(":")[1])
+        assert runner.cancel(reference).cause is Cause.CANCELLED
+        assert not psutil.pid_exists(pid)
 
 
 def test_cancel_may_be_repeated(runner, submit, tmp_path):
@@ -399,6 +410,7 @@ def test_a_worker_started_by_a_gateway_that_died_before_it_said_so_is_found(
     second = make_runner()
     again = second.submit(trial("pause"), LIMITS)
     assert again.split(":")[:2] == reference.split(":")[:2]
+    until(members)
     assert len(members()) == 1
     second.cancel(again)
 
