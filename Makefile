@@ -9,7 +9,7 @@ DATA ?= candela-data
 PRODUCTS ?=
 SIZE ?=
 TESTS ?= tests
-DEBIAN := cgi-mapserver lighttpd chromium fonts-dejavu-core
+DEBIAN := cgi-mapserver lighttpd chromium fonts-dejavu-core postgresql
 
 .PHONY: help dev system demo test check bench describe serve lock clean
 

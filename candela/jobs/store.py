@@ -1,6 +1,7 @@
 """The job store: every change of a job is one committed compare-and-set.
 
-Written for any database of SQLAlchemy; tried with SQLite in WAL mode.
+SQLite in WAL mode on one machine, PostgreSQL where several gateways share it; the tests run on
+both.
 """
 
 import datetime as dt
@@ -15,6 +16,7 @@ from pydantic import BaseModel, TypeAdapter
 from sqlalchemy.engine import URL, Connection, Dialect, Engine, Row, make_url
 
 from candela.errors import NotFoundError
+from candela.jobs.migrations import upgrade
 from candela.jobs.model import TRANSITIONS, Event, Job, Link, State, now
 from candela.jobs.request import ExecuteRequest
 from candela.worker.contract import Failure, ResultDocument
@@ -134,7 +136,7 @@ class JobStore:
         self._engine = open_engine(url)
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._changed = threading.Condition()
-        SCHEMA.create_all(self._engine)
+        upgrade(self._engine)
 
     def close(self) -> None:
         """Release all connections."""

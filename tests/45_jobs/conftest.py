@@ -1,6 +1,8 @@
 """Jobs that really run, and layers that go nowhere."""
 
 import pytest
+import sqlalchemy as sa
+from databases import find_binaries, postgres_server
 
 from candela.errors import PublicationError
 from candela.jobs.dispatcher import Dispatcher
@@ -41,7 +43,7 @@ class Board:
 class Engine:
     """A job service with a dispatcher that moves when told."""
 
-    def __init__(self, folder, *, timeout=60, memory="256Mi", running_jobs=2):
+    def __init__(self, folder, database, *, timeout=60, memory="256Mi", running_jobs=2):
         specs = load_specs()
         echo = specs["Echo"]
         run = echo.run.model_copy(update={"timeout": timeout, "memory": memory})
@@ -51,7 +53,7 @@ class Engine:
         self.board = Board()
         self.service = JobService(
             specs,
-            JobStore(f"sqlite:///{folder / 'jobs.db'}"),
+            JobStore(database),
             storage,
             LocalRunner(storage, folder / "work", grace_s=1),
             self.board,
@@ -67,13 +69,43 @@ class Engine:
         self.store.close()
 
 
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """Return the URL of a PostgreSQL server, or skip the test."""
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip("no PostgreSQL server on this machine (Debian package postgresql)")
+    folder = tmp_path_factory.mktemp("postgres")
+    for parent in (folder, *folder.parents[:2]):  # the server's own user must get there
+        parent.chmod(0o755)
+    with postgres_server(folder, binaries) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request, tmp_path):
+    """Return the URL of an empty database: each test runs on both kinds."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'jobs.db'}"
+        return
+    server = sa.create_engine(
+        request.getfixturevalue("postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
+    )
+    name = f"test_{tmp_path.name}".lower()[:60]
+    with server.connect() as connection:
+        connection.execute(sa.text(f'CREATE DATABASE "{name}"'))
+    yield server.url.set(database=name).render_as_string(hide_password=False)
+    with server.connect() as connection:
+        connection.execute(sa.text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
 @pytest.fixture
-def engine(tmp_path):
+def engine(tmp_path, database):
     """Return a function that makes engines on one folder; all are closed in the end."""
     engines = []
 
     def make(**options):
-        engines.append(Engine(tmp_path, **options))
+        engines.append(Engine(tmp_path, database, **options))
         return engines[-1]
 
     yield make

@@ -4,17 +4,20 @@ import threading
 from dataclasses import replace
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 
 from candela.errors import NotFoundError
+from candela.jobs.migrations import upgrade
 from candela.jobs.model import UNFINISHED, Job, State, new_id, now
 from candela.jobs.request import ExecuteRequest
-from candela.jobs.store import JobStore
+from candela.jobs.store import SCHEMA, JobStore, open_engine
 from candela.worker.contract import Box, Failure, Inline, OutputLiteral, Reference, ResultDocument
 
 
 @pytest.fixture
-def store(tmp_path):
-    store = JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")
+def store(database):
+    store = JobStore(database)
     yield store
     store.close()
 
@@ -135,10 +138,10 @@ def test_only_a_finished_job_can_be_forgotten(store):
     assert store.events(job.id) == []
 
 
-def test_a_waiter_sees_the_end_made_by_another_connection(store, tmp_path):
+def test_a_waiter_sees_the_end_made_by_another_connection(store, database):
     job = new_job()
     store.add(job)
-    other = JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")
+    other = JobStore(database)
     timer = threading.Timer(0.1, other.move, [job.id, UNFINISHED, State.DISMISSED])
     timer.start()
     assert store.wait(job.id, 10).state is State.DISMISSED
@@ -152,9 +155,30 @@ def test_waiting_ends_with_its_time(store):
     assert store.wait(job.id, 0.05).state is State.ACCEPTED
 
 
-def test_jobs_are_there_when_the_store_is_opened_again(store, tmp_path):
+def test_jobs_are_there_when_the_store_is_opened_again(store, database):
     job = new_job()
     store.add(job)
-    again = JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")
+    again = JobStore(database)
     assert again.get(job.id) == job
     again.close()
+
+
+def test_several_gateways_may_meet_an_empty_database(database):
+    stores = []
+    threads = [threading.Thread(target=lambda: stores.append(JobStore(database))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [store.count() for store in stores] == [0] * 4
+    for store in stores:
+        store.close()
+
+
+def test_the_migrations_make_the_schema_that_the_code_uses(database):
+    engine = open_engine(database)
+    upgrade(engine)
+    upgrade(engine)  # nothing left to do
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), SCHEMA) == []
+    engine.dispose()

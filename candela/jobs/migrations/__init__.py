@@ -1,0 +1,21 @@
+"""The schema of the job database, step by step."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, text
+
+LOCK = 0x43414E44  # any number: gateways that start together take turns
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring a database to the newest schema; an empty one gets it all."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("path_separator", "os")
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
