@@ -11,7 +11,7 @@ SIZE ?=
 TESTS ?= tests
 DEBIAN := cgi-mapserver lighttpd chromium fonts-dejavu-core postgresql
 
-.PHONY: help dev system demo test check bench describe serve lock clean
+.PHONY: help dev system schemas demo test check bench describe serve lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,13 +27,17 @@ dev: $(STAMP) ## Set up the virtual environment .venv with all that is pinned in
 system: ## Install the Debian packages that are missing (root or sudo)
 	@containers/install-debian $(DEBIAN)
 
+schemas: ## Fetch the schemas of the OGC, which the tests check documents against
+	@[ -d ../shared/schemas/ogc ] || [ -d .cache/schemas/ogc ] || [ -n "$$CANDELA_SCHEMAS" ] \
+	  || tests/fetch-schemas .cache/schemas
+
 demo: dev system ## Run the whole pipeline on made-up scenes, or PRODUCTS="a.SAFE b.zip"
 	$(BIN)/candela demo $(PRODUCTS) --data $(DATA) $(if $(SIZE),--size $(SIZE))
 
 serve: dev system ## Serve the gateway with the results in DATA (default: candela-data)
 	$(BIN)/candela serve --data $(DATA)
 
-test: dev system ## Run all tests; TESTS=tests/10_eo runs some
+test: dev system schemas ## Run all tests; TESTS=tests/10_eo runs some
 	$(BIN)/python -m pytest -q $(TESTS)
 
 check: dev ## Check format, style, types and YAML, and that what is generated is up to date

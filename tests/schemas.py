@@ -1,4 +1,8 @@
-"""Validation of OGC documents, offline."""
+"""Validation of OGC documents, offline.
+
+The schemas of the OGC are not part of this repository; `make test` fetches them from Maven's
+registry where they are not at hand.
+"""
 
 import os
 from functools import cache
@@ -6,6 +10,7 @@ from pathlib import Path
 
 from lxml import etree
 
+W3C = Path(__file__).parent / "w3c"
 SHARED = Path(__file__).parents[2] / "shared" / "schemas"
 CACHE = Path(__file__).parents[1] / ".cache" / "schemas"
 ROOTS = {
@@ -15,8 +20,9 @@ ROOTS = {
 
 
 def schema_folder() -> Path | None:
-    """Return the folder with ``ogc/`` and ``w3c/``: CANDELA_SCHEMAS, or one found nearby."""
-    for folder in (Path(os.environ.get("CANDELA_SCHEMAS", "")), SHARED, CACHE):
+    """Return the folder with ``ogc/``: that in CANDELA_SCHEMAS, or one found nearby."""
+    named = os.environ.get("CANDELA_SCHEMAS")
+    for folder in (*([Path(named)] if named else []), SHARED, CACHE):
         if (folder / "ogc").is_dir():
             return folder
     return None
@@ -34,7 +40,7 @@ class Offline(etree.Resolver):
         if host == "schemas.opengis.net":
             return self.resolve_filename(str(self._folder / "ogc" / path), context)
         if host == "www.w3.org":
-            return self.resolve_filename(str(self._folder / "w3c" / Path(path).name), context)
+            return self.resolve_filename(str(W3C / Path(path).name), context)
         return None
 
 
