@@ -272,5 +272,5 @@ def _name(product: object) -> str:
     return PurePosixPath(unquote(urlsplit(str(address)).path)).name or str(address)
 
 
-def _short(label: str, width: int = 44) -> str:
+def _short(label: str, width: int = 32) -> str:
     return label if len(label) <= width else f"{label[: width - 3]}..."

@@ -8,6 +8,7 @@ from candela.client.status import JobInfo, Status
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 from rich.progress import TimeElapsedColumn as ElapsedColumn
+from rich.table import Column
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,16 @@ def progress_bars(show: bool | None = None) -> Iterator[Bars]:
         show = console.is_terminal or console.is_jupyter
     with Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=30),
+        BarColumn(bar_width=24),
         TaskProgressColumn(),
         ElapsedColumn(),
-        TextColumn("{task.fields[words]}", markup=False),
+        # Whatever is said, the other columns keep their place.
+        TextColumn(
+            "{task.fields[words]}",
+            markup=False,
+            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+        ),
+        expand=True,
         console=console,
         disable=not show,
     ) as display:

@@ -1,6 +1,7 @@
 """A gateway in a process of its own, on a free port of this machine."""
 
 import logging
+import shutil
 import socket
 import subprocess
 import sys
@@ -77,6 +78,8 @@ class LocalGateway:
         self.data.mkdir(parents=True, exist_ok=True)
         folders = [word for path in self.input_folders for word in ("--input-folder", str(path))]
         command = [sys.executable, "-m", "candela.cli", "serve", "--url", self.url]
+        if shutil.which("setpriv"):  # if this process is killed the gateway ends too
+            command = ["setpriv", "--pdeathsig", "TERM", *command]
         with self.log_path.open("ab") as log:
             # NOTE: a session of its own, or Ctrl-C would reach it before its jobs are dismissed.
             self.process = subprocess.Popen(

@@ -1,8 +1,10 @@
 """The demo: two products, a gateway, the pipeline through the client, and what came out."""
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 import rasterio
@@ -59,7 +61,10 @@ def run_demo(
     inputs = _given(products) if products else _made_up(folder, size, seed)
     port = SERVE_PORT if is_free(SERVE_PORT) else free_port()
     SCREEN.print(f"Starting a gateway at http://{LOOPBACK}:{port} ...")
-    with LocalGateway(data, input_folders=inputs.folders, port=port) as gateway:
+    with (
+        _ended_by_sigterm(),
+        LocalGateway(data, input_folders=inputs.folders, port=port) as gateway,
+    ):
         with Client(gateway.url) as client:
             SCREEN.print("Running Jpeg2Tiff, ExtractInfo and ChangeDetect ...")
             series = detect_changes(client, inputs.products)
@@ -69,6 +74,20 @@ def run_demo(
         _tell_where(gateway.url, data, keep=keep)
         if keep:
             _wait_for_interrupt(gateway)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does: end the gateway too."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _given(products: Sequence[str]) -> Inputs:
