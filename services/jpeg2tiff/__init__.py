@@ -6,6 +6,7 @@ from pathlib import Path
 from candela.services.jpeg2tiff.mask import write_mask
 from candela.services.jpeg2tiff.preview import write_preview
 from candela.services.jpeg2tiff.stack import write_stack
+from rasterio.warp import transform_bounds
 
 from candela.eo.grid import Area, Grid
 from candela.eo.progress import Progress, part
@@ -90,9 +91,14 @@ def _grid(granule: Granule, resolution: int, area: Area | None) -> Grid:
         return grid
     window = grid.window(area)
     if window.width == 0 or window.height == 0:
+        covered = transform_bounds(grid.crs, area.crs, *grid.bounds)
         raise InputError(
-            f"the area {tuple(area.bounds)} in {area.crs} does not touch tile "
-            f"{granule.metadata.tile_id}, which covers {tuple(grid.bounds)} in {grid.crs}",
+            f"the area {_shown(area.bounds)} in {area.crs} does not touch tile "
+            f"{granule.metadata.tile_id}, which covers {_shown(covered)}",
             "area",
         )
     return grid.cut(window)
+
+
+def _shown(bounds: tuple[float, ...]) -> str:
+    return "(" + ", ".join(f"{number:.8g}" for number in bounds) + ")"
