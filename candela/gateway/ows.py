@@ -114,6 +114,8 @@ class _Proxy:
         if kind is not None and asked != kind:
             raise InvalidValueError(f"this address is a {kind.upper()}, not a {asked.upper()}")
         kind = asked
+        if query["request"].lower() == "getmetadata":
+            query.pop("service")  # the link in the capabilities has none, and must have none
         purpose = _purpose(query, kind)
         if kind == "wms":
             query.setdefault("styles", "")  # MapServer insists on it, many clients leave it out

@@ -44,11 +44,12 @@ def write_raster() -> Callable[..., Path]:
         bands: list[str],
         crs: str = "EPSG:32632",
         origin: tuple[float, float] = ORIGIN,
+        pixel: float = 10,
     ) -> Path:
         profile = {
             "driver": "GTiff", "dtype": array.dtype, "nodata": nodata, "count": array.shape[0],
             "height": array.shape[1], "width": array.shape[2], "crs": crs,
-            "transform": Affine(10, 0, origin[0], 0, -10, origin[1]),
+            "transform": Affine(pixel, 0, origin[0], 0, -pixel, origin[1]),
             "tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "ZSTD",
         }  # fmt: skip
         with rasterio.open(path, "w", **profile) as dataset:

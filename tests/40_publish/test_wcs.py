@@ -113,3 +113,58 @@ def test_a_request_in_xml_is_answered(address, change_layer) -> None:
     )
     assert "wcs:CoverageDescription" in answer.text
     assert change_layer.name in answer.text
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata", "crs", "origin", "pixel", "subset"),
+    [
+        ("uint8", None, "EPSG:32633", (4e5, 5e6), 10, "x(400500,401500)|y(4998000,4999000)"),
+        ("int16", -9999, "EPSG:32733", (4e5, 5e6), 10, "x(400500,401500)|y(4998000,4999000)"),
+        ("float32", 0, "EPSG:3035", (4e6, 3e6), 20, "x(4001000,4002000)|y(2998000,2999000)"),
+        ("float32", np.nan, "EPSG:4326", (-0.78, 38.13), 1e-4, "long(-.77,-.76)|lat(38.11,38.12)"),
+    ],
+)
+def test_all_types_and_systems_come_back_as_they_are(
+    gateway, write_raster, tmp_path, dtype, nodata, crs, origin, pixel, subset
+) -> None:
+    values = np.random.default_rng(3).integers(0, 200, (2, 300, 300)).astype(dtype)
+    path = write_raster(
+        tmp_path / "a.tif", values, nodata=nodata, bands=["a", "b"], crs=crs, origin=origin,
+        pixel=pixel,
+    )  # fmt: skip
+    layer = Layer(f"Types_{dtype}_{crs[5:]}", "types", path, "Types", "", "grey")
+    url = gateway.publisher.publish(layer).wcs
+    subsets = "&".join(f"subset={part}" for part in subset.split("|"))
+    answer = requests.get(
+        f"{url}?service=WCS&version=2.0.1&request=GetCoverage&coverageId={layer.name}"
+        f"&format=image/tiff&{subsets}",
+        timeout=10,
+    )
+    gateway.publisher.remove("types")
+    with rasterio.MemoryFile(answer.content) as file, file.open() as dataset:
+        assert dataset.dtypes == (dtype, dtype)
+        assert dataset.crs == rasterio.crs.CRS.from_string(crs)
+        row, col = (
+            round((origin[1] - dataset.bounds.top) / pixel),
+            round((dataset.bounds.left - origin[0]) / pixel),
+        )
+        rows, cols = dataset.shape
+        assert min(rows, cols) >= 50
+        assert np.array_equal(dataset.read(), values[:, row : row + rows, col : col + cols])
+        assert dataset.nodata == nodata or (nodata is not None and np.isnan(nodata))
+
+
+def test_a_coverage_above_the_limit_is_refused_with_a_reason(
+    gateway, tmp_path, monkeypatch, image_layer
+) -> None:
+    monkeypatch.setattr("candela.publish.mapfile.WCS_MAX_BYTES", 4 * 4 * 100 * 100)
+    url = gateway.publisher.publish(image_layer).wcs
+    answer = requests.get(
+        f"{url}?service=WCS&version=2.0.1&request=GetCoverage&coverageId={image_layer.name}"
+        "&format=image/tiff",
+        timeout=10,
+    )
+    monkeypatch.undo()
+    gateway.publisher.publish(image_layer)
+    assert "Exception" in answer.text
+    assert "MAXSIZE=100" in answer.text

@@ -167,3 +167,9 @@ def test_a_picture_above_the_limit_is_refused(wms, change_layer: Layer) -> None:
 
     with pytest.raises(ServiceException, match="4096"):
         picture(wms, change_layer.name, size=(5000, 5000))
+
+
+def test_the_metadata_links_of_layers_lead_to_metadata(wms, change_layer) -> None:
+    links = wms[change_layer.name].metadataUrls
+    assert len(links) == 1
+    assert "<gmd:MD_Metadata" in requests.get(links[0]["url"], timeout=10).text
