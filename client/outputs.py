@@ -114,7 +114,7 @@ class Output:
             raise OutputFormError(f"output {self.name!r} is no JSON: {error}") from error
 
     def save(self, path: Path | str) -> Path:
-        """Write the content to a file, or into a folder under its own name.
+        """Write the content to a file, or into a folder (``results/``) under its own name.
 
         The file appears when it is complete: a broken download leaves nothing behind.
 
@@ -124,7 +124,7 @@ class Output:
             The file.
         """
         target = Path(path)
-        if target.is_dir():
+        if target.is_dir() or str(path).endswith("/"):
             target = target / (self.file_name if self.href else f"{self.name}.txt")
         target.parent.mkdir(parents=True, exist_ok=True)
         number, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")

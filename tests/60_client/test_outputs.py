@@ -65,6 +65,7 @@ def test_a_file_is_saved_under_its_own_name(server: Server, base: str, tmp_path:
     assert made.json() == {"a": 1}
     assert made.save(tmp_path) == tmp_path / "told.json"
     assert made.save(tmp_path / "new" / "name.json").read_text() == '{"a": 1}'
+    assert made.save(f"{tmp_path}/newer/") == tmp_path / "newer" / "told.json"
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["told.json"]
 
 
