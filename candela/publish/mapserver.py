@@ -74,7 +74,7 @@ class MapServerPublisher:
             self.store.sweep()
             for record in self.store.records():
                 self._write_layer(record)
-            self._write_all()
+            self.store.mark_changed()
 
     def stop(self) -> None:
         """End the server, where this process runs it."""
@@ -94,7 +94,6 @@ class MapServerPublisher:
                 record = record.model_copy(update={"published": known.published})
             self._write_layer(record)
             self.store.save(record)
-            self._write_all()
         logger.info("Layer %s shows %s", layer.name, layer.path.name)
         return self.links(layer.name)
 
@@ -106,7 +105,6 @@ class MapServerPublisher:
                 return
             for name in names:
                 self.store.hide(name)
-            self._write_all()
             self.store.sweep()
         logger.info("Layers of job %s are removed: %s", job_id, ", ".join(names))
 
@@ -136,6 +134,8 @@ class MapServerPublisher:
             port = self.server.port()
         if port is None:
             raise PublicationError("MapServer is away")
+        if name is None:
+            self._refresh_all()
         return Target(port, self._mapfile(name, purpose))
 
     def _mapfile(self, name: str | None, purpose: Purpose) -> Path:
@@ -149,11 +149,19 @@ class MapServerPublisher:
             url = links.wcs if purpose == "wcs" else links.wms
             self._write(layer.name, purpose, Service(url, layer.title, layer.abstract), [record])
 
-    def _write_all(self) -> None:
-        records = self.store.records()
-        service = Service(self.url, self.title, self.abstract)
-        for purpose in PURPOSES:
-            self._write(None, purpose, service, records)
+    def _refresh_all(self) -> None:
+        """Write the map files of all layers where layers have changed since.
+
+        This is done when they are asked for, so that publishing does not take longer with every
+        layer that is there already.
+        """
+        if self.store.is_newer_than_changes(self._mapfile(None, PURPOSES[-1])):
+            return
+        with self.store.lock():
+            records = self.store.records()
+            service = Service(self.url, self.title, self.abstract)
+            for purpose in PURPOSES:
+                self._write(None, purpose, service, records)
 
     def _write(
         self, name: str | None, purpose: Purpose, service: Service, records: Sequence[LayerRecord]

@@ -2,6 +2,7 @@
 
 <folder>/layers/<name>/layer.json   the layer exists as long as this file does
 <folder>/layers/<name>/*.map        its services
+<folder>/layers.changed             touched with every change
 """
 
 import datetime as dt
@@ -29,6 +30,7 @@ from candela.publish.styles import (
 
 LAYER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,199}")
 RECORD_FILE = "layer.json"
+CHANGE_FILE = "layers.changed"
 FALLBACK = "grey"  # a style that every raster can have
 
 
@@ -154,10 +156,23 @@ class LayerStore:
     def save(self, record: LayerRecord) -> None:
         """Make a layer exist; its map files must be there already."""
         write_whole(self.path(record.layer.name) / RECORD_FILE, record.model_dump_json(indent=1))
+        self.mark_changed()
 
     def hide(self, name: str) -> None:
         """Make a layer exist no longer; its files remain for requests that are under way."""
         (self.path(name) / RECORD_FILE).unlink(missing_ok=True)
+        self.mark_changed()
+
+    def mark_changed(self) -> None:
+        """Make everything older that was derived from all layers."""
+        (self.folder / CHANGE_FILE).touch()
+
+    def is_newer_than_changes(self, path: Path) -> bool:
+        """Tell whether a file was written after the last change of any layer."""
+        try:
+            return path.stat().st_mtime_ns > (self.folder / CHANGE_FILE).stat().st_mtime_ns
+        except FileNotFoundError:
+            return False
 
     def sweep(self) -> None:
         """Remove the files of layers that do not exist."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import multiprocessing
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -82,18 +83,30 @@ def test_a_restart_finds_the_layers_again(new_gateway, change_layer, image_layer
         again.stop()
 
 
-def test_a_start_repairs_what_a_crash_left_half_done(publisher, change_layer, image_layer) -> None:
+def test_a_start_repairs_what_a_crash_left_half_done(
+    new_gateway, change_layer, image_layer
+) -> None:
+    publisher = new_gateway.publisher
     publisher.publish(change_layer)
     publisher.publish(image_layer)
-    everything = publisher.folder / "all" / "wms.map"
-    whole = everything.read_text()
-    everything.unlink()
+    assert len(served(new_gateway)) == 2
+    shutil.rmtree(publisher.folder / "all")
     (publisher.folder / "layers" / "Half_1_made").mkdir()
     (publisher.folder / "layers" / change_layer.name / "wms.map").unlink()
-    publisher.repair()
-    assert everything.read_text() == whole
-    assert (publisher.folder / "layers" / change_layer.name / "wms.map").is_file()
+    publisher.start()
+    assert served(new_gateway) == [change_layer.name, image_layer.name]
+    link = publisher.links(change_layer.name).wms
+    assert list(WebMapService(link, version="1.3.0").contents) == [change_layer.name]
     assert not (publisher.folder / "layers" / "Half_1_made").exists()
+
+
+def test_another_address_is_taken_over_at_the_next_start(publisher, change_layer) -> None:
+    publisher.publish(change_layer)
+    moved = MapServerPublisher(publisher.folder, "https://new.example")
+    moved.repair()
+    text = (publisher.folder / "layers" / change_layer.name / "wms.map").read_text()
+    assert f"https://new.example/ows/{change_layer.name}/wms" in text
+    assert "maps.example" not in text
 
 
 def test_processes_may_publish_at_the_same_time(new_gateway, change_layer) -> None:
