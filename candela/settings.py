@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     secret : str
         Signs the tokens with which workers report progress; by default made once and kept in
         ``data``.
+    owner_header : str
+        The header in which a reverse proxy, which must set it itself, says who asks; owners share
+        the machine fairly.
     sync_timeout_s : float
         How long a synchronous Execute may be waited for.
     grace_s : float
@@ -59,6 +62,7 @@ class Settings(BaseSettings):
     config: Path = Path(str(files("candela.wps_config")))
     input_folders: tuple[Path, ...] = ()
     secret: str = ""
+    owner_header: str = ""
     sync_timeout_s: float = Field(default=3600, gt=0)
     grace_s: float = Field(default=1.5, ge=0)
 
@@ -154,14 +158,16 @@ class Metadata(BaseModel):
 
 
 class Limits(BaseModel):
-    """pywps.cfg, section [server]: what the gateway allows."""
+    """pywps.cfg: what the gateway allows."""
 
     model_config = ConfigDict(frozen=True)
 
     max_request_bytes: int
     max_input_bytes: int
     running_jobs: int  # at the same time
+    running_jobs_of_owner: int | None  # at the same time, of one owner
     queued_jobs: int  # waiting
+    keep_days: float | None  # how long finished jobs and their results are kept
     input_folders: tuple[Path, ...]
     language: str
 
@@ -177,6 +183,8 @@ class Limits(BaseModel):
                 max_request_bytes=_megabytes("maxrequestsize"),
                 max_input_bytes=_megabytes("maxsingleinputsize"),
                 running_jobs=configuration.get_config_value("server", "parallelprocesses"),
+                running_jobs_of_owner=_optional("parallelprocessesperowner"),
+                keep_days=_optional("keepdays"),
                 queued_jobs=configuration.get_config_value("server", "maxprocesses"),
                 input_folders=tuple(
                     Path(part)
@@ -189,6 +197,12 @@ class Limits(BaseModel):
             )
         except (configparser.Error, ValueError) as error:
             raise ConfigurationError(f"{path}: {error}") from error
+
+
+def _optional(key: str) -> int | None:
+    """Return a value of our own section; 0 or nothing means no limit."""
+    text = configuration.CONFIG.get("candela", key, fallback="")
+    return int(text) or None if text else None
 
 
 def _megabytes(key: str) -> int:

@@ -12,6 +12,7 @@ from candela.gateway import jobs_api, outputs, ows
 from candela.gateway.pages import pages_blueprint
 from candela.gateway.protocols.wps10 import service as wps10
 from candela.jobs.dispatcher import Dispatcher
+from candela.jobs.reconciler import Reconciler
 from candela.jobs.service import JobService
 from candela.jobs.store import JobStore
 from candela.publish.mapserver import MapServerPublisher
@@ -32,6 +33,7 @@ class Gateway:
     metadata: Metadata
     jobs: JobService
     dispatcher: Dispatcher
+    reconciler: Reconciler
 
     @classmethod
     def assemble(cls, settings: Settings) -> "Gateway":
@@ -47,7 +49,7 @@ class Gateway:
         storage = open_storage(settings.storage_url)
         jobs = JobService(
             specs=load_specs(),
-            store=JobStore(settings.database_url),
+            store=JobStore(settings.database_url, keep_days=limits.keep_days),
             storage=storage,
             runner=LocalRunner(storage, settings.folder / "work"),
             publisher=MapServerPublisher(
@@ -65,16 +67,18 @@ class Gateway:
         dispatcher = Dispatcher(
             jobs, base_url=settings.base_url, key=settings.signing_key, staging=staging
         )
-        return cls(settings, metadata, jobs, dispatcher)
+        return cls(settings, metadata, jobs, dispatcher, Reconciler(jobs))
 
     def start(self) -> None:
-        """Start the map server and the dispatcher."""
+        """Start the map server, the dispatcher and the reconciler."""
         self.jobs.publisher.start()
         self.dispatcher.start()
+        self.reconciler.start()
         logger.info("The gateway is ready at %s", self.settings.base_url)
 
     def stop(self) -> None:
         """Stop what was started; running jobs go on and are adopted at the next start."""
+        self.reconciler.stop()
         self.dispatcher.stop()
         self.jobs.runner.close()
         self.jobs.publisher.stop()

@@ -116,7 +116,7 @@ def blueprint(api: JobsApi) -> Blueprint:
 
     @routes.get("/jobs/<job_id>")
     def job(job_id: str) -> BaseResponse | str:
-        found = jobs.store.get(job_id)
+        found = jobs.with_place(jobs.store.get(job_id))
         if wants_html():
             return job_page(jobs, api.metadata, api.base_url, found)
         return jsonify(api.status_info(found))

@@ -88,7 +88,8 @@ class Dispatcher:
         running = self._store.count(states=[State.DISPATCHING, State.RUNNING])
         free = self._service.limits.running_jobs - running
         if free > 0:
-            for job in self._store.next_accepted(free):
+            owner_limit = self._service.limits.running_jobs_of_owner
+            for job in self._store.next_accepted(free, owner_limit=owner_limit):
                 claimed = self._store.move(
                     job.id, [State.ACCEPTED], State.DISPATCHING, message="starting"
                 )

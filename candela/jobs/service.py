@@ -4,7 +4,9 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from candela.errors import BusyError
+from sqlalchemy.exc import IntegrityError
+
+from candela.errors import BusyError, InvalidValueError
 from candela.jobs.model import UNFINISHED, Job, State, new_id, now
 from candela.jobs.request import ExecuteRequest, checked
 from candela.jobs.store import JobStore
@@ -29,8 +31,22 @@ class JobService:
     publisher: Publisher
     limits: Limits
 
-    def submit(self, process: str, request: ExecuteRequest, *, mode: str = "async") -> Job:
+    def submit(
+        self,
+        process: str,
+        request: ExecuteRequest,
+        *,
+        mode: str = "async",
+        owner: str = "",
+        idempotency_key: str | None = None,
+    ) -> Job:
         """Check a request and put it on disk as a job.
+
+        Parameters
+        ----------
+        idempotency_key : str, optional
+            The same request under the same key of an owner is the same job, however often it is
+            submitted.
 
         Raises
         ------
@@ -43,10 +59,42 @@ class JobService:
         if waiting >= self.limits.queued_jobs:
             raise BusyError(f"{waiting} jobs are waiting already; please try again later")
         time = now()
-        job = Job(new_id(), spec.identifier, spec.version, request, time, time, mode=mode)
-        self.store.add(job)
+        job = Job(
+            new_id(),
+            spec.identifier,
+            spec.version,
+            request,
+            time,
+            time,
+            mode=mode,
+            owner=owner,
+            idempotency_key=idempotency_key,
+        )
+        try:
+            self.store.add(job)
+        except IntegrityError:
+            return self._submitted_before(job)
         logger.info("Job %s of %s is accepted", job.id, job.process)
         return job
+
+    def _submitted_before(self, job: Job) -> Job:
+        before = self.store.find_by_key(job.owner, job.idempotency_key or "")
+        if before is None:
+            raise BusyError("a job of the same idempotency key was just removed; please try again")
+        if (before.process, before.request) != (job.process, job.request):
+            raise InvalidValueError(
+                f"the key {job.idempotency_key!r} was used for another request (job {before.id})",
+                "Idempotency-Key",
+            )
+        return before
+
+    def with_place(self, job: Job) -> Job:
+        """Return a job that says its place in the queue while it waits."""
+        if job.state is not State.ACCEPTED:
+            return job
+        ahead = self.store.count_ahead(job)
+        place = f"{ahead} ahead in the queue" if ahead else "next in the queue"
+        return replace(job, message=f"{job.message}, {place}")
 
     def spec(self, job: Job) -> ProcessSpec:
         """Return the description of a job's process."""
@@ -73,8 +121,9 @@ class JobService:
 
     def clear(self, job: Job) -> None:
         """Stop a job's worker, and remove its layers and files (the log is kept while it runs)."""
-        if job.backend:
-            self.runner.cancel(job.backend)
+        backend = job.backend or self.runner.find(job.id, job.attempt)
+        if backend:
+            self.runner.cancel(backend)
         self.publisher.remove(job.id)
         self.storage.delete(job_key(job.id))
 

@@ -90,6 +90,7 @@ JOBS = sa.Table(
     sa.UniqueConstraint("owner", "idempotency_key"),
     sa.Index("job_by_state", "state", "priority", "created"),
     sa.Index("job_by_time", "created"),
+    sa.Index("job_by_expiry", "expires"),
 )
 EVENTS = sa.Table(
     "job_event",
@@ -130,9 +131,17 @@ class JobStore:
     """Jobs in a database.
 
     All methods may be called from any thread and, on one database, from any process.
+
+    Parameters
+    ----------
+    url : str
+        An SQLAlchemy URL.
+    keep_days : float, optional
+        How long finished jobs are kept; without it, until somebody removes them.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, keep_days: float | None = None) -> None:
+        self._keep = None if keep_days is None else dt.timedelta(days=keep_days)
         self._engine = open_engine(url)
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._changed = threading.Condition()
@@ -148,7 +157,13 @@ class JobStore:
             connection.execute(sa.select(1))
 
     def add(self, job: Job) -> None:
-        """Write a new job; it is on disk when the method returns."""
+        """Write a new job; it is on disk when the method returns.
+
+        Raises
+        ------
+        sqlalchemy.exc.IntegrityError
+            If its owner has used its idempotency key before.
+        """
         with self._write() as connection:
             connection.execute(sa.insert(JOBS).values(**_columns(job)))
             _log(connection, job.id, job.created, job.state, job.message)
@@ -188,16 +203,84 @@ class JobStore:
         with self._reader.connect() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def next_accepted(self, limit: int) -> list[Job]:
-        """Return the jobs whose turn it is: higher priority first, then the older one."""
+    def next_accepted(self, limit: int, *, owner_limit: int | None = None) -> list[Job]:
+        """Return the jobs whose turn it is.
+
+        Owners take turns: who has fewer jobs running and chosen comes first. Of one owner's jobs
+        that of higher priority comes first, then the older one.
+
+        Parameters
+        ----------
+        limit : int
+            How many jobs are wanted.
+        owner_limit : int, optional
+            How many jobs of one owner may run at the same time.
+        """
+        turn = sa.func.row_number().over(
+            partition_by=JOBS.c.owner, order_by=(JOBS.c.priority.desc(), JOBS.c.created)
+        )
+        waiting = (
+            sa.select(JOBS.c.id, JOBS.c.owner, turn.label("turn"))
+            .where(JOBS.c.state == State.ACCEPTED)
+            .subquery()
+        )
+        running = (
+            sa.select(JOBS.c.owner, sa.func.count().label("count"))
+            .where(JOBS.c.state.in_([State.DISPATCHING, State.RUNNING]))
+            .group_by(JOBS.c.owner)
+            .subquery()
+        )
+        place = waiting.c.turn + sa.func.coalesce(running.c.count, 0)
         query = (
             sa.select(JOBS)
-            .where(JOBS.c.state == State.ACCEPTED)
-            .order_by(JOBS.c.priority.desc(), JOBS.c.created)
+            .join(waiting, waiting.c.id == JOBS.c.id)
+            .outerjoin(running, running.c.owner == waiting.c.owner)
+            .order_by(place, JOBS.c.priority.desc(), JOBS.c.created)
+            .limit(limit)
+        )
+        if owner_limit is not None:
+            query = query.where(place <= owner_limit)
+        with self._reader.connect() as connection:
+            return [_job(row) for row in connection.execute(query)]
+
+    def find_by_key(self, owner: str, key: str) -> Job | None:
+        """Return the job that an owner submitted under an idempotency key."""
+        query = sa.select(JOBS).where(JOBS.c.owner == owner, JOBS.c.idempotency_key == key)
+        with self._reader.connect() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _job(row)
+
+    def count_ahead(self, job: Job) -> int:
+        """Count the waiting jobs that are older, or of higher priority."""
+        query = (
+            sa.select(sa.func.count())
+            .select_from(JOBS)
+            .where(
+                JOBS.c.state == State.ACCEPTED,
+                sa.or_(
+                    JOBS.c.priority > job.priority,
+                    sa.and_(JOBS.c.priority == job.priority, JOBS.c.created < job.created),
+                ),
+            )
+        )
+        with self._reader.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def expired(self, time: dt.datetime, limit: int) -> list[Job]:
+        """Return finished jobs whose time to be kept is over."""
+        query = (
+            sa.select(JOBS)
+            .where(JOBS.c.expires < time, JOBS.c.state.in_([s for s in State if s.is_final]))
             .limit(limit)
         )
         with self._reader.connect() as connection:
             return [_job(row) for row in connection.execute(query)]
+
+    def known(self, job_ids: Collection[str]) -> set[str]:
+        """Return those of some ids that belong to a job."""
+        query = sa.select(JOBS.c.id).where(JOBS.c.id.in_(list(job_ids)))
+        with self._reader.connect() as connection:
+            return set(connection.execute(query).scalars())
 
     def move(
         self, job_id: str, sources: Iterable[State], target: State, **changes: object
@@ -214,6 +297,7 @@ class JobStore:
         values = {"state": target, "updated": time, **changes}
         if target.is_final:
             values["finished"] = time
+            values["expires"] = time + self._keep if self._keep else None
         with self._write() as connection:
             moved = connection.execute(
                 sa.update(JOBS)

@@ -94,6 +94,9 @@ class Runner(Protocol):
             If job.json cannot be written.
         """
 
+    def find(self, job_id: str, attempt: int) -> str | None:
+        """Return the backend reference of an attempt, or None if it was never started."""
+
     def state(self, reference: str) -> RunState:
         """Tell where an attempt stands; one that nobody knows has vanished."""
 

@@ -122,6 +122,11 @@ class LocalRunner:
             raise StorageError(f"job {job.id} cannot be started here: {error}") from error
         return record.reference
 
+    def find(self, job_id: str, attempt: int) -> str | None:
+        """Return the backend reference of an attempt, or None if it was never started."""
+        record = self._records.read(attempt_name(job_id, attempt))
+        return None if record is None else record.reference
+
     def state(self, reference: str) -> RunState:
         """Tell where an attempt stands."""
         record = self._running.get(reference.partition(":")[0]) or self._records.find(reference)

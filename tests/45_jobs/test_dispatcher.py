@@ -2,11 +2,12 @@
 
 import os
 import signal
+import threading
 import time
 
 import pytest
 
-from candela.errors import BusyError
+from candela.errors import BusyError, InvalidValueError
 from candela.jobs.model import State
 from candela.jobs.request import ExecuteRequest
 from candela.worker.contract import OutputFile, ResultDocument
@@ -147,3 +148,35 @@ def test_a_layer_that_cannot_be_published_fails_the_job_and_says_why(engine):
     job = go_on(engine, published(engine))
     assert (job.state, job.error.kind) == (State.FAILED, "PublicationError")
     assert "the board is broken" in job.error.message
+
+
+def test_the_same_key_is_the_same_job_however_often_it_is_submitted(engine):
+    engine = engine()
+    request = ExecuteRequest(inputs={"literal": ["x"]})
+    ids = []
+
+    def submit():
+        ids.append(engine.service.submit("Echo", request, idempotency_key="k").id)
+
+    threads = [threading.Thread(target=submit) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ids) == 8
+    assert len(set(ids)) == 1
+    assert engine.service.submit("Echo", request, owner="b", idempotency_key="k").id not in ids
+    other = ExecuteRequest(inputs={"literal": ["y"]})
+    with pytest.raises(InvalidValueError, match="was used for another request"):
+        engine.service.submit("Echo", other, idempotency_key="k")
+
+
+def test_a_waiting_job_says_its_place(engine):
+    engine = engine()
+    ids = [echo(engine) for _ in range(3)]
+    said = [engine.service.with_place(engine.store.get(job_id)).message for job_id in ids]
+    assert said == [
+        "accepted, next in the queue",
+        "accepted, 1 ahead in the queue",
+        "accepted, 2 ahead in the queue",
+    ]

@@ -1,5 +1,6 @@
 """The job store."""
 
+import datetime as dt
 import threading
 from dataclasses import replace
 
@@ -182,3 +183,39 @@ def test_the_migrations_make_the_schema_that_the_code_uses(database):
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), SCHEMA) == []
     engine.dispose()
+
+
+def test_owners_take_turns(store):
+    jobs = [new_job(owner=owner) for owner in ("a", "a", "a", "b", "c", "b")]
+    for job in jobs:
+        store.add(job)
+    owners = [job.owner for job in store.next_accepted(6)]
+    assert owners == ["a", "b", "c", "a", "b", "a"]
+
+
+def test_an_owner_with_running_jobs_comes_later(store):
+    running, waiting, other = new_job(owner="a"), new_job(owner="a"), new_job(owner="b")
+    for job in (running, waiting, other):
+        store.add(job)
+    store.move(running.id, [State.ACCEPTED], State.DISPATCHING)
+    assert [job.id for job in store.next_accepted(2)] == [other.id, waiting.id]
+    assert [job.id for job in store.next_accepted(2, owner_limit=1)] == [other.id]
+
+
+def test_the_place_in_the_queue_counts_those_that_come_first(store):
+    first, second, urgent = new_job(), new_job(), new_job(priority=5)
+    for job in (first, second, urgent):
+        store.add(job)
+    assert [store.count_ahead(job) for job in (urgent, first, second)] == [0, 1, 2]
+
+
+def test_finished_jobs_are_kept_for_as_long_as_the_operator_wants(database):
+    store = JobStore(database, keep_days=2)
+    job = new_job()
+    store.add(job)
+    done = store.move(job.id, UNFINISHED, State.DISMISSED)
+    assert done.expires - done.finished == dt.timedelta(days=2)
+    assert store.expired(done.finished, 10) == []
+    later = done.expires + dt.timedelta(seconds=1)
+    assert [found.id for found in store.expired(later, 10)] == [job.id]
+    store.close()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from flask import Blueprint, Response, request
 from pywps import Service
 from pywps.exceptions import NoApplicableCode
+from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Request
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -72,7 +73,7 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
             return self.describe_processes(wps_request.identifiers)
         asked = wps_request.execute_request
         assert asked is not None  # the parser knows three operations
-        return self.execute_job(asked)
+        return self.execute_job(asked, wps_request.http_request.headers)
 
     def describe_processes(self, identifiers: list[str] | None) -> BaseResponse:
         """Answer DescribeProcess."""
@@ -85,10 +86,10 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
         found = [find_spec(specs, name) for name in names]
         return _xml(document(describe.descriptions(found)))
 
-    def execute_job(self, asked: Execute) -> BaseResponse:
+    def execute_job(self, asked: Execute, headers: Headers) -> BaseResponse:
         """Answer Execute: the job is on disk before anything is said about it."""
         if asked.is_async:
-            job = self._jobs.submit(asked.process, asked.request, mode="async")
+            job = self._submit(asked, headers)
             with self._place(self._grace_places) as has_place:
                 if has_place:
                     job = self._jobs.store.wait(job.id, self._settings.grace_s)
@@ -99,7 +100,7 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
                     f"{WAITING_SYNC} synchronous requests are being waited for already; "
                     "please ask asynchronously (storeExecuteResponse=true, status=true)"
                 )
-            job = self._jobs.submit(asked.process, asked.request, mode="sync")
+            job = self._submit(asked, headers)
             job = self._jobs.store.wait(job.id, self._settings.sync_timeout_s)
         if not job.state.is_final:
             job = self._jobs.dismiss(job.id)
@@ -109,8 +110,19 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
             )
         return self._raw(job) if asked.request.response == "raw" else self.status(job)
 
+    def _submit(self, asked: Execute, headers: Headers) -> Job:
+        owner_header = self._settings.owner_header
+        return self._jobs.submit(
+            asked.process,
+            asked.request,
+            mode="async" if asked.is_async else "sync",
+            owner=headers.get(owner_header, "") if owner_header else "",
+            idempotency_key=headers.get("Idempotency-Key"),
+        )
+
     def status(self, job: Job) -> BaseResponse:
         """Answer with the status document of a job."""
+        job = self._jobs.with_place(job)
         return _xml(
             document(
                 execute_response(

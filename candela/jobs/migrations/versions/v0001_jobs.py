@@ -37,6 +37,7 @@ def upgrade() -> None:
     )
     op.create_index("job_by_state", "job", ["state", "priority", "created"])
     op.create_index("job_by_time", "job", ["created"])
+    op.create_index("job_by_expiry", "job", ["expires"])
     op.create_table(
         "job_event",
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),

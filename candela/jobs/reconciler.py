@@ -1,0 +1,100 @@
+"""Brings rows, files and layers back to the same truth: the job store's.
+
+Finished jobs whose time is over go with all that belongs to them. Files and layers without a job
+are litter, of a gateway that was killed between two steps; what is younger than an hour is left
+alone, since its job may be under way.
+"""
+
+import logging
+import threading
+import time
+from pathlib import Path
+
+from candela.errors import CandelaError
+from candela.jobs.model import State, now
+from candela.jobs.service import JobService
+from candela.worker.contract import job_key
+
+logger = logging.getLogger(__name__)
+
+PERIOD_S = 60.0
+BATCH = 200
+LITTER_AGE_S = 3600.0
+
+
+class Reconciler:
+    """Looks through everything once a minute, and at the start.
+
+    Parameters
+    ----------
+    service : JobService
+        The jobs.
+    litter_age_s : float
+        How old files without a job must be before they are removed.
+    """
+
+    def __init__(self, service: JobService, *, litter_age_s: float = LITTER_AGE_S) -> None:
+        self._service = service
+        self._litter_age_s = litter_age_s
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="reconciler", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work, in a thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the current look."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.look()
+            except Exception:
+                # Storage or database may be away; the next look finds the same.
+                logger.exception("A look of the reconciler failed; trying again")
+            self._stopping.wait(PERIOD_S)
+
+    def look(self) -> None:
+        """Remove what has expired, what was dismissed by halves, and what belongs to no job."""
+        self._remove_expired()
+        self._finish_dismissals()
+        self._remove_litter()
+
+    def _remove_expired(self) -> None:
+        for job in self._service.store.expired(now(), BATCH):
+            logger.info("Job %s has expired", job.id)
+            self._service.clear(job)
+            self._service.store.remove(job.id)
+
+    def _finish_dismissals(self) -> None:
+        """Do again what a gateway may have left undone when it died while it dismissed a job."""
+        for job in self._service.store.jobs(states=[State.DISMISSED], limit=BATCH):
+            if self._service.storage.list(job_key(job.id)):
+                logger.info("The rest of the dismissed job %s is removed", job.id)
+                self._service.clear(job)
+
+    def _remove_litter(self) -> None:
+        publisher, storage = self._service.publisher, self._service.storage
+        shown = {layer.job_id for layer in publisher.layers()}
+        stored = {key.split("/")[1] for key in storage.list("jobs")}
+        known = self._service.store.known(shown | stored)
+        for job_id in shown - known:
+            logger.warning("The layers of job %s, which is no more, are removed", job_id)
+            publisher.remove(job_id)
+        for job_id in stored - known:
+            if self._is_old(job_id):
+                logger.warning("The files of job %s, which is no more, are removed", job_id)
+                try:
+                    storage.delete(job_key(job_id))
+                except CandelaError:
+                    logger.exception("The files of job %s cannot be removed", job_id)
+
+    def _is_old(self, job_id: str) -> bool:
+        folder: Path | None = self._service.storage.local_path(job_key(job_id))
+        if folder is None or not folder.exists():
+            return False  # a bucket: its own lifecycle rules are for that
+        return time.time() - folder.stat().st_mtime > self._litter_age_s

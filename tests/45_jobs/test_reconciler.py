@@ -1,0 +1,100 @@
+"""Rows, files and layers agree in the end."""
+
+import datetime as dt
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from candela.errors import NotFoundError
+from candela.jobs.model import UNFINISHED, State, now
+from candela.jobs.reconciler import Reconciler
+from candela.jobs.request import ExecuteRequest
+from candela.publish.base import Layer
+
+
+def submit(engine, **inputs):
+    return engine.service.submit("Echo", ExecuteRequest(inputs=inputs)).id
+
+
+def show(engine, job_id):
+    engine.board.publish(Layer(f"layer_{job_id}", job_id, Path("x.tif"), "", "", "grey"))
+
+
+def test_a_job_whose_time_is_over_goes_with_all_that_belongs_to_it(engine):
+    engine = engine()
+    job_id, other = submit(engine), submit(engine)
+    show(engine, job_id)
+    engine.service.storage.write(f"jobs/{job_id}/outputs/a.txt", b"a")
+    engine.store.move(job_id, UNFINISHED, State.FAILED)
+    past = now() - dt.timedelta(seconds=1)
+    expired = replace(engine.store.get(job_id), expires=past)
+    engine.store.remove(job_id)
+    engine.store.add(expired)
+    Reconciler(engine.service).look()
+    with pytest.raises(NotFoundError):
+        engine.store.get(job_id)
+    assert engine.board.layers() == []
+    assert engine.service.storage.list(f"jobs/{job_id}") == ()
+    assert engine.store.get(other).state is State.ACCEPTED
+
+
+def test_a_job_that_is_not_finished_never_expires(engine):
+    engine = engine()
+    job = engine.store.get(submit(engine))
+    assert job.expires is None
+    assert engine.store.expired(now() + dt.timedelta(days=1000), 10) == []
+
+
+def test_files_and_layers_without_a_job_are_removed(engine):
+    engine = engine()
+    engine.service.storage.write("jobs/gone/outputs/a.txt", b"a")
+    show(engine, "gone")
+    job_id = submit(engine)
+    engine.service.storage.write(f"jobs/{job_id}/job.json", b"{}")
+    Reconciler(engine.service, litter_age_s=-1).look()
+    assert engine.service.storage.list("jobs/gone") == ()
+    assert engine.board.layers() == []
+    assert engine.service.storage.list(f"jobs/{job_id}") == (f"jobs/{job_id}/job.json",)
+
+
+def test_young_files_without_a_job_are_left_alone(engine):
+    engine = engine()
+    engine.service.storage.write("jobs/young/outputs/a.txt", b"a")
+    Reconciler(engine.service).look()
+    assert engine.service.storage.list("jobs/young") != ()
+
+
+def test_a_dismissal_that_was_cut_short_is_finished(engine):
+    engine = engine()
+    job_id = submit(engine, pause=[60])
+    engine.dispatcher.round()
+    job = engine.store.get(job_id)
+    assert engine.service.runner.state(job.backend).is_running
+    engine.store.move(job_id, UNFINISHED, State.DISMISSED)  # and here the gateway died
+    Reconciler(engine.service).look()
+    assert not engine.service.runner.state(job.backend).is_running
+    assert engine.service.storage.list(f"jobs/{job_id}") == ()
+
+
+def test_a_dismissed_job_is_stopped_even_if_nobody_wrote_down_who_runs_it(engine):
+    engine = engine()
+    job_id = submit(engine, pause=[60])
+    engine.dispatcher.round()
+    job = engine.store.get(job_id)
+    engine.service.clear(replace(job, backend=""))
+    assert not engine.service.runner.state(job.backend).is_running
+
+
+def test_the_reconciler_works_in_a_thread_until_it_is_stopped(engine):
+    engine = engine()
+    engine.service.storage.write("jobs/gone/outputs/a.txt", b"a")
+    reconciler = Reconciler(engine.service, litter_age_s=-1)
+    reconciler.start()
+    for _ in range(200):
+        if engine.service.storage.list("jobs/gone") == ():
+            break
+        time.sleep(0.02)
+    reconciler.stop()
+    assert engine.service.storage.list("jobs/gone") == ()
