@@ -148,6 +148,11 @@ def _add_serve(commands: Commands) -> None:
     )
     parser.add_argument("--data", type=Path, help="folder of jobs and results (./candela-data)")
     parser.add_argument(
+        "--database",
+        metavar="URL",
+        help="where jobs are kept, e.g. postgresql+psycopg://user@host/name (SQLite in --data)",
+    )
+    parser.add_argument(
         "--input-folder",
         type=Path,
         action="append",
@@ -242,6 +247,7 @@ def _serve(given: argparse.Namespace) -> None:
         url=given.url,
         bind=given.bind,
         data=given.data,
+        database=given.database,
         input_folders=given.input_folder,
         verbose=given.verbose,
     )

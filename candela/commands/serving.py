@@ -16,6 +16,7 @@ def serve_gateway(
     url: str | None,
     bind: str | None,
     data: Path | None,
+    database: str | None,
     input_folders: Sequence[Path],
     verbose: bool,
 ) -> None:
@@ -26,7 +27,12 @@ def serve_gateway(
     ConfigurationError, SpecError
         If the gateway cannot be put together.
     """
-    given = {"url": url, "data": data, "input_folders": tuple(input_folders)}
+    given = {
+        "url": url,
+        "data": data,
+        "database": database,
+        "input_folders": tuple(input_folders),
+    }
     settings = Settings.from_environment(**{key: value for key, value in given.items() if value})
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,

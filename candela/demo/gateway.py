@@ -40,12 +40,20 @@ class LocalGateway:
         Where inputs may be read from.
     port : int, optional
         By default one that is free.
+    database : str, optional
+        The SQLAlchemy URL of the job store; by default SQLite in ``data``.
     """
 
     def __init__(
-        self, data: Path, *, input_folders: Sequence[Path] = (), port: int | None = None
+        self,
+        data: Path,
+        *,
+        input_folders: Sequence[Path] = (),
+        port: int | None = None,
+        database: str = "",
     ) -> None:
         self.data = data
+        self.database = database
         self.input_folders = tuple(input_folders)
         self.url = f"http://{LOOPBACK}:{port or free_port()}"
         self.process: subprocess.Popen[bytes] | None = None
@@ -78,6 +86,8 @@ class LocalGateway:
         self.data.mkdir(parents=True, exist_ok=True)
         folders = [word for path in self.input_folders for word in ("--input-folder", str(path))]
         command = [sys.executable, "-m", "candela.cli", "serve", "--url", self.url]
+        if self.database:
+            command += ["--database", self.database]
         if shutil.which("setpriv"):  # if this process is killed the gateway ends too
             command = ["setpriv", "--pdeathsig", "TERM", *command]
         with self.log_path.open("ab") as log:
@@ -119,6 +129,18 @@ class LocalGateway:
                 for job in client.jobs(status=status):
                     logger.info("Dismissing job %s", job.id)
                     job.dismiss()
+
+    def kill(self) -> None:
+        """Kill the gateway's own processes at once, as a power cut would; its workers go on."""
+        process, self.process = self.process, None
+        if process is None or process.poll() is not None:
+            return
+        arbiter = psutil.Process(process.pid)
+        servers = [arbiter, *(each for each in arbiter.children() if "serve" in each.cmdline())]
+        for server in servers:
+            server.kill()
+        process.wait()
+        psutil.wait_procs(servers, timeout=STOP_S)
 
     def stop(self) -> None:
         """End the gateway with its jobs; nothing of it is left running."""

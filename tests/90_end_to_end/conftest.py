@@ -5,8 +5,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from candela.client import ChangeSeries, Client, detect_changes
 
+from candela.client import ChangeSeries, Client, detect_changes
 from candela.demo.gateway import LocalGateway
 from candela.demo.safe import DemoProducts, make_products
 

@@ -6,10 +6,10 @@ import io
 import numpy as np
 import pytest
 import rasterio
-from candela.client import Change, ChangeSeries, Client, JobFailedError, Layer
 from PIL import Image
 from rasterio.windows import Window
 
+from candela.client import Change, ChangeSeries, Client, JobFailedError, Layer
 from candela.demo.accuracy import accuracy
 from candela.demo.safe import DemoProducts
 

@@ -3,25 +3,12 @@
 import time
 from pathlib import Path
 
-import psutil
 import requests
-from candela.client import Client, Job, Status
 
+from candela.client import Client, Job, Status
 from candela.demo.gateway import LocalGateway
 
 PATIENCE_S = 30
-
-
-def kill(gateway: LocalGateway) -> None:
-    """Kill the gateway's own processes at once, as a power cut would; not the worker's."""
-    assert gateway.process is not None
-    arbiter = psutil.Process(gateway.process.pid)
-    servers = [arbiter, *(each for each in arbiter.children() if "serve" in each.cmdline())]
-    for each in servers:
-        each.kill()
-    gateway.process.wait()
-    psutil.wait_procs(servers, timeout=PATIENCE_S)
-    gateway.process = None
 
 
 def wait_until_running(job: Job) -> None:
@@ -44,7 +31,7 @@ def test_a_job_outlives_a_killed_gateway_and_runs_once(tmp_path: Path) -> None:
             job = client.execute("Echo", literal="still here", pause=6)
             waiting = [client.execute("Echo", literal=f"job {number}") for number in range(4)]
             wait_until_running(job)
-            kill(gateway)
+            gateway.kill()
             gateway.start()
             assert job.wait(timeout_s=60).outputs["literalOutput"].value == "still here"
             assert events(gateway, job).count("running") == 1
