@@ -17,7 +17,19 @@ setup(
         for package in [root, *(f"{root}.{name}" for name in find_packages(folder))]
     ],
     package_data={
-        "": ["*.yaml", "*.cfg", "*.xml", "*.html", "*.js", "*.css", "*.png", "*.svg", "*.onnx", "*.keras", "py.typed"],
+        "": [
+            "*.yaml",
+            "*.cfg",
+            "*.xml",
+            "*.html",
+            "*.js",
+            "*.css",
+            "*.png",
+            "*.svg",
+            "*.onnx",
+            "*.keras",
+            "py.typed",
+        ],
         "candela.gateway.pages": ["templates/*", "static/**/*"],
     },
 )

@@ -4,6 +4,8 @@ from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote, urlsplit
 
+from owslib.wps import ASYNC, WebProcessingService
+
 from candela.client.descriptions import (
     ProcessDescription,
     ProcessList,
@@ -20,7 +22,6 @@ from candela.client.inputs import FilesPolicy, encode_inputs
 from candela.client.job import DocumentSource, Job, JsonSource, Source
 from candela.client.server import Server
 from candela.client.status import STATUS_CODES, Status, info_from_execution, info_from_json
-from owslib.wps import ASYNC, WebProcessingService
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from owslib.etree import etree
+from owslib.wps import WebProcessingService, WPSDescribeProcessReader
+
 from candela.client.display import Table, html_table, text_table
 from candela.client.errors import NotFoundError
 from candela.client.server import Server
-from owslib.etree import etree
-from owslib.wps import WebProcessingService, WPSDescribeProcessReader
 
 UNBOUNDED = 2**31 - 1  # WPS has no word for "any number of values"
 FILE = "file"

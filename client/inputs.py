@@ -10,12 +10,13 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal
 
-from candela.client.descriptions import BOX, FILE, InputDescription, ProcessDescription
-from candela.client.errors import InputValueError
-from candela.client.outputs import Output
 from owslib.etree import etree
 from owslib.namespaces import Namespaces
 from owslib.wps import BoundingBoxDataInput, IComplexDataInput
+
+from candela.client.descriptions import BOX, FILE, InputDescription, ProcessDescription
+from candela.client.errors import InputValueError
+from candela.client.outputs import Output
 
 INLINE_BYTES = 4 * 2**20  # a file above this does not go into a request
 FilesPolicy = Literal["reference", "inline"]

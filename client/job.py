@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
+from owslib.wps import WPSExecuteReader, WPSExecution
+
 from candela.client.display import Table, html_table, text_table
 from candela.client.errors import (
     JobDismissedError,
@@ -18,7 +20,6 @@ from candela.client.progress import Bar, progress_bars
 from candela.client.server import Server
 from candela.client.status import JobInfo, Status, info_from_execution, info_from_json
 from candela.client.waiting import follow
-from owslib.wps import WPSExecuteReader, WPSExecution
 
 
 class Source(Protocol):

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from candela.client.status import JobInfo, Status
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 from rich.progress import TimeElapsedColumn as ElapsedColumn
 from rich.table import Column
+
+from candela.client.status import JobInfo, Status
 
 
 @dataclass(frozen=True)

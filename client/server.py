@@ -7,14 +7,15 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
+from owslib.etree import etree
+from owslib.util import ServiceException
+
 from candela.client.errors import (
     NotFoundError,
     RequestRefusedError,
     ServerAnswerError,
     ServerUnreachableError,
 )
-from owslib.etree import etree
-from owslib.util import ServiceException
 
 T = TypeVar("T")
 FILE_NAME = "/wps"  # what the address of the processing service ends in

@@ -5,16 +5,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from candela.services.extract_info.algorithm import LeftOut, Observation, arrange
-from candela.services.extract_info.report import to_document, write_table
-from candela.services.extract_info.timeline import draw_timeline
-
 from candela.eo.grid import Grid
 from candela.eo.progress import Progress
 from candela.eo.raster import Source, gdal_environment, open_image
 from candela.eo.sentinel2 import open_product
 from candela.eo.sentinel2_metadata import Metadata
 from candela.errors import InputError
+from candela.services.extract_info.algorithm import LeftOut, Observation, arrange
+from candela.services.extract_info.report import to_document, write_table
+from candela.services.extract_info.timeline import draw_timeline
 
 CONNECTIONS = 8  # headers that are fetched at a time
 

@@ -3,10 +3,11 @@
 from itertools import pairwise
 from pathlib import Path
 
-from candela.services.extract_info.algorithm import Scene, Series
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
+
+from candela.services.extract_info.algorithm import Scene, Series
 
 MOST_SCENES = 60  # more would not be readable
 _COLOURS = {"S2A": "#1b6ca8", "S2B": "#d1783b", "S2C": "#4f9d69"}

@@ -3,9 +3,6 @@
 import logging
 from pathlib import Path
 
-from candela.services.jpeg2tiff.mask import write_mask
-from candela.services.jpeg2tiff.preview import write_preview
-from candela.services.jpeg2tiff.stack import write_stack
 from rasterio.warp import transform_bounds
 
 from candela.eo.grid import Area, Grid
@@ -15,6 +12,9 @@ from candela.eo.resample import Method
 from candela.eo.sentinel2 import Granule, open_product
 from candela.eo.sentinel2_metadata import DEFAULT_BANDS
 from candela.errors import InputError, blamed_on
+from candela.services.jpeg2tiff.mask import write_mask
+from candela.services.jpeg2tiff.preview import write_preview
+from candela.services.jpeg2tiff.stack import write_stack
 
 logger = logging.getLogger(__name__)
 

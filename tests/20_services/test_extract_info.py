@@ -6,8 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from affine import Affine
-from candela.services.extract_info import run
-from candela.services.extract_info.algorithm import LeftOut, Observation, arrange
 from PIL import Image
 from rasterio.crs import CRS
 
@@ -15,6 +13,8 @@ from candela.eo.grid import Grid, Shape
 from candela.eo.raster import Source, create_image
 from candela.eo.sentinel2_metadata import Metadata
 from candela.errors import InputError
+from candela.services.extract_info import run
+from candela.services.extract_info.algorithm import LeftOut, Observation, arrange
 
 GRID = Grid(CRS.from_epsg(32631), Affine(10, 0, 300_000, 0, -10, 4_900_020), Shape(60, 60))
 OTHER_GRID = GRID._replace(transform=Affine(10, 0, 400_000, 0, -10, 4_900_020))

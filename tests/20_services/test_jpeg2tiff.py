@@ -2,7 +2,6 @@ import cv2
 import numpy as np
 import pytest
 import rasterio
-from candela.services.jpeg2tiff import run
 from PIL import Image
 from rasterio.warp import transform_bounds
 
@@ -13,6 +12,7 @@ from candela.eo.resample import enlarge, reduce
 from candela.eo.sentinel2_mask import Usability
 from candela.eo.sentinel2_metadata import BANDS
 from candela.errors import InputError
+from candela.services.jpeg2tiff import run
 from candela.spec import load_specs
 
 TEN_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")

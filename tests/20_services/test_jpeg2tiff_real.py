@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 import rasterio
-from candela.services.jpeg2tiff import run
 from rasterio.windows import Window
 
 from candela.demo.safe import Tile, write_safe
@@ -16,6 +15,7 @@ from candela.eo.progress import silent
 from candela.eo.resample import enlarge
 from candela.eo.sentinel2 import open_product
 from candela.errors import InputError
+from candela.services.jpeg2tiff import run
 
 FINE, COARSE = ("B02", "B03", "B04", "B08"), ("B05", "B06", "B07", "B8A", "B11", "B12")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from candela.client import Client
 
+from candela.client import Client
 from candela.demo.gateway import LocalGateway
 
 

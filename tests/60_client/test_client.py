@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from candela.client import (
     Client,
     InputValueError,
@@ -14,7 +15,6 @@ from candela.client import (
     Status,
     WaitTimeoutError,
 )
-
 from candela.demo.gateway import LocalGateway, free_port
 
 

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from candela.client import Client
 
 from candela.cli import main
+from candela.client import Client
 from candela.demo.gateway import LocalGateway, free_port
 
 

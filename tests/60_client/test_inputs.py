@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from candela.client.descriptions import InputDescription, ProcessDescription
 from candela.client.errors import InputValueError
 from candela.client.inputs import INLINE_BYTES, Content, Reference, encode_inputs

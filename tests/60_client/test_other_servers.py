@@ -6,8 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
-from candela.client import Client, JobFailedError, NotOfferedError, Status
 
+from candela.client import Client, JobFailedError, NotOfferedError, Status
 from candela.demo.gateway import LocalGateway
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+
 from candela.client.errors import NotFoundError, OutputFormError, ServerUnreachableError
 from candela.client.outputs import Output
 from candela.client.server import Server

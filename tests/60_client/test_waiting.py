@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from candela.client.errors import ServerUnreachableError, WaitTimeoutError
 from candela.client.status import JobInfo, Status
 from candela.client.waiting import LONGEST_PAUSE_S, follow
