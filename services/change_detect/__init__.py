@@ -14,7 +14,7 @@ from .algorithm import HALO, Detector
 from .encoder import load_encoder
 from .pair import Pair, open_pair
 from .report import Report
-from .survey import Survey, fit, survey
+from .survey import Survey, fit, survey_pair
 from .views import VISIBLE
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def run(
     with gdal_environment(), open_pair(before, after) as pair:
         encode = load_encoder(runtime)
         progress(1, "looking at samples of both images")
-        surveyed = survey(pair)
+        surveyed = survey_pair(pair)
         logger.info("The images are shifted by %s pixels.", surveyed.shift)
         detector = fit(surveyed, encode, model, part(progress, 5, 15))
         report = _write_change(pair, detector, outputs["change"], model, part(progress, 15, 95))

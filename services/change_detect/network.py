@@ -1,11 +1,12 @@
 """The encoder's architecture, and its way from Keras to ONNX.
 
-Four levels, each at half the resolution of the one before; every level is a feature map::
+A pyramid looks at ever larger neighbourhoods; its levels meet again, at half the resolution, in a
+wide layer of ReLUs: the code. Each of its units is a bend in what a linear decoder can express::
 
-    image (10 bands) ── 3x3 ── 1x1 ──► level 0, 10 m
-                          └─ 3x3/2 ── 3x3 ──► level 1, 20 m
-                                 └─ 3x3/2 ── 3x3 ──► level 2, 40 m
-                                        └─ 3x3/2 ── 3x3 ──► level 3, 80 m
+    image ── 3x3 ──────────────────────────────────────► fine features, 10 m
+              └─ 3x3/2 ── 3x3 ── 1x1 ─────────────(+)── ReLU ──► code, 20 m
+                           └─ 3x3/2 ── 3x3 ── 1x1 ─(+)↑
+                                        └─ 3x3/2 ── 3x3 ── 1x1 ↑
 
 Imports Keras and ONNX, which only training needs: serving does not import this module.
 """
@@ -16,14 +17,14 @@ from typing import Any
 import keras
 import numpy as np
 import onnx
-from numpy.typing import NDArray
+from keras import layers
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17
 IR_VERSION = 8  # the oldest that knows the opset: old runtimes read the file
 
 
-def build_encoder(bands: int, widths: tuple[int, ...]) -> Any:  # noqa: ANN401 - Keras is untyped
+def build_encoder(bands: int, widths: tuple[int, ...], code: int) -> Any:  # noqa: ANN401 - untyped
     """Build the encoder.
 
     Parameters
@@ -31,54 +32,64 @@ def build_encoder(bands: int, widths: tuple[int, ...]) -> Any:  # noqa: ANN401 -
     bands : int
         Bands of the input, standardised reflectance.
     widths : tuple of int
-        Feature maps of each level, the finest first.
+        Feature maps of each level of the pyramid, the finest first.
+    code : int
+        Units of the code.
 
     Returns
     -------
     keras.Model
-        From (batch, rows, cols, bands) to a list of (batch, rows / 2^l, cols / 2^l, widths[l]).
+        From (batch, rows, cols, bands) to the fine features (batch, rows, cols, widths[0]) and
+        the code (batch, rows / 2, cols / 2, code).
     """
-    image = features = keras.Input((None, None, bands), name="image")
-    levels = []
-    for level, width in enumerate(widths):
-        first = level == 0
-        features = keras.layers.Conv2D(
-            width,
-            3,
-            strides=1 if first else 2,
-            padding="same",
-            activation="relu",
-            name=f"reduce{level}",
-        )(features)
-        features = keras.layers.Conv2D(
-            width, 1 if first else 3, padding="same", activation="relu", name=f"mix{level}"
-        )(features)
-        levels.append(features)
-    return keras.Model(image, levels, name="encoder")
+    image = keras.Input((None, None, bands), name="image")
+    fine = layers.Conv2D(widths[0], 3, padding="same", activation="relu", name="fine")(image)
+    pyramid, features = [], fine
+    for level, width in enumerate(widths[1:], 1):
+        for name, stride in ((f"reduce{level}", 2), (f"mix{level}", 1)):
+            features = layers.Conv2D(
+                width, 3, strides=stride, padding="same", activation="relu", name=name
+            )(features)
+        pyramid.append(features)
+    last = len(pyramid)
+    total = layers.Conv2D(code, 1, name=f"lateral{last}")(pyramid[-1])
+    for level in range(last - 1, 0, -1):
+        coarse = layers.UpSampling2D(2, interpolation="bilinear", name=f"enlarge{level}")(total)
+        own = layers.Conv2D(code, 1, name=f"lateral{level}")(pyramid[level - 1])
+        total = layers.Add(name=f"sum{level}")([own, coarse])
+    return keras.Model(image, [fine, layers.ReLU(name="code")(total)], name="encoder")
 
 
 def export_onnx(encoder: Any, path: Path) -> None:  # noqa: ANN401 - Keras is untyped
     """Write the encoder as an ONNX graph with inputs and outputs in (batch, bands, rows, cols)."""
+    nodes: list[onnx.NodeProto] = []
+    weights: list[onnx.TensorProto] = []
+    for layer in encoder.layers[1:]:
+        inputs = layer.input if isinstance(layer.input, list) else [layer.input]
+        sources = [_tensor_name(tensor) for tensor in inputs]
+        if isinstance(layer, layers.Conv2D):
+            kernel, bias = (np.asarray(weight) for weight in layer.get_weights())
+            weights += [
+                numpy_helper.from_array(
+                    kernel.transpose(3, 2, 0, 1).copy(), f"{layer.name}.kernel"
+                ),
+                numpy_helper.from_array(bias, f"{layer.name}.bias"),
+            ]
+            nodes += _convolution(layer, sources[0])
+        elif isinstance(layer, layers.UpSampling2D):
+            nodes.append(_enlargement(layer.name, sources[0]))
+        else:
+            kind = {"Add": "Add", "ReLU": "Relu"}[type(layer).__name__]
+            nodes.append(helper.make_node(kind, sources, [layer.name], name=layer.name))
+    weights.append(numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "twice"))
     bands = int(encoder.input_shape[-1])
-    layers = [layer for layer in encoder.layers if isinstance(layer, keras.layers.Conv2D)]
-    nodes, weights, outputs = [], [], []
-    name = "image"
-    for layer in layers:
-        kernel, bias = (np.asarray(weight) for weight in layer.get_weights())
-        weights += [
-            numpy_helper.from_array(kernel.transpose(3, 2, 0, 1).copy(), f"{layer.name}.kernel"),
-            numpy_helper.from_array(bias, f"{layer.name}.bias"),
-        ]
-        nodes += _convolution(layer.name, name, kernel, stride=int(layer.strides[0]))
-        name = layer.name
-        if name.startswith("mix"):
-            rows, cols = f"rows_{name}", f"cols_{name}"
-            shape = ["batch", bias.size, rows, cols]
-            outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
-    image = helper.make_tensor_value_info(
-        "image", TensorProto.FLOAT, ["batch", bands, "rows", "cols"]
+    graph = helper.make_graph(
+        nodes,
+        "encoder",
+        [_image_info("image", bands)],
+        [_image_info(_tensor_name(output), int(output.shape[-1])) for output in encoder.outputs],
+        weights,
     )
-    graph = helper.make_graph(nodes, "encoder", [image], outputs, weights)
     model = helper.make_model(
         graph,
         producer_name="candela",
@@ -89,22 +100,45 @@ def export_onnx(encoder: Any, path: Path) -> None:  # noqa: ANN401 - Keras is un
     path.write_bytes(model.SerializeToString())
 
 
-def _convolution(
-    name: str, source: str, kernel: NDArray[np.float32], *, stride: int
-) -> list[onnx.NodeProto]:
+def _tensor_name(tensor: Any) -> str:  # noqa: ANN401 - Keras is untyped
+    """Return the name of the layer that makes a tensor: its ONNX name."""
+    return str(tensor._keras_history.operation.name)
+
+
+def _image_info(name: str, bands: int) -> onnx.ValueInfoProto:
+    shape = ["batch", bands, f"rows_{name}", f"cols_{name}"]
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+
+def _convolution(layer: Any, source: str) -> list[onnx.NodeProto]:  # noqa: ANN401 - untyped
     """Return a convolution and its ReLU, padded as Keras pads ("same", even sizes)."""
-    side = kernel.shape[0]
-    before = (side - stride) // 2 if stride == 1 else 0
+    side, stride = int(layer.kernel_size[0]), int(layer.strides[0])
+    before = (side - 1) // 2 if stride == 1 else 0
     after = side - stride - before
-    return [
+    has_relu = layer.activation is keras.activations.relu
+    result = f"{layer.name}.sum" if has_relu else layer.name
+    nodes = [
         helper.make_node(
             "Conv",
-            [source, f"{name}.kernel", f"{name}.bias"],
-            [f"{name}.sum"],
-            name=f"{name}.conv",
+            [source, f"{layer.name}.kernel", f"{layer.name}.bias"],
+            [result],
+            name=f"{layer.name}.conv",
             kernel_shape=[side, side],
             strides=[stride, stride],
             pads=[before, before, after, after],
-        ),
-        helper.make_node("Relu", [f"{name}.sum"], [name], name=f"{name}.relu"),
+        )
     ]
+    if has_relu:
+        nodes.append(helper.make_node("Relu", [result], [layer.name], name=f"{layer.name}.relu"))
+    return nodes
+
+
+def _enlargement(name: str, source: str) -> onnx.NodeProto:
+    return helper.make_node(
+        "Resize",
+        [source, "", "twice"],
+        [name],
+        name=name,
+        mode="linear",
+        coordinate_transformation_mode="half_pixel",
+    )

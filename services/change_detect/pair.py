@@ -104,10 +104,10 @@ def _check_grids(first: Grid, second: Grid) -> None:
             f"the earlier image {first.shape.cols} x {first.shape.rows}"
         )
     else:
+        here, there = first.transform, second.transform
         what = (
-            f"its upper left corner is {second.transform * (0, 0)} with pixels of "
-            f"{second.transform.a:g}, that of the earlier image {first.transform * (0, 0)} "
-            f"with pixels of {first.transform.a:g}"
+            f"its upper left corner is {there.c, there.f} with pixels of {there.a:g}, "
+            f"that of the earlier image {here.c, here.f} with pixels of {here.a:g}"
         )
     raise InputError(f"the later image is not on the grid of the earlier one: {what}")
 

@@ -74,7 +74,7 @@ def survey_windows(shape: Shape) -> list[Window]:
     return [windows[index] for index in order]
 
 
-def survey(pair: Pair) -> Survey:
+def survey_pair(pair: Pair) -> Survey:
     """Measure the bands of both images and the shift between them.
 
     Raises
