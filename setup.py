@@ -16,20 +16,9 @@ setup(
         for root, folder in FOLDERS.items()
         for package in [root, *(f"{root}.{name}" for name in find_packages(folder))]
     ],
+    include_package_data=False,
     package_data={
-        "": [
-            "*.yaml",
-            "*.cfg",
-            "*.xml",
-            "*.html",
-            "*.js",
-            "*.css",
-            "*.png",
-            "*.svg",
-            "*.onnx",
-            "*.keras",
-            "py.typed",
-        ],
+        "": ["*.yaml", "*.cfg", "*.onnx", "*.keras", "py.typed"],
         "candela.gateway.pages": ["templates/*", "static/**/*"],
     },
 )

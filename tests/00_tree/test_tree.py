@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from candela.gateway.generate import descriptions
+from candela.publish.styles import style_names
 from candela.spec import load_specs, services_folder
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +41,12 @@ def test_run_takes_exactly_the_described_inputs(identifier):
     for parameter in parameters.values():
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
         assert parameter.default is inspect.Parameter.empty
+
+
+@pytest.mark.parametrize("identifier", SPECS)
+def test_every_style_that_a_process_asks_for_exists(identifier):
+    asked = {output.publish.style for output in SPECS[identifier].layers.values()}
+    assert asked <= set(style_names())
 
 
 @pytest.mark.parametrize(

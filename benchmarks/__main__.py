@@ -1,0 +1,64 @@
+"""Run the benchmarks one after the other: `make bench`.
+
+    python -m benchmarks [NAME ...] [--quick]
+
+Each is a program of its own; run alone, it takes options. Results are printed, and kept as text
+in bench-results/.
+"""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+RESULTS = Path("bench-results")
+QUICK = {
+    "gateway": ["--seconds", "2"],
+    "getmap": ["--seconds", "2"],
+    "kill_storm": ["--jobs", "20"],
+    "jpeg2tiff": ["--size", "2196"],
+    "change_speed": ["--size", "2196"],
+}
+
+
+def machine() -> str:
+    """Say what the figures were taken on."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    load = os.getloadavg()[0]
+    return (
+        f"{os.cpu_count()} CPUs, {memory:.0f} GiB, {platform.machine()}, Python "
+        f"{platform.python_version()}, load {load:.1f} before"
+    )
+
+
+def main() -> None:
+    names = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(names)}")
+    parser.add_argument("--quick", action="store_true", help="short runs, to see that they work")
+    options = parser.parse_args()
+    unknown = set(options.names) - set(names)
+    if unknown:
+        parser.error(f"no benchmark {', '.join(sorted(unknown))} (there are: {', '.join(names)})")
+    RESULTS.mkdir(exist_ok=True)
+    failed = []
+    for name in options.names or names:
+        print(f"== {name}: {machine()}", flush=True)
+        command = [sys.executable, str(FOLDER / f"{name}.py")]
+        command += QUICK.get(name, []) if options.quick else []
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        print(done.stdout, flush=True)
+        (RESULTS / f"{name}.txt").write_text(f"{machine()}\n{done.stdout}")
+        if done.returncode:
+            failed.append(name)
+    if failed:
+        raise SystemExit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
