@@ -18,6 +18,7 @@ RESULTS = Path("bench-results")
 QUICK = {
     "gateway": ["--seconds", "2"],
     "getmap": ["--seconds", "2"],
+    "job_list": ["--finished", "2000", "--queued", "500"],
     "kill_storm": ["--jobs", "20"],
     "jpeg2tiff": ["--size", "2196"],
     "change_speed": ["--size", "2196"],

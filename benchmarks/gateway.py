@@ -11,7 +11,6 @@ echo, since its asynchronous one loses jobs under such a load.
 import argparse
 import http.client
 import json
-import socket
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from urllib.parse import urlsplit
 
 from gunicorn.app.base import BaseApplication
 
+from candela.demo.gateway import free_port
 from candela.gateway.app import Gateway
 from candela.settings import Settings
 
@@ -97,21 +97,25 @@ def make_pywps(folder):
 
 
 @contextmanager
+def served_folder(kind: str, folder: str) -> Iterator[tuple[str, int]]:
+    """Serve one of the two in a process of its own; give its address and pid."""
+    port = free_port()
+    command = [sys.executable, __file__, "--serve", kind, folder, str(port)]
+    server = subprocess.Popen(command)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until_up(url)
+        yield url, server.pid
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@contextmanager
 def served(kind: str) -> Iterator[str]:
-    """Serve one of the two in a process of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, "--serve", kind, folder, str(port)]
-        server = subprocess.Popen(command)
-        try:
-            url = f"http://127.0.0.1:{port}"
-            wait_until_up(url)
-            yield url
-        finally:
-            server.terminate()
-            server.wait()
+    """Serve one of the two from an empty folder."""
+    with tempfile.TemporaryDirectory() as folder, served_folder(kind, folder) as (url, _):
+        yield url
 
 
 def wait_until_up(url: str) -> None:

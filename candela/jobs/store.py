@@ -165,7 +165,7 @@ class JobStore:
             If its owner has used its idempotency key before.
         """
         with self._write() as connection:
-            connection.execute(sa.insert(JOBS).values(**_columns(job)))
+            connection.execute(sa.insert(JOBS), _columns(job))
             _log(connection, job.id, job.created, job.state, job.message)
 
     def get(self, job_id: str) -> Job:
@@ -397,5 +397,5 @@ def _log(
     connection: Connection, job_id: str, time: dt.datetime, state: State, message: str
 ) -> None:
     connection.execute(
-        sa.insert(EVENTS).values(job=job_id, time=time, state=state, message=message)
+        sa.insert(EVENTS), {"job": job_id, "time": time, "state": state, "message": message}
     )
