@@ -42,7 +42,7 @@ def http(gateway):
 @pytest.fixture
 def idle_gateway(tmp_path):
     """Return a gateway that accepts jobs and starts none."""
-    gateway = Gateway.assemble(Settings(url=BASE, data=tmp_path, grace_s=0))
+    gateway = Gateway.assemble(Settings(url=BASE, data=tmp_path, grace_s=0, sync_timeout_s=0.01))
     yield gateway
     gateway.stop()
 

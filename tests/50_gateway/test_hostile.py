@@ -1,0 +1,123 @@
+"""Requests made to break things: never a 5xx, never a job, always a document that is valid."""
+
+import string
+from io import BytesIO
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+KEYS = ["service", "request", "version", "identifier", "DataInputs", "ResponseDocument",
+        "RawDataOutput", "storeExecuteResponse", "status", "lineage", "language",
+        "AcceptVersions"]  # fmt: skip
+WORDS = ["WPS", "Execute", "GetCapabilities", "DescribeProcess", "1.0.0", "Echo", "Nothing", "true",
+         "pause=x", "literal=@xlink:href=file:///etc/passwd", "bbox=1,2,3", "a=b;;=@@;", "@", ";",
+         "complex=<a/>@encoding=base64", "%00", "\x00", "é€😀", "all", ""]  # fmt: skip
+ELEMENTS = ["Execute", "DataInputs", "Input", "Data", "LiteralData", "ComplexData", "Reference",
+            "BoundingBoxData", "ResponseForm", "ResponseDocument", "RawDataOutput", "Output",
+            "GetCapabilities", "DescribeProcess", "Header", "Body"]  # fmt: skip
+FUZZ = settings(
+    max_examples=300,
+    deadline=2000,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    database=None,
+    derandomize=True,
+)
+
+words = st.one_of(st.sampled_from(WORDS), st.text(max_size=30))
+queries = st.lists(st.tuples(st.sampled_from(KEYS), words), max_size=8)
+texts = st.text(string.printable + "é€\u0001", max_size=20)
+
+
+@st.composite
+def elements(draw, depth=0):
+    """Return a piece of XML made of the words of WPS in any order."""
+    name = draw(st.sampled_from(ELEMENTS))
+    identifier = "<ows:Identifier>Echo</ows:Identifier>"
+    text = draw(st.sampled_from(["", "Echo", "1", "x", "&lt;", identifier]))
+    attribute = draw(
+        st.sampled_from(["", 'status="true"', 'encoding="base64"', 'crs="urn:x"', 'xlink:href=""'])
+    )
+    children = "".join(draw(st.lists(elements(depth=depth + 1), max_size=3))) if depth < 4 else ""
+    return f"<wps:{name} {attribute}>{text}{children}</wps:{name}>"
+
+
+def assert_refused_or_answered(response):
+    assert response.status_code in {200, 400}
+    assert response.mimetype == "text/xml"
+    assert response.data.startswith(b"<?xml")
+
+
+@FUZZ
+@given(query=queries)
+def test_no_query_breaks_the_gateway(idle, query):
+    text = "&".join(f"{key}={quote(value)}" for key, value in query)
+    assert_refused_or_answered(idle.get(f"/wps?{text}"))
+
+
+@FUZZ
+@given(body=st.one_of(st.binary(max_size=200), texts.map(str.encode)))
+def test_no_body_breaks_the_gateway(idle, body):
+    assert_refused_or_answered(idle.post("/wps", data=body))
+
+
+@FUZZ
+@given(inner=elements())
+def test_no_document_breaks_the_gateway(idle, inner):
+    body = (
+        '<wps:Execute xmlns:wps="http://www.opengis.net/wps/1.0.0" '
+        'xmlns:ows="http://www.opengis.net/ows/1.1" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'service="WPS" version="1.0.0"><ows:Identifier>Echo</ows:Identifier>{inner}</wps:Execute>'
+    )
+    assert_refused_or_answered(idle.post("/wps", data=body.encode()))
+
+
+BOMB = (
+    '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa">'
+    + "".join(
+        f'<!ENTITY {x} "{f"&{y};" * 10}">' for x, y in zip("bcdefghi", "abcdefgh", strict=True)
+    )
+    + "]><a>&i;</a>"
+)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        BOMB,
+        '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>',
+        '<!DOCTYPE a SYSTEM "http://127.0.0.1:9/x.dtd"><a/>',
+        "<a>" * 5000 + "</a>" * 5000,
+        '<?xml version="1.0" encoding="UTF-7"?><a/>',
+    ],
+    ids=["entity bomb", "external entity", "external dtd", "deep", "odd encoding"],
+)
+def test_a_hostile_document_is_refused(idle, body):
+    response = idle.post("/wps", data=body)
+    assert response.status_code == 400
+    assert b"root:" not in response.data
+    assert idle.get("/jobs").json["numberTotal"] == 0
+
+
+def test_a_chunked_body_is_read(idle):
+    body = b'<wps:GetCapabilities xmlns:wps="http://www.opengis.net/wps/1.0.0" service="WPS"/>'
+    response = idle.open(
+        "/wps",
+        method="POST",
+        input_stream=BytesIO(body),
+        environ_overrides={"wsgi.input_terminated": True},
+        headers={"Transfer-Encoding": "chunked"},
+    )
+    assert response.status_code == 200
+    assert b"Capabilities" in response.data
+
+
+@pytest.mark.parametrize(
+    "path", ["/jobs/../../etc/passwd", "/outputs/x/..%2f..%2fetc%2fpasswd", "/wps/status/%00",
+             "/jobs/%ff", "/ows/..%2f..%2fx/wms", "/jobs?limit=-1", "/jobs?offset=1e9"],
+)  # fmt: skip
+def test_no_path_leads_out(idle, path):
+    response = idle.get(path)
+    assert response.status_code in {400, 404}
+    assert b"root:" not in response.data
