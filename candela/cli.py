@@ -159,6 +159,14 @@ def _add_serve(commands: Commands) -> None:
         default=[],
         help="folder that inputs may be read from; may be repeated",
     )
+    parser.add_argument(
+        "--allow-host",
+        metavar="HOST",
+        action="append",
+        default=[],
+        help="host, host:port or network (10.0.0.0/8) that inputs may be fetched from although it "
+        "is not public; may be repeated",
+    )
     parser.add_argument("--verbose", action="store_true", help="log more")
 
 
@@ -249,6 +257,7 @@ def _serve(given: argparse.Namespace) -> None:
         data=given.data,
         database=given.database,
         input_folders=given.input_folder,
+        allowed_hosts=given.allow_host,
         verbose=given.verbose,
     )
 

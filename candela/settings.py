@@ -11,11 +11,12 @@ from importlib.resources import files
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pywps import configuration
 
 from candela.errors import CandelaError
+from candela.worker.addresses import AllowedHost
 
 MEGABYTE = 2**20
 
@@ -41,6 +42,9 @@ class Settings(BaseSettings):
         The folder with ``pywps.cfg`` and ``metadata.yaml``.
     input_folders : tuple of Path
         Folders from which ``file:`` references may be read, beside those of ``pywps.cfg``.
+    allowed_hosts : tuple of str
+        What ``http:`` references may point to beside public addresses: ``host``, ``host:port`` or
+        a network such as ``10.0.0.0/8``.
     secret : str
         Signs the tokens with which workers report progress; by default made once and kept in
         ``data``.
@@ -61,10 +65,18 @@ class Settings(BaseSettings):
     storage: str = ""
     config: Path = Path(str(files("candela.wps_config")))
     input_folders: tuple[Path, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
     secret: str = ""
     owner_header: str = ""
     sync_timeout_s: float = Field(default=3600, gt=0)
     grace_s: float = Field(default=1.5, ge=0)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            AllowedHost.parse(host)
+        return hosts
 
     @classmethod
     def from_environment(cls, **overrides: object) -> "Settings":

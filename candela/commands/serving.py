@@ -18,6 +18,7 @@ def serve_gateway(
     data: Path | None,
     database: str | None,
     input_folders: Sequence[Path],
+    allowed_hosts: Sequence[str],
     verbose: bool,
 ) -> None:
     """Serve until Ctrl-C; what is None or empty comes from the environment.
@@ -47,6 +48,7 @@ def serve_gateway(
         ("WMS, WCS", f"{base}/ows"),
         ("data", str(settings.folder)),
         *(("inputs", str(folder.resolve())) for folder in settings.input_folders),
+        *(("inputs", host) for host in settings.allowed_hosts),
     ):
         NOTES.print(f"  {name:<10} {address}", markup=False, soft_wrap=True)
     serve(settings, bind)

@@ -1,9 +1,9 @@
 """Read and write images: band names, tags, tiled GeoTIFF."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import rasterio
 from rasterio.enums import Resampling
@@ -14,9 +14,14 @@ from candela.eo.threads import thread_count
 from candela.errors import InputError
 
 CACHE_BYTES = 256 * 2**20  # GDAL takes small numbers as megabytes, rasterio always as bytes
+NOWHERE = "http://127.0.0.1:9"  # the discard port
 BLOCK = 512
 ZSTD_LEVEL = 1  # fastest: higher levels save a few per cent
 OVERVIEW_FACTORS = (2, 4, 8, 16, 32, 64)
+# What images of users may be. Other drivers read files that name other files and addresses (VRT,
+# WMS, STACIT ...), and an image is what its content says, not what its name ends in.
+READ_DRIVERS = ("GTiff", "JP2OpenJPEG")
+_UNRECOGNISED = "not recognized as being in a supported file format"
 
 
 class Source(NamedTuple):
@@ -27,42 +32,87 @@ class Source(NamedTuple):
     href : str
         The address as the user gave it: what results refer to.
     location : str
-        What rasterio opens: a path, or a GDAL virtual file such as ``/vsicurl/...``.
+        The path; where there is ``content``, just a name.
+    content : callable, optional
+        Opens the image as a binary file, of which only what is read needs to be fetched. It may be
+        called several times, and raises a ``PublicError`` if the image cannot be had.
     """
 
     href: str
     location: str
+    content: Callable[[], BinaryIO] | None = None
 
 
 @contextmanager
 def gdal_environment() -> Iterator[None]:
-    """Give GDAL this process's threads, a bounded cache and no side-car files."""
+    """Give GDAL this process's threads, a bounded cache, no side-car files and no network.
+
+    What comes from elsewhere is fetched by the worker, which checks addresses; GDAL would follow
+    any that a file names.
+    """
     with rasterio.Env(
         GDAL_CACHEMAX=CACHE_BYTES,
         GDAL_NUM_THREADS=thread_count(),
         GDAL_PAM_ENABLED=False,
         GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR",
+        CPL_VSIL_CURL_ALLOWED_FILENAME="none",
+        GDAL_HTTP_PROXY=NOWHERE,
+        GDAL_HTTPS_PROXY=NOWHERE,
     ):
         yield
 
 
 @contextmanager
-def open_image(path: Path | str) -> Iterator[rasterio.DatasetReader]:
-    """Open an image for reading, whatever its name ends in.
+def open_image(image: Path | str | Source) -> Iterator[rasterio.DatasetReader]:
+    """Open a GeoTIFF or JPEG 2000 image for reading, whatever its name ends in.
+
+    Parameters
+    ----------
+    image : Path, str or Source
+        A path, also a virtual one of GDAL's; or what the worker hands over instead of a file.
 
     Raises
     ------
     InputError
-        If the file is no image, or a damaged one.
+        If the file is no such image, a damaged one, or one that refers to other files.
     """
-    name = Path(path).name
+    source = image if isinstance(image, Source) else Source("", str(image))
+    name = Path(source.location).name
     try:
-        dataset = rasterio.open(path)
+        dataset = _open(source)
     except RasterioIOError as error:
-        reason = str(error).replace(str(path), name)  # where we keep it is no one's business
+        reason = str(error).replace(source.location, name)  # where we keep it is no one's business
         raise InputError(f"{name} cannot be read as an image: {reason}") from error
     with dataset:
+        # NOTE: a GeoTIFF can name any file or address as its overviews, and GDAL would open it.
+        if dataset.tags(ns="OVERVIEWS"):
+            raise InputError(f"{name} refers to overviews in another file, which is not accepted")
         yield dataset
+
+
+def _open(source: Source) -> rasterio.DatasetReader:
+    *first, last = READ_DRIVERS
+    for driver in first:
+        try:
+            return _open_with(source, driver)
+        except RasterioIOError as error:
+            if _UNRECOGNISED not in str(error):
+                raise
+    return _open_with(source, last)
+
+
+def _open_with(source: Source, driver: str) -> rasterio.DatasetReader:
+    content, name = source.content, source.location
+    if content is None:
+        return rasterio.open(name, driver=driver)
+
+    def reopen(path: str, mode: str = "rb") -> BinaryIO:  # noqa: ARG001 - so rasterio calls it
+        if path != name:  # GDAL looks for files beside it
+            raise FileNotFoundError(path)
+        return content()
+
+    content().close()  # what is wrong is told here; out of GDAL comes little of it
+    return rasterio.open(name, driver=driver, opener=reopen)
 
 
 def band_indexes(dataset: rasterio.DatasetReader, names: Sequence[str]) -> list[int]:

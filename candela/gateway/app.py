@@ -62,6 +62,7 @@ class Gateway:
             allowed_folders=tuple(
                 str(folder.resolve()) for folder in (*limits.input_folders, *settings.input_folders)
             ),
+            allowed_hosts=settings.allowed_hosts,
             max_input_bytes=limits.max_input_bytes,
         )
         dispatcher = Dispatcher(

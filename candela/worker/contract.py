@@ -76,12 +76,19 @@ class Staging(Document):
         Addresses under it are outputs of other jobs: taken from storage, not over HTTP.
     allowed_folders : tuple of str
         ``file:`` references must lie in one of these folders.
+    allowed_hosts : tuple of str
+        What may be fetched from beside public addresses: ``host``, ``host:port`` or a network such
+        as ``10.0.0.0/8`` (see ``candela.worker.addresses``).
+    allowed_buckets : tuple of str
+        ``s3:`` references must lie in one of these: ``bucket`` or ``bucket/prefix``.
     max_input_bytes : int
         Upper limit of one input.
     """
 
     outputs_url: str = ""
     allowed_folders: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_buckets: tuple[str, ...] = ()
     max_input_bytes: int = 16 * 2**30
 
 

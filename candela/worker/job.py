@@ -3,12 +3,10 @@
 import importlib
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
-import rasterio
 from pydantic import ValidationError
 
 from candela.eo.progress import Progress
@@ -156,7 +154,7 @@ class _Attempt:
         arguments = self._stager.stage(self._spec, self._job.inputs)
         run = _entry(self._spec)
         logger.info("Inputs are here (%s bytes); running", self._stager.input_bytes)
-        with _gdal():
+        with gdal_environment():
             returned = run(**arguments, workdir=self._work, progress=self._progress)
             checked = check_outputs(self._spec, returned, self._work)
         logger.info("The process is done; storing outputs")
@@ -197,21 +195,6 @@ def _entry(spec: ProcessSpec) -> Run:
     if not callable(run):
         raise OutputError(f"{spec.package} has no function run")
     return cast(Run, run)
-
-
-@contextmanager
-def _gdal() -> Iterator[None]:
-    """Give GDAL its threads and cache, and patience with servers that never answer."""
-    with (
-        gdal_environment(),
-        rasterio.Env(
-            GDAL_HTTP_CONNECTTIMEOUT=10,
-            GDAL_HTTP_TIMEOUT=60,
-            GDAL_HTTP_MAX_RETRY=3,
-            GDAL_HTTP_RETRY_DELAY=1,
-        ),
-    ):
-        yield
 
 
 def _failure(error: PublicError) -> Failure:

@@ -9,6 +9,7 @@ from candela.eo.progress import Progress, silent
 from candela.errors import InvalidValueError, JobFailedError, PublicError, blamed_on
 from candela.spec import InputSpec, ProcessSpec, find_spec, load_specs
 from candela.storage import open_storage
+from candela.worker.addresses import EVERYWHERE
 from candela.worker.contract import (
     JOB_FILE,
     OUTPUTS_FOLDER,
@@ -75,7 +76,7 @@ def run_locally(
         version=spec.version,
         inputs=parse_assignments(spec, assignments),
         cpu=cpu or spec.run.cpu,
-        staging=Staging(allowed_folders=("/",)),
+        staging=Staging(allowed_folders=("/",), allowed_hosts=EVERYWHERE),
     )
     outputs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".candela-", dir=outputs) as folder:

@@ -10,7 +10,7 @@ from candela.eo.progress import Progress
 from candela.eo.raster import Source, gdal_environment, open_image
 from candela.eo.sentinel2 import open_product
 from candela.eo.sentinel2_metadata import Metadata
-from candela.errors import InputError
+from candela.errors import InputError, ReferenceUnavailableError
 from candela.services.extract_info.algorithm import LeftOut, Observation, arrange
 from candela.services.extract_info.report import to_document, write_table
 from candela.services.extract_info.timeline import draw_timeline
@@ -85,10 +85,10 @@ def _read_all(images: list[Source], products: list[Path]) -> Iterator[Outcome]:
 
 def _read_image(source: Source) -> Outcome:
     try:
-        with gdal_environment(), open_image(source.location) as dataset:
+        with gdal_environment(), open_image(source) as dataset:
             metadata = Metadata.from_tags(dataset.tags())
             return [Observation(source.href, metadata, Grid.of(dataset))]
-    except InputError as error:
+    except (InputError, ReferenceUnavailableError) as error:
         return [LeftOut(source.href, error.message.replace(source.location, source.href))]
 
 

@@ -3,10 +3,18 @@ import pytest
 import rasterio
 from affine import Affine
 from rasterio.crs import CRS
+from rasterio.errors import RasterioIOError
 
 from candela.eo.grid import Grid, Shape
-from candela.eo.raster import add_overviews, band_indexes, create_image, open_image
-from candela.errors import InputError
+from candela.eo.raster import (
+    Source,
+    add_overviews,
+    band_indexes,
+    create_image,
+    gdal_environment,
+    open_image,
+)
+from candela.errors import InputError, ReferenceUnavailableError
 
 GRID = Grid(CRS.from_epsg(32631), Affine(10, 0, 300_000, 0, -10, 4_900_020), Shape(1200, 1100))
 
@@ -65,6 +73,100 @@ def test_a_file_that_is_no_image_is_refused_without_telling_where_it_lies(tmp_pa
     ):
         pass
     assert str(tmp_path) not in caught.value.message
+
+
+@pytest.fixture
+def named(image):
+    """Return an image under a name that says nothing, and a VRT that shows it."""
+    vrt = image.with_name("virtual.tif")
+    vrt.write_text(
+        '<VRTDataset rasterXSize="1100" rasterYSize="1200">'
+        "<GeoTransform>0, 10, 0, 0, 0, -10</GeoTransform>"
+        '<VRTRasterBand dataType="UInt16" band="1"><SimpleSource>'
+        f"<SourceFilename>{image}</SourceFilename><SourceBand>1</SourceBand>"
+        "</SimpleSource></VRTRasterBand></VRTDataset>"
+    )
+    with rasterio.open(vrt) as dataset:  # it would open
+        assert dataset.driver == "VRT"
+    return image.rename(image.with_name("image")), vrt
+
+
+def test_an_image_is_what_its_content_says(named):
+    image, vrt = named
+    with open_image(image) as dataset:
+        assert dataset.driver == "GTiff"
+    with pytest.raises(InputError, match=r"virtual\.tif cannot be read"), open_image(vrt):
+        pass
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<GDAL_WMS><Service name='TMS'><ServerUrl>http://127.0.0.1/</ServerUrl></Service></GDAL_WMS>",
+        "<WCS_GDAL><ServiceURL>http://127.0.0.1/wcs?</ServiceURL></WCS_GDAL>",
+        "<GDALTileIndexDataset><IndexDataset>/vsicurl/http://127.0.0.1/</IndexDataset>"
+        "</GDALTileIndexDataset>",
+        '{"type": "FeatureCollection", "features": [{"stac_version": "1.0.0", "assets": {}}]}',
+    ],
+)
+def test_a_file_that_names_other_files_is_no_image(tmp_path, content):
+    path = tmp_path / "x.tif"
+    path.write_text(content)
+    with pytest.raises(InputError, match="cannot be read as an image"), open_image(path):
+        pass
+
+
+def test_a_name_that_is_a_connection_is_no_image(tmp_path):
+    for name in ("WMS:http://127.0.0.1/", "/vsicurl/http://127.0.0.1:9/x.tif", "VRT://x.tif"):
+        with gdal_environment(), pytest.raises(InputError), open_image(name):
+            pass
+
+
+def test_overviews_in_another_file_are_refused(image):
+    """GDAL would open any file or address that the image names."""
+    with rasterio.open(image, "r+") as dataset:
+        dataset.update_tags(ns="OVERVIEWS", OVERVIEW_FILE="/etc/passwd")
+    with pytest.raises(InputError, match="overviews in another file"), open_image(image):
+        pass
+
+
+@pytest.mark.parametrize("suffix", ["ovr", "msk", "aux.xml"])
+def test_files_beside_an_image_are_not_looked_at(named, suffix):
+    image, vrt = named
+    vrt.rename(f"{image}.{suffix}")
+    with gdal_environment(), open_image(image) as dataset:
+        assert dataset.overviews(1) == []
+        assert dataset.files == [str(image)]
+        dataset.dataset_mask()
+
+
+def test_an_image_is_read_from_what_the_worker_hands_over(image):
+    opened = []
+
+    def content():
+        opened.append(image.open("rb"))
+        return opened[-1]
+
+    with gdal_environment(), open_image(Source("http://host/a", "a.tif", content)) as dataset:
+        assert dataset.tags()["TILE_ID"] == "T31TCJ"
+        assert dataset.read(1).shape == GRID.shape
+    assert all(file.closed for file in opened)
+
+
+def test_what_the_worker_cannot_hand_over_is_told():
+    def content():
+        raise ReferenceUnavailableError("http://host/a.tif cannot be fetched: 404")
+
+    with (
+        pytest.raises(ReferenceUnavailableError, match="404"),
+        open_image(Source("http://host/a", "a.tif", content)),
+    ):
+        pass
+
+
+def test_gdal_has_no_network():
+    with gdal_environment(), pytest.raises(RasterioIOError, match="does not exist"):
+        rasterio.open("/vsicurl/http://127.0.0.1:9/x.tif")
 
 
 def test_nothing_is_left_where_writing_failed(tmp_path):

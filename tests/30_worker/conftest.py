@@ -15,7 +15,7 @@ from affine import Affine
 from candela.eo.grid import Grid, Shape
 from candela.eo.raster import create_image
 from candela.storage import Storage, open_storage
-from candela.worker import download
+from candela.worker import web as asking
 
 
 @dataclass
@@ -27,6 +27,14 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     declared: int | None = None  # Content-Length; -1: none
     hold_s: float = 0.0  # how long to wait before the body
+    gives_parts: bool = False  # whether a Range is answered with 206
+
+    def part(self, wanted: str) -> "Answer":
+        """Answer a Range header."""
+        first, last = (int(number) for number in wanted.removeprefix("bytes=").split("-"))
+        body = self.body[first : last + 1]
+        told = {"Content-Range": f"bytes {first}-{first + len(body) - 1}/{len(self.body)}"}
+        return Answer(body, 206, self.headers | told)
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,8 @@ def web() -> Iterator[Web]:
             served.asked.append(Asked(self.command, self.path, dict(self.headers), body))
             answers = served.answers.get(self.path) or [Answer(status=404)]
             answer = answers.pop(0) if len(answers) > 1 else answers[0]
+            if answer.gives_parts and "Range" in self.headers:
+                answer = answer.part(self.headers["Range"])
             self.send_response(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
@@ -106,7 +116,7 @@ def unused_port() -> int:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "WAITS_S", (0.0, 0.0))
+    monkeypatch.setattr(asking, "WAITS_S", (0.0, 0.0))
 
 
 @pytest.fixture

@@ -7,10 +7,14 @@ import pytest
 from candela.eo.progress import silent
 from candela.errors import ReferenceUnavailableError, TooLargeError
 from candela.worker import download
+from candela.worker import web as asking
+from candela.worker.addresses import AddressGuard
 from candela.worker.contract import Reference
 from candela.worker.download import fetch
 
 SAFE = "S2A_MSIL2A_20200101T103421_N0500_R108_T31TDH_20230101T000000.SAFE.zip"
+
+GUARD = AddressGuard(["127.0.0.1", "localhost"])
 
 
 @pytest.fixture
@@ -21,6 +25,7 @@ def get(tmp_path):
         return fetch(
             Reference(href=href, **reference),
             folder,
+            guard=GUARD,
             suffix=".tif",
             max_bytes=max_bytes,
             progress=progress,
@@ -80,7 +85,7 @@ def test_a_circle_of_redirects_ends(web, answer, get):
     href = web.serve("/x", answer(status=302, headers={"Location": "/x"}))
     with pytest.raises(ReferenceUnavailableError, match="redirects"):
         get(href)
-    assert len(web.asked) == download.MAX_REDIRECTS + 1
+    assert len(web.asked) == asking.MAX_REDIRECTS + 1
 
 
 def test_a_redirect_to_a_file_of_this_machine_is_refused(web, answer, get):
@@ -144,8 +149,8 @@ def test_a_server_that_is_not_there_is_reported(get, unused_port):
 
 
 def test_a_server_that_is_silent_is_reported(web, answer, get, monkeypatch):
-    monkeypatch.setattr(download, "TIMEOUT_S", (1.0, 0.05))
-    monkeypatch.setattr(download, "WAITS_S", ())
+    monkeypatch.setattr(asking, "TIMEOUT_S", (1.0, 0.05))
+    monkeypatch.setattr(asking, "WAITS_S", ())
     href = web.serve("/x.tif", answer(b"", declared=5, hold_s=0.3))
     with pytest.raises(ReferenceUnavailableError):
         get(href)
@@ -190,10 +195,46 @@ def test_progress_says_how_much_has_come(web, answer, get):
     assert said[-1] == (0, "fetching x.tif: 2 MB (100 %)")
 
 
-def test_every_address_is_checked_before_it_is_asked(web, answer, get, monkeypatch):
-    checked = []
-    monkeypatch.setattr(download, "check_address", checked.append)
-    target = web.serve("/y.tif", answer(b"y"))
-    href = web.serve("/x.tif", answer(status=301, headers={"Location": "/y.tif"}))
-    get(href)
-    assert checked == [href, target]
+def test_a_redirect_to_an_address_inside_is_refused(web, answer, get):
+    neighbour = web.url.replace("127.0.0.1", "127.0.0.2")
+    for target in (f"{neighbour}/y.tif", neighbour.replace("127.0.0.2", "0x7f000002")):
+        href = web.serve("/x.tif", answer(status=302, headers={"Location": target}))
+        with pytest.raises(ReferenceUnavailableError):
+            get(href)
+    assert {asked.path for asked in web.asked} == {"/x.tif"}
+
+
+def test_a_name_that_leads_inside_is_not_asked(web, answer, tmp_path):
+    href = web.serve("/x.tif", answer(b"x")).replace("127.0.0.1", "localhost")
+    with pytest.raises(ReferenceUnavailableError, match="not a public address"):
+        fetch(
+            Reference(href=href),
+            tmp_path,
+            guard=AddressGuard(),
+            suffix="",
+            max_bytes=9,
+            progress=silent,
+        )
+    assert web.asked == []
+
+
+def test_a_proxy_of_the_environment_is_not_used(web, answer, get, monkeypatch, unused_port):
+    for name in ("http_proxy", "HTTPS_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{unused_port}")
+    assert get(web.serve("/x.tif", answer(b"x"))).read_bytes() == b"x"
+
+
+def test_passwords_of_this_machine_are_not_sent(web, answer, get, monkeypatch, tmp_path):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    get(web.serve("/x.tif", answer(b"x")))
+    assert "Authorization" not in web.asked[0].headers
+
+
+def test_headers_that_say_how_a_message_is_sent_are_ours(web, answer, get):
+    given = {"Host": "inside.example", "range": "bytes=1-", "Content-Length": "7", "X-Key": "1"}
+    get(web.serve("/x.tif", answer(b"x")), headers=given)
+    headers = web.asked[0].headers
+    assert headers["Host"] == web.url.removeprefix("http://")
+    assert headers["X-Key"] == "1"
+    assert not {"range", "Range", "Content-Length"} & set(headers)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from candela.worker.contract import JobDocument, ProgressTarget, Reference
+from candela.worker.contract import JobDocument, ProgressTarget, Reference, Staging
 
 
 @pytest.fixture
@@ -51,6 +51,7 @@ def test_echo_returns_its_inputs(worker, storage, tmp_path, web, answer):
             "numbers": [1, 2.5],
             "pause": [0.1],
         },
+        staging=Staging(allowed_hosts=("127.0.0.1",)),
         progress=ProgressTarget(url=f"{web.url}/progress", token="secret"),
     )
     log, _ = child.communicate(timeout=60)

@@ -9,7 +9,6 @@ import pytest
 
 from candela.eo.grid import Area, Bounds
 from candela.eo.progress import silent
-from candela.eo.raster import Source
 from candela.errors import (
     InputError,
     InvalidValueError,
@@ -23,6 +22,7 @@ from candela.storage.folder import FolderStorage
 from candela.worker.contract import Box, Inline, JobDocument, Reference, Staging
 from candela.worker.staging import Stager
 
+LOOPBACK = Staging(allowed_hosts=("127.0.0.1",))
 OUTPUTS_URL = "http://gateway.test/outputs"
 SAFE = "S2A_MSIL2A_20200101T103421_N0500_R108_T31TDH_20230101T000000.SAFE"
 
@@ -35,7 +35,7 @@ def stage(tmp_path, storage):
     def stage(described: dict[str, object], *values: object, staging: Staging | None = None):
         spec = spec_of(x=described)
         folder = tmp_path / "inputs" / str(next(numbers))
-        stager = Stager(staging or Staging(), storage, folder, silent)
+        stager = Stager(staging or LOOPBACK, storage, folder, silent)
         return stager.stage(spec, job_with(x=list(values)).inputs)["x"]
 
     return stage
@@ -213,7 +213,7 @@ def test_an_output_in_a_storage_elsewhere_is_copied(tmp_path):
 
 def test_an_output_that_is_not_there_is_reported(stage):
     staging = Staging(outputs_url=OUTPUTS_URL)
-    with pytest.raises(ReferenceUnavailableError, match=r"job 7 has no output image\.tif"):
+    with pytest.raises(ReferenceUnavailableError, match=r"image\.tif of job 7 does not exist"):
         stage({"type": "raster"}, Reference(href=f"{OUTPUTS_URL}/7/image.tif"), staging=staging)
 
 
@@ -288,12 +288,6 @@ def test_whether_a_forbidden_file_exists_is_not_told(stage, tmp_path):
 HEADER = {"type": "raster", "access": "header"}
 
 
-def test_an_image_of_which_only_the_header_matters_is_not_fetched(stage, web):
-    href = f"{web.url}/image.tif"
-    assert stage(HEADER, Reference(href=href)) == Source(href, f"/vsicurl/{href}")
-    assert web.asked == []
-
-
 def test_an_output_of_which_only_the_header_matters_is_opened_in_storage(stage, storage):
     storage.write("jobs/7/outputs/image.tif", b"pixels")
     href = f"{OUTPUTS_URL}/7/image.tif"
@@ -302,16 +296,9 @@ def test_an_output_of_which_only_the_header_matters_is_opened_in_storage(stage, 
     assert Path(source.location).read_bytes() == b"pixels"
 
 
-def test_an_image_that_gdal_cannot_ask_for_is_fetched(stage, web, answer):
-    href = web.serve("/image.tif", answer(b"pixels"))
-    source = stage(HEADER, Reference(href=href, headers={"X-Key": "1"}))
-    assert not source.location.startswith("/vsi")
-    assert web.asked[0].headers["X-Key"] == "1"
-
-
 def test_the_bytes_of_inputs_are_counted(storage, tmp_path, web, answer):
     href = web.serve("/a.txt", answer(b"12345"))
-    stager = Stager(Staging(), storage, tmp_path / "inputs", silent)
+    stager = Stager(LOOPBACK, storage, tmp_path / "inputs", silent)
     spec = spec_of(x={"type": "text"}, z={"type": "text"})
     stager.stage(spec, job_with(x=Reference(href=href), z="123").inputs)
     assert stager.input_bytes == 8

@@ -1,0 +1,211 @@
+"""From references to files: other jobs' outputs, folders, buckets, web servers."""
+
+import logging
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from candela.eo.progress import Progress
+from candela.eo.raster import Source
+from candela.errors import (
+    InputError,
+    NotFoundError,
+    ReferenceUnavailableError,
+    StorageError,
+    TooLargeError,
+)
+from candela.spec import InputSpec
+from candela.storage import Storage, open_storage
+from candela.storage.base import checked_key
+from candela.worker.addresses import AddressGuard
+from candela.worker.contract import OUTPUTS_FOLDER, Reference, Staging, job_key
+from candela.worker.download import fetch
+from candela.worker.names import address_name, safe_name, suffix_of, without_secrets
+from candela.worker.ranged import StoredContent, WebContent
+
+logger = logging.getLogger(__name__)
+
+
+class Resolver:
+    """Gets what references refer to, where that is allowed.
+
+    Parameters
+    ----------
+    staging : Staging
+        Where references may point.
+    storage : Storage
+        Holds the outputs of other jobs.
+    progress : Progress
+        Is told of long downloads.
+    """
+
+    def __init__(self, staging: Staging, storage: Storage, progress: Progress) -> None:
+        self._staging = staging
+        self._storage = storage
+        self._progress = progress
+        self._guard = AddressGuard(staging.allowed_hosts)
+
+    def file(self, described: InputSpec, reference: Reference, folder: Path) -> Path:
+        """Put a file, or a link to one, into a folder that is made for it; it keeps its name.
+
+        Raises
+        ------
+        ReferenceUnavailableError, TooLargeError, InputError
+            If it is not allowed, not there, too large or not of the right kind.
+        """
+        href, scheme = reference.href, _scheme(reference.href)
+        folder.mkdir(parents=True)
+        key = self._output_key(href)
+        if key is not None:
+            return self._output(key, folder)
+        if scheme == "file":
+            return self._from_folder(described, href, folder)
+        if scheme == "s3":
+            return self._from_bucket(described, href, folder)
+        return fetch(
+            reference,
+            folder,
+            guard=self._guard,
+            suffix=suffix_of(described.type, reference.type),
+            max_bytes=self._staging.max_input_bytes,
+            progress=self._progress,
+        )
+
+    def source(self, described: InputSpec, reference: Reference, folder: Path) -> Source:
+        """Return an image that can be looked into, of which as little as possible is fetched.
+
+        Raises
+        ------
+        ReferenceUnavailableError, TooLargeError, InputError
+            As ``file`` does. A web server is not asked before the image is opened.
+        """
+        href, scheme = reference.href, _scheme(reference.href)
+        name = safe_name(address_name(href), "input")
+        key = self._output_key(href)
+        if key is not None and self._storage.local_path(key) is None:
+            return Source(href, name, _stored(self._storage, key, _job_file(key)))
+        if scheme == "s3":
+            return Source(href, name, _stored(*self._bucket(href), href))
+        if scheme in {"http", "https"} and key is None and reference.method == "GET":
+            self._guard.check(href)
+            content = WebContent(
+                reference, self._guard, lambda: self.file(described, reference, folder)
+            )
+            return Source(href, name, content)
+        return Source(href, str(self.file(described, reference, folder)))
+
+    def _output_key(self, href: str) -> str | None:
+        """Return the storage key of an output of another job, if the address is one."""
+        base = self._staging.outputs_url.rstrip("/") + "/"
+        if not self._staging.outputs_url or not href.startswith(base):
+            return None
+        parts = [unquote(part) for part in href[len(base) :].split("/")]
+        if len(parts) != 2 or any(part in {"", ".", ".."} or "/" in part for part in parts):
+            raise ReferenceUnavailableError(
+                f"{without_secrets(href)} is no output (expected {base}<job>/<file>)"
+            )
+        return job_key(parts[0], OUTPUTS_FOLDER, parts[1])
+
+    def _output(self, key: str, folder: Path) -> Path:
+        stored = self._storage.local_path(key)
+        path = folder / safe_name(key.rpartition("/")[2], "input")
+        if stored is None:
+            self._copy(self._storage, key, path, _job_file(key))
+        else:
+            self._check_size(_stored_size(self._storage, key, _job_file(key)), path.name)
+            path.symlink_to(stored)
+        logger.info("Took %s from storage", key)
+        return path
+
+    def _from_folder(self, described: InputSpec, href: str, folder: Path) -> Path:
+        """Link to a file of this machine; it is used where it is."""
+        parts = urlsplit(href)
+        try:
+            source = Path(unquote(parts.path)).resolve()
+        except ValueError:  # a null byte
+            raise ReferenceUnavailableError(f"{href!r} names no file") from None
+        allowed = [Path(allowed).resolve() for allowed in self._staging.allowed_folders]
+        is_local = parts.netloc in {"", "localhost"}
+        if not is_local or not any(source.is_relative_to(root) for root in allowed):
+            raise ReferenceUnavailableError(
+                f"{href} is not in a folder that inputs may be read from"
+            )
+        if not source.exists():
+            raise ReferenceUnavailableError(f"{href} does not exist")
+        if source.is_dir() and described.type != "product":
+            raise InputError(f"{href} is a folder, expected a file ({described.type})")
+        path = folder / safe_name(address_name(href) or source.name, "input")
+        path.symlink_to(source)
+        return path
+
+    def _from_bucket(self, described: InputSpec, href: str, folder: Path) -> Path:
+        """Fetch an object, or for a product all objects below a prefix (a SAFE folder)."""
+        bucket, key = self._bucket(href)
+        path = folder / safe_name(key.rpartition("/")[2], "input")
+        if described.type != "product" or bucket.exists(key):
+            self._copy(bucket, key, path, href)
+            return path
+        below = bucket.list(key)
+        if not below:
+            raise ReferenceUnavailableError(f"{href} does not exist")
+        total = 0
+        for each in below:
+            total += bucket.size(each)
+            self._check_size(total, path.name)
+            part = path / each.removeprefix(f"{key}/")
+            part.parent.mkdir(parents=True, exist_ok=True)
+            self._copy(bucket, each, part, href)
+        return path
+
+    def _bucket(self, href: str) -> tuple[Storage, str]:
+        """Return the bucket and the key of an ``s3:`` reference, if it is allowed.
+
+        Object keys may hold any character, so nothing is decoded.
+        """
+        place = href.partition("://")[2].rstrip("/")
+        if not any(place.startswith(f"{it.rstrip('/')}/") for it in self._staging.allowed_buckets):
+            raise ReferenceUnavailableError(
+                f"{href} is not in a bucket that inputs may be read from"
+            )
+        bucket, _, key = place.partition("/")
+        try:
+            checked_key(key)
+        except StorageError:
+            raise ReferenceUnavailableError(f"{href!r} names no object that can be read") from None
+        return open_storage(f"s3://{bucket}"), key
+
+    def _copy(self, storage: Storage, key: str, path: Path, shown: str) -> None:
+        size = _stored_size(storage, key, shown)
+        self._check_size(size, path.name)
+        count = 0
+        with path.open("wb") as file:
+            for piece in storage.open(key):
+                count += file.write(piece)
+                self._progress(0, f"fetching {path.name}: {100 * count / size:.0f} %")
+
+    def _check_size(self, size: int, name: str) -> None:
+        limit = self._staging.max_input_bytes
+        if size > limit:
+            raise TooLargeError(f"{name} has {size} bytes or more, at most {limit} are allowed")
+
+
+def _scheme(href: str) -> str:
+    return href.partition(":")[0].lower()
+
+
+def _job_file(key: str) -> str:
+    _, job_id, _, name = key.split("/")
+    return f"output {name} of job {job_id}"
+
+
+def _stored(storage: Storage, key: str, shown: str) -> StoredContent:
+    try:
+        return StoredContent(storage, key)
+    except NotFoundError:
+        raise ReferenceUnavailableError(f"{shown} does not exist") from None
+
+
+def _stored_size(storage: Storage, key: str, shown: str) -> int:
+    try:
+        return storage.size(key)
+    except NotFoundError:
+        raise ReferenceUnavailableError(f"{shown} does not exist") from None
