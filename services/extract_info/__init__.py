@@ -89,7 +89,7 @@ def _read_image(source: Source) -> Outcome:
             metadata = Metadata.from_tags(dataset.tags())
             return [Observation(source.href, metadata, Grid.of(dataset))]
     except (InputError, ReferenceUnavailableError) as error:
-        return [LeftOut(source.href, error.message.replace(source.location, source.href))]
+        return [LeftOut(source.href, error.message)]
 
 
 def _read_product(path: Path) -> Outcome:
