@@ -7,7 +7,9 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from candela.gateway.app import Gateway
-from candela.settings import Settings
+from candela.jobs.store import JobStore
+from candela.settings import Limits, Metadata, Settings
+from candela.spec import load_specs
 
 THREADS = 48  # most of them wait: for jobs that are asked for synchronously
 
@@ -57,6 +59,14 @@ def _stop(_: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn's own type
         app.extensions["candela"].stop()
 
 
+def check(settings: Settings) -> None:
+    """Find what is wrong before a server process is started, where it is hard to say."""
+    Metadata.load(settings.config)
+    Limits.load(settings.config)
+    load_specs()
+    JobStore(settings.database_url).close()
+
+
 def serve(settings: Settings, bind: str | None = None) -> None:
     """Serve until the process is told to stop.
 
@@ -66,6 +76,12 @@ def serve(settings: Settings, bind: str | None = None) -> None:
         Where the gateway lives.
     bind : str, optional
         ``host:port`` to listen on; by default those of the public address.
+
+    Raises
+    ------
+    ConfigurationError, SpecError, StorageError
+        If a setting, a file of wps_config, a process.yaml or the job database is wrong.
     """
+    check(settings)
     address = urlsplit(settings.base_url)
     Server(settings, bind or f"{address.hostname}:{address.port or 80}").run()

@@ -8,7 +8,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from candela.errors import NotFoundError
+from candela.errors import NotFoundError, StorageError
 from candela.jobs.migrations import upgrade
 from candela.jobs.model import UNFINISHED, Job, State, new_id, now
 from candela.jobs.request import ExecuteRequest
@@ -219,3 +219,12 @@ def test_finished_jobs_are_kept_for_as_long_as_the_operator_wants(database):
     later = done.expires + dt.timedelta(seconds=1)
     assert [found.id for found in store.expired(later, 10)] == [job.id]
     store.close()
+
+
+def test_a_database_that_is_not_ours_is_left_alone_and_named(database):
+    engine = open_engine(database)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE job (id INTEGER)")
+    with pytest.raises(StorageError, match=r"job database .* cannot be used: .*already exists"):
+        JobStore(database)
+    engine.dispose()
