@@ -86,14 +86,12 @@ def translate(image: Image, shift: Shift) -> Image:
     if shift.largest == 0:
         return image
     kernel_rows, kernel_cols = _cubic_kernel(shift.rows), _cubic_kernel(shift.cols)
-    return np.stack(
-        [
-            cv2.sepFilter2D(
-                band, cv2.CV_32F, kernel_cols, kernel_rows, borderType=cv2.BORDER_REFLECT
-            )
-            for band in image
-        ]
-    )
+    moved = np.empty(image.shape, np.float32)
+    for source, target in zip(image, moved, strict=True):
+        cv2.sepFilter2D(
+            source, cv2.CV_32F, kernel_cols, kernel_rows, target, borderType=cv2.BORDER_REFLECT
+        )
+    return moved
 
 
 def _cross_phase(reference: Image, moved: Image) -> NDArray[np.complex128]:

@@ -20,7 +20,7 @@ def gaussian_reach(sigma: float) -> int:
     return math.ceil(GAUSSIAN_EXTENT * sigma)
 
 
-def gaussian(image: Image, sigma: float) -> Image:
+def gaussian(image: Image, sigma: float, *, out: Image | None = None) -> Image:
     """Smooth an image with a Gaussian.
 
     Parameters
@@ -29,17 +29,21 @@ def gaussian(image: Image, sigma: float) -> Image:
         Without NaN; bands are smoothed one by one.
     sigma : float
         Standard deviation of the kernel in pixels.
+    out : ndarray, same shape, float32, optional
+        Where the result is written: contiguous in its last two axes, and not the image itself.
 
     Returns
     -------
     ndarray, same shape, float32
     """
+    smooth = np.empty(image.shape, np.float32) if out is None else out
     if image.ndim == 3:
-        return np.stack([gaussian(band, sigma) for band in image])
+        for source, target in zip(image, smooth, strict=True):
+            gaussian(source, sigma, out=target)
+        return smooth
     side = 2 * gaussian_reach(sigma) + 1
-    return np.asarray(
-        cv2.GaussianBlur(image, (side, side), sigma, borderType=cv2.BORDER_REFLECT), np.float32
-    )
+    cv2.GaussianBlur(image, (side, side), sigma, dst=smooth, borderType=cv2.BORDER_REFLECT)
+    return smooth
 
 
 def mean_filter(image: Image, radius: int) -> Image:

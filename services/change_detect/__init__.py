@@ -2,13 +2,18 @@
 
 import json
 import logging
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from candela.eo.blocks import split
+from candela.eo.blocks import Block, split
 from candela.eo.progress import Progress, part
 from candela.eo.raster import add_overviews, create_image, gdal_environment
+from candela.eo.threads import thread_count
 
 from .algorithm import HALO, Detector
 from .encoder import load_encoder
@@ -19,7 +24,8 @@ from .views import VISIBLE
 
 logger = logging.getLogger(__name__)
 
-BLOCK = 1024  # pixels; four of the files' blocks
+BLOCK = 512  # pixels; the files' own blocks
+STRIP_BLOCKS = 6
 
 
 def run(
@@ -80,18 +86,41 @@ def _write_change(
 ) -> Report:
     """Write the change map block by block."""
     report = Report(pair.grid.shape)
-    blocks = list(split(pair.grid.shape, BLOCK, halo=HALO))
     with create_image(
         path, pair.grid, dtype="float32", nodata=np.nan, bands=["change"], tags=_tags(pair, model)
     ) as image:
-        for number, block in enumerate(blocks):
-            progress(100 * number / len(blocks), f"block {number + 1} of {len(blocks)}")
-            first, second = pair.read(block.outer)
-            change = detector(first, second)[block.crop]
+        for block, change, visible in _detect_blocks(pair, detector, progress):
             image.write(change, 1, window=block.inner)
-            visible = second[VISIBLE].mean(axis=0, dtype=np.float32)[block.crop]
             report.add(block.inner, change, visible)
     return report
+
+
+def _detect_blocks(
+    pair: Pair, detector: Detector, progress: Progress
+) -> Iterator[tuple[Block, NDArray[np.float32], NDArray[np.float32]]]:
+    """Yield each block with its change and the brightness of the later image.
+
+    Blocks are computed one per thread; only this thread reads.
+    """
+    blocks = sorted(split(pair.grid.shape, BLOCK, halo=HALO), key=_reading_order)
+    ahead = thread_count() + 1
+    waiting: deque[tuple[Block, Future[NDArray[np.float32]], NDArray[np.float32]]] = deque()
+    with ThreadPoolExecutor(thread_count()) as pool:
+        for number, block in enumerate([*blocks, *[None] * ahead]):
+            if block is not None:
+                first, second = pair.read(block.outer)
+                visible = second[VISIBLE].mean(axis=0, dtype=np.float32)
+                waiting.append((block, pool.submit(detector, first, second), visible))
+            if number >= ahead and waiting:
+                done, change, visible = waiting.popleft()
+                yield done, change.result()[done.crop], visible[done.crop]
+                progress(100 * (number - ahead + 1) / len(blocks), f"{len(blocks)} blocks")
+
+
+def _reading_order(block: Block) -> tuple[int, int, int]:
+    """Go down in strips that the raster library's cache can hold the width of."""
+    col, row = int(block.inner.col_off), int(block.inner.row_off)
+    return col // (STRIP_BLOCKS * BLOCK), row, col
 
 
 def _tags(pair: Pair, model: str) -> dict[str, str]:

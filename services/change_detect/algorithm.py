@@ -19,8 +19,8 @@ GUIDE_RADIUS = 4  # pixels
 GUIDE_EPSILON = 0.1  # variance of the standardised visible mean that counts as flat
 FLOOR = 1e-3  # in units of noise; keeps the logarithm finite
 SMALLEST_PROBABILITY = 1e-4  # consumers take exact zeros as missing
-HALO = 64  # pixels: how far from its block a kernel may look, a multiple of the coarsest level
-# (shift 5 + encoder 29 + bilinear upsampling 14 + smoothing 15)
+HALO = 80  # pixels: how far from its block a kernel may look, a multiple of the coarsest level
+# (shift 5 + encoder 46 + smoothing 15, rounded up to a multiple of the coarsest level)
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]

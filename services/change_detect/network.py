@@ -1,12 +1,18 @@
 """The encoder's architecture, and its way from Keras to ONNX.
 
-A pyramid looks at ever larger neighbourhoods; its levels meet again, at half the resolution, in a
-wide layer of ReLUs: the code. Each of its units is a bend in what a linear decoder can express::
+A pyramid looks at ever larger neighbourhoods, beside the image itself at every resolution; all
+levels meet again, at half the resolution, in a wide layer of ReLUs: the code. Each of its units is
+a bend in what a linear decoder can express::
 
-    image ── 3x3 ──────────────────────────────────────► fine features, 10 m
-              └─ 3x3/2 ── 3x3 ── 1x1 ─────────────(+)── ReLU ──► code, 20 m
-                           └─ 3x3/2 ── 3x3 ── 1x1 ─(+)↑
-                                        └─ 3x3/2 ── 3x3 ── 1x1 ↑
+    image ─────────── 3x3 ───────────────────────────────────► fine features, 10 m
+      ▼ mean 2x2       ▼ 3x3/2, 3x3
+    image, 20 m ── features, 20 m ─── 1x1 ──(+)── ReLU ──────► code, 20 m
+      ▼                ▼                     ▲
+    image, 40 m ── features, 40 m ─── 1x1 ──(+)
+      ▼                ▼                     ▲
+    image, 80 m ── features, 80 m ─── 1x1 ──(+)
+      ▼                                      ▲
+    image, 160 m ──────────────────── 1x1 ───┘
 
 Imports Keras and ONNX, which only training needs: serving does not import this module.
 """
@@ -22,6 +28,17 @@ from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17
 IR_VERSION = 8  # the oldest that knows the opset: old runtimes read the file
+OPERATORS: dict[str, tuple[str, list[str], dict[str, Any]]] = {
+    "Add": ("Add", [], {}),
+    "AveragePooling2D": ("AveragePool", [], {"kernel_shape": [2, 2], "strides": [2, 2]}),
+    "Concatenate": ("Concat", [], {"axis": 1}),
+    "ReLU": ("Relu", [], {}),
+    "UpSampling2D": (
+        "Resize",
+        ["", "twice"],
+        {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
+    ),
+}  # Keras layer: ONNX operator, further inputs, attributes
 
 
 def build_encoder(bands: int, widths: tuple[int, ...], code: int) -> Any:  # noqa: ANN401 - untyped
@@ -44,18 +61,21 @@ def build_encoder(bands: int, widths: tuple[int, ...], code: int) -> Any:  # noq
     """
     image = keras.Input((None, None, bands), name="image")
     fine = layers.Conv2D(widths[0], 3, padding="same", activation="relu", name="fine")(image)
-    pyramid, features = [], fine
+    mean, features = image, fine
+    known = []  # at each level, the finest first
     for level, width in enumerate(widths[1:], 1):
+        mean = layers.AveragePooling2D(2, name=f"mean{level}")(mean)
         for name, stride in ((f"reduce{level}", 2), (f"mix{level}", 1)):
             features = layers.Conv2D(
                 width, 3, strides=stride, padding="same", activation="relu", name=name
             )(features)
-        pyramid.append(features)
-    last = len(pyramid)
-    total = layers.Conv2D(code, 1, name=f"lateral{last}")(pyramid[-1])
+        known.append(layers.Concatenate(name=f"known{level}")([mean, features]))
+    last = len(widths)
+    known.append(layers.AveragePooling2D(2, name=f"mean{last}")(mean))
+    total = layers.Conv2D(code, 1, name=f"lateral{last}")(known[-1])
     for level in range(last - 1, 0, -1):
         coarse = layers.UpSampling2D(2, interpolation="bilinear", name=f"enlarge{level}")(total)
-        own = layers.Conv2D(code, 1, name=f"lateral{level}")(pyramid[level - 1])
+        own = layers.Conv2D(code, 1, name=f"lateral{level}")(known[level - 1])
         total = layers.Add(name=f"sum{level}")([own, coarse])
     return keras.Model(image, [fine, layers.ReLU(name="code")(total)], name="encoder")
 
@@ -76,11 +96,13 @@ def export_onnx(encoder: Any, path: Path) -> None:  # noqa: ANN401 - Keras is un
                 numpy_helper.from_array(bias, f"{layer.name}.bias"),
             ]
             nodes += _convolution(layer, sources[0])
-        elif isinstance(layer, layers.UpSampling2D):
-            nodes.append(_enlargement(layer.name, sources[0]))
         else:
-            kind = {"Add": "Add", "ReLU": "Relu"}[type(layer).__name__]
-            nodes.append(helper.make_node(kind, sources, [layer.name], name=layer.name))
+            kind, inputs, attributes = OPERATORS[type(layer).__name__]
+            nodes.append(
+                helper.make_node(
+                    kind, [*sources, *inputs], [layer.name], name=layer.name, **attributes
+                )
+            )
     weights.append(numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "twice"))
     bands = int(encoder.input_shape[-1])
     graph = helper.make_graph(
@@ -131,14 +153,3 @@ def _convolution(layer: Any, source: str) -> list[onnx.NodeProto]:  # noqa: ANN4
     if has_relu:
         nodes.append(helper.make_node("Relu", [result], [layer.name], name=f"{layer.name}.relu"))
     return nodes
-
-
-def _enlargement(name: str, source: str) -> onnx.NodeProto:
-    return helper.make_node(
-        "Resize",
-        [source, "", "twice"],
-        [name],
-        name=name,
-        mode="linear",
-        coordinate_transformation_mode="half_pixel",
-    )

@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 from candela.eo.regression import RobustFit, fit_robust
 
 from .encoder import BANDS
-from .views import VISIBLE, View, sample_features, upsample
+from .views import VISIBLE, View, double, sample_doubled
 
 SMALLEST_NOISE = 0.15  # of the standardised spectrum: flat surfaces are not judged finer
 INFRARED = slice(BANDS.index("B05"), BANDS.index("B8A") + 1)
+PARTS = {"all": slice(None), "visible": VISIBLE, "infrared": INFRARED}
 EMPHASES = {
     "construction": ("all", "visible", "beyond_shortwave"),
     "vegetation": ("all", "infrared"),
 }
 
 Image = NDArray[np.float32]
+Matrix = NDArray[np.float32]
 
 
 class Samples(NamedTuple):
@@ -32,74 +34,94 @@ class Samples(NamedTuple):
 
     Attributes
     ----------
-    features : ndarray, shape (pixels, features), float32
+    own : ndarray, shape (pixels, features), float32
+        Spectrum and fine features.
+    code : ndarray, shape (pixels, units), float32
     shortwave : ndarray, shape (pixels, 4), float32
     """
 
-    features: NDArray[np.float32]
-    shortwave: NDArray[np.float32]
+    own: Matrix
+    code: Matrix
+    shortwave: Matrix
 
     @property
-    def spectrum(self) -> NDArray[np.float32]:
+    def spectrum(self) -> Matrix:
         """The spectra, shape (pixels, bands)."""
-        return self.features[:, : len(BANDS)]
+        return self.own[:, : len(BANDS)]
 
     @classmethod
-    def of(cls, source: View, pixels: NDArray[np.int64]) -> "Samples":
+    def of(cls, source: View, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> "Samples":
         """Take some pixels of a view."""
-        shortwave = source.shortwave.reshape(len(source.shortwave), -1)[:, pixels].T
-        return cls(sample_features(source, pixels), shortwave)
+        near = source.near[:, rows, cols]
+        taken = View(near, source.code, source.guide)
+        return cls(taken.own.T, sample_doubled(source.code, rows, cols).T, taken.shortwave.T)
 
     @classmethod
     def joined(cls, parts: Sequence["Samples"]) -> "Samples":
         """Put the samples of several windows together."""
-        return cls(
-            np.concatenate([part.features for part in parts]),
-            np.concatenate([part.shortwave for part in parts]),
-        )
+        return cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """Predicts bands of one date from the features of the other.
+    """Predicts bands of one date from the other, in units of the noise of the prediction.
 
     Attributes
     ----------
-    fit : RobustFit
-        From (spectrum, levels, helper) to the target bands.
+    own : ndarray, shape (targets, features), float32
+        Weights of spectrum and fine features.
+    code : ndarray, shape (targets, units), float32
+        Weights of the code.
+    shortwave : ndarray, shape (helped targets, 4), float32
+        Weights of the short-wave infrared of the date that is predicted; for the last targets.
+    intercept, precision : ndarray, shape (targets,), float32
+        The constant; one over the noise.
+    bands : tuple of int
+        The band that each target is.
     """
 
-    fit: RobustFit
+    own: Matrix
+    code: Matrix
+    shortwave: Matrix
+    intercept: Matrix
+    precision: Matrix
+    bands: tuple[int, ...]
 
-    def residual(self, source: View, target: Image, helper: Image | None = None) -> Image:
-        """Return what the prediction leaves, in units of its noise.
+    @classmethod
+    def fit(cls, source: Samples, target: Samples, *, helped: bool) -> "Predictor":
+        """Fit all bands; with ``helped``, also the visible ones with the short-wave infrared."""
+        features = np.concatenate([source.own, source.code], axis=1)
+        fits = [fit_robust(features, target.spectrum, smallest_noise=SMALLEST_NOISE)]
+        bands = list(range(len(BANDS)))
+        if helped:
+            features = np.concatenate([features, target.shortwave], axis=1)
+            visible = target.spectrum[:, VISIBLE]
+            fits.append(fit_robust(features, visible, smallest_noise=SMALLEST_NOISE))
+            bands += bands[VISIBLE]
+        count = source.own.shape[1]
+        edge = count + source.code.shape[1]
+        weights = [fit.coefficients.T / fit.noise[:, None] for fit in fits]
+        return cls(
+            own=np.concatenate([part[:, :count] for part in weights]),
+            code=np.concatenate([part[:, count:edge] for part in weights]),
+            shortwave=weights[-1][:, edge:],
+            intercept=np.concatenate([fit.intercept / fit.noise for fit in fits]),
+            precision=np.concatenate([_one_over_noise(fit) for fit in fits]),
+            bands=tuple(bands),
+        )
 
-        Parameters
-        ----------
-        source : View
-            The date that predicts.
-        target : ndarray, shape (targets, rows, cols), float32
-            The bands of the date that is predicted.
-        helper : ndarray, shape (4, rows, cols), float32, optional
-            More features at full resolution.
-        """
-        count, rows, cols = target.shape
-        weights = self.fit.coefficients.T / self.fit.noise[:, None]
-        bands = len(source.spectrum)
-        edges = np.cumsum([bands, *(len(level) for level in source.levels)])
-        prediction = _combine(weights[:, :bands], source.spectrum)
-        if helper is not None:
-            prediction += _combine(weights[:, edges[-1] :], helper)
-        coarse = np.zeros((count, 1, 1), np.float32)
-        for number in reversed(range(len(source.levels))):
-            level = source.levels[number]
-            own = _combine(weights[:, edges[number] : edges[number + 1]], level)
-            # Upsampling and weighting commute: the sums are upsampled, not the features.
-            coarse = own if number == len(source.levels) - 1 else own + upsample(coarse, 1)
-        prediction += coarse[:, :rows, :cols]
-        intercept, noise = self.fit.intercept, self.fit.noise
-        prediction += (intercept / noise)[:, None, None]
-        return target / noise[:, None, None] - prediction
+    def residual(self, source: View, target: View) -> Image:
+        """Return what the prediction leaves, in units of noise, shape (targets, rows, cols)."""
+        _, rows, cols = target.near.shape
+        # Weighting and doubling commute: the sums are doubled, not the code.
+        rest = -double(_combine(self.code, source.code))[:, :rows, :cols]
+        rest -= _combine(self.own, source.own)
+        if self.shortwave.size:
+            rest[-len(self.shortwave) :] -= _combine(self.shortwave, target.shortwave)
+        rest -= self.intercept[:, None, None]
+        for plane, band, precision in zip(rest, self.bands, self.precision, strict=True):
+            plane += precision * target.near[band]
+        return rest
 
 
 @dataclass(frozen=True)
@@ -113,16 +135,12 @@ class CrossPrediction:
         ``beyond_shortwave``: the visible ones, when the short-wave infrared of their own date
         helps to predict them.
     forward, backward : Predictor
-        All bands of the later date from the earlier one, and the reverse.
-    forward_helped, backward_helped : Predictor or None
-        The visible bands with the help of the short-wave infrared.
+        Of the later date from the earlier one, and the reverse.
     """
 
     emphasis: tuple[str, ...]
     forward: Predictor
     backward: Predictor
-    forward_helped: Predictor | None
-    backward_helped: Predictor | None
 
     @classmethod
     def fit_pair(
@@ -132,10 +150,8 @@ class CrossPrediction:
         helped = "beyond_shortwave" in emphasis
         return cls(
             emphasis,
-            _fit(before, after),
-            _fit(after, before),
-            _fit_helped(before, after) if helped else None,
-            _fit_helped(after, before) if helped else None,
+            Predictor.fit(before, after, helped=helped),
+            Predictor.fit(after, before, helped=helped),
         )
 
     def __call__(self, before: View, after: View) -> Image:
@@ -143,40 +159,25 @@ class CrossPrediction:
 
         Each is the smaller of both directions: what one of them explains has not changed.
         """
-        forward = self.forward.residual(before, after.spectrum)
-        backward = self.backward.residual(after, before.spectrum)
-        parts = {"all": slice(None), "visible": VISIBLE, "infrared": INFRARED}
-        maps = [
-            np.minimum(_magnitude(forward[parts[name]]), _magnitude(backward[parts[name]]))
-            for name in self.emphasis
-            if name in parts
-        ]
-        if self.forward_helped is not None and self.backward_helped is not None:
-            forward = self.forward_helped.residual(before, after.spectrum[VISIBLE], after.shortwave)
-            backward = self.backward_helped.residual(
-                after, before.spectrum[VISIBLE], before.shortwave
-            )
-            maps.append(np.minimum(_magnitude(forward), _magnitude(backward)))
-        return np.stack(maps)
+        forward = self._magnitudes(self.forward.residual(before, after))
+        backward = self._magnitudes(self.backward.residual(after, before))
+        return np.minimum(forward, backward, out=forward)
+
+    def _magnitudes(self, residual: Image) -> Image:
+        """Return the root mean squares over the bands of each map of the emphasis."""
+        np.square(residual, out=residual)
+        plain, helped = residual[: len(BANDS)], residual[len(BANDS) :]
+        maps = np.empty((len(self.emphasis), *residual.shape[1:]), np.float32)
+        for name, target in zip(self.emphasis, maps, strict=True):
+            (plain[PARTS[name]] if name in PARTS else helped).mean(axis=0, out=target)
+        return np.sqrt(maps, out=maps)
 
 
-def _fit(source: Samples, target: Samples) -> Predictor:
-    return Predictor(fit_robust(source.features, target.spectrum, smallest_noise=SMALLEST_NOISE))
+def _one_over_noise(fit: RobustFit) -> Matrix:
+    return np.asarray(1 / fit.noise, np.float32)
 
 
-def _fit_helped(source: Samples, target: Samples) -> Predictor:
-    features = np.concatenate([source.features, target.shortwave], axis=1)
-    visible = target.spectrum[:, VISIBLE]
-    return Predictor(fit_robust(features, visible, smallest_noise=SMALLEST_NOISE))
-
-
-def _combine(weights: NDArray[np.float32], bands: Image) -> Image:
+def _combine(weights: Matrix, bands: Image) -> Image:
     """Weight and add bands: (targets, bands) times (bands, rows, cols)."""
     count, rows, cols = bands.shape
     return (weights @ bands.reshape(count, -1)).reshape(-1, rows, cols)
-
-
-def _magnitude(residual: Image) -> Image:
-    """Return the root of the mean square over the bands."""
-    squares = np.einsum("brc,brc->rc", residual, residual) / len(residual)
-    return np.asarray(np.sqrt(squares), np.float32)

@@ -1,7 +1,6 @@
 """Learn what is typical of a pair from a sample of its windows."""
 
-from collections.abc import Iterator
-from itertools import pairwise
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +10,11 @@ from rasterio.windows import Window
 from candela.eo.grid import Shape
 from candela.eo.progress import Progress
 from candela.eo.registration import Shift, estimate_shift
+from candela.eo.threads import thread_count
 from candela.errors import InputError
 
 from .algorithm import (
+    HALO,
     Comparison,
     Detector,
     Image,
@@ -32,6 +33,8 @@ from .views import VISIBLE, Standardisation, View
 WHOLE_PIXELS = 1024 * 1024  # an image up to this size is surveyed whole
 WINDOW = 512  # pixels; the files' own blocks
 WINDOWS = 24
+TYPICAL_WINDOWS = 8  # of them tell the typical magnitude: a median needs fewer than a regression
+STATISTICS_PIXELS = 1_000_000  # about, for median and quartiles
 SAMPLES = 40_000  # pixels for the regression, of all windows together
 FEWEST_PIXELS = 1024  # with data in both images: fewer cannot teach the regression
 LARGEST_SHIFT = 3.0  # pixels; more is no misregistration but a mistake, or a wrong peak
@@ -43,21 +46,41 @@ DISTANCE_RULE = Rule(share=1.0, centre=1.0, width=0.2)
 
 
 class Looked(NamedTuple):
-    """A surveyed window, standardised."""
+    """A surveyed window.
 
-    before: Image
-    after: Image
+    Attributes
+    ----------
+    before, after : ndarray, shape (bands, rows, cols), uint16
+    valid : ndarray, shape (rows, cols), bool
+    sampled : ndarray, shape (rows, cols), bool
+        Valid pixels that do not feel the window's edge.
+    """
+
+    before: Reflectance
+    after: Reflectance
     valid: Mask
+    sampled: Mask
 
 
 class Survey(NamedTuple):
-    """What a sample of windows tells about a pair."""
+    """What a sample of windows tells about a pair.
+
+    Attributes
+    ----------
+    before, after : Standardisation
+        Of both images.
+    windows : list of Looked
+    shift : Shift
+        As found, of the later image onto the earlier one.
+    applied : Shift
+        The same, or none where what was found is not credible.
+    """
 
     before: Standardisation
     after: Standardisation
     windows: list[Looked]
-    shift: Shift  # as found
-    applied: Shift  # none where what was found is not credible
+    shift: Shift
+    applied: Shift
 
 
 def survey_windows(shape: Shape) -> list[Window]:
@@ -90,18 +113,26 @@ def survey_pair(pair: Pair) -> Survey:
             f"{total} pixels have data in both images; at least {FEWEST_PIXELS} are needed",
             "after",
         )
+    step = max(1, total // STATISTICS_PIXELS)
     first, second = (
         Standardisation.of(
-            np.concatenate([image[:, mask] for image, mask in zip(images, valid, strict=True)], 1)
+            np.concatenate(
+                [image[:, mask][:, ::step] for image, mask in zip(images, valid, strict=True)],
+                axis=1,
+            )
         )
         for images in zip(*read, strict=True)
     )
+    inside = _inside(pair.grid.shape, valid[0].shape)
     windows = [
-        Looked(first.apply(before, mask), second.apply(after, mask), mask)
+        Looked(before, after, mask, mask & inside)
         for (before, after), mask in zip(read, valid, strict=True)
     ]
     shift = estimate_shift(
-        (window.before[VISIBLE].mean(axis=0), window.after[VISIBLE].mean(axis=0))
+        (
+            first.apply(window.before, window.valid)[VISIBLE].mean(axis=0),
+            second.apply(window.after, window.valid)[VISIBLE].mean(axis=0),
+        )
         for window in windows
     )
     credible = shift.largest <= LARGEST_SHIFT
@@ -125,13 +156,17 @@ def fit(surveyed: Survey, encode: Encoder, model: str, progress: Progress) -> De
     else:
         compare = _fit_prediction(surveyed, encode, EMPHASES[model])
         rule = PREDICTION_RULE
-    progress(50, "measuring what is typical of the pair")
-    typical = np.concatenate(
-        [
-            log_magnitude(compare(*views), (views[0].guide, views[1].guide))[window.valid]
-            for window, views in _views(surveyed, encode)
-        ]
-    )
+    progress(60, "measuring what is typical of the pair")
+
+    def magnitude(window: Looked) -> Image:
+        before, after = _look(window, surveyed, encode)
+        whole = log_magnitude(compare(before, after), (before.guide, after.guide))
+        return whole[window.sampled]
+
+    with ThreadPoolExecutor(thread_count()) as pool:
+        typical = np.median(
+            np.concatenate(list(pool.map(magnitude, surveyed.windows[:TYPICAL_WINDOWS])))
+        )
     return Detector(
         encode,
         surveyed.before,
@@ -139,7 +174,7 @@ def fit(surveyed: Survey, encode: Encoder, model: str, progress: Progress) -> De
         surveyed.applied,
         compare,
         rule,
-        float(np.median(typical)),
+        float(typical),
     )
 
 
@@ -159,37 +194,61 @@ def _read_windows(pair: Pair) -> list[tuple[Reflectance, Reflectance]]:
     return full or sparse
 
 
-def _views(surveyed: Survey, encode: Encoder) -> Iterator[tuple[Looked, tuple[View, View]]]:
-    for window in surveyed.windows:
-        yield window, look(window.before, window.after, surveyed.applied, encode)
+def _inside(shape: Shape, window: tuple[int, ...]) -> Mask:
+    """Tell which pixels of a window do not feel its edge; all, if it is the whole image."""
+    inside = np.ones(window, np.bool_)
+    for axis, (side, whole) in enumerate(zip(window, shape, strict=True)):
+        margin = HALO if side < whole and side > 3 * HALO else 0
+        position = np.arange(side)
+        near = (position < margin) | (position >= side - margin)
+        inside &= ~near[:, None] if axis == 0 else ~near
+    return inside
 
 
 def _fit_prediction(
     surveyed: Survey, encode: Encoder, emphasis: tuple[str, ...]
 ) -> CrossPrediction:
-    before, after = [], []
-    chosen = _choose_pixels([window.valid for window in surveyed.windows])
-    for (_, views), pixels in zip(_views(surveyed, encode), chosen, strict=True):
-        before.append(Samples.of(views[0], pixels))
-        after.append(Samples.of(views[1], pixels))
-    return CrossPrediction.fit_pair(Samples.joined(before), Samples.joined(after), emphasis)
+    parts = _sample(surveyed, encode)
+    before = Samples.joined([first for first, _ in parts])
+    after = Samples.joined([second for _, second in parts])
+    return CrossPrediction.fit_pair(before, after, emphasis)
 
 
 def _fit_distance(surveyed: Survey, encode: Encoder) -> Comparison:
-    views = [views for _, views in _views(surveyed, encode)]
+    parts = _sample(surveyed, encode)
     return CodeDistance(
-        CodeScale.of([before for before, _ in views]), CodeScale.of([after for _, after in views])
+        CodeScale.of([first.code for first, _ in parts]),
+        CodeScale.of([second.code for _, second in parts]),
     )
 
 
-def _choose_pixels(valid: list[Mask]) -> list[NDArray[np.int64]]:
-    """Choose random valid pixels: flat indexes into each window."""
-    candidates = [np.flatnonzero(mask) for mask in valid]
-    edges = np.cumsum([0, *(len(part) for part in candidates)])
-    total = int(edges[-1])
-    drawn = np.random.default_rng(SEED).choice(total, min(SAMPLES, total), replace=False)
-    drawn.sort()
-    return [
-        part[drawn[(drawn >= start) & (drawn < stop)] - start]
-        for part, (start, stop) in zip(candidates, pairwise(edges), strict=True)
-    ]
+def _sample(surveyed: Survey, encode: Encoder) -> list[tuple[Samples, Samples]]:
+    """Take the features of the same random pixels of both dates, window by window."""
+
+    def take(window: Looked, pixels: NDArray[np.intp]) -> tuple[Samples, Samples]:
+        rows, cols = np.unravel_index(pixels, window.sampled.shape)
+        before, after = _look(window, surveyed, encode)
+        return Samples.of(before, rows, cols), Samples.of(after, rows, cols)
+
+    chosen = _choose_pixels([window.sampled for window in surveyed.windows])
+    with ThreadPoolExecutor(thread_count()) as pool:
+        return list(pool.map(take, surveyed.windows, chosen))
+
+
+def _look(window: Looked, surveyed: Survey, encode: Encoder) -> tuple[View, View]:
+    return look(
+        surveyed.before.apply(window.before, window.valid),
+        surveyed.after.apply(window.after, window.valid),
+        surveyed.applied,
+        encode,
+    )
+
+
+def _choose_pixels(masks: list[Mask]) -> list[NDArray[np.intp]]:
+    """Choose random pixels of the masks, all alike: flat indexes into each window."""
+    candidates = [np.flatnonzero(mask) for mask in masks]
+    order = np.random.default_rng(SEED).permutation(sum(len(part) for part in candidates))
+    drawn = np.zeros(len(order), np.bool_)
+    drawn[order[:SAMPLES]] = True
+    edges = np.cumsum([len(part) for part in candidates])[:-1]
+    return [part[taken] for part, taken in zip(candidates, np.split(drawn, edges), strict=True)]

@@ -36,17 +36,17 @@ SIDE = 96  # pixels of a patch, a multiple of the coarsest level
 BATCH = 8  # patches
 RIDGE = 1e-2
 OUTLIER = 0.1  # mean squared error beyond which a pixel hardly counts
-LEARNING_RATE = 2e-3
+LEARNING_RATE = 3e-4
 CALIBRATION_PATCHES = 64
-REPORT_EVERY = 100  # steps
+REPORT_EVERY = 50  # steps
 
 
 class Options(NamedTuple):
     """How to train."""
 
     seed: int = 0
-    steps: int = 1500
-    widths: tuple[int, ...] = (16, 24, 32, 32)
+    steps: int = 150
+    widths: tuple[int, ...] = (8, 16, 24, 24)
     code: int = 192
 
 
@@ -69,7 +69,7 @@ def train(images: Sequence[TrainingImage], options: Options) -> Any:  # noqa: AN
     spread_bends(
         encoder, np.stack([_draw(images, random).source for _ in range(CALIBRATION_PATCHES)])
     )
-    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, options.steps)
+    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, max(1, options.steps))
     optimizer = keras.optimizers.Adam(schedule, clipnorm=1.0)
 
     def step(source: Any, target: Any, order: Any) -> Any:  # noqa: ANN401 - TensorFlow is untyped
@@ -123,20 +123,30 @@ def restoration_loss(outputs: Any, source: Any, target: Any, order: Any) -> Any:
 def spread_bends(encoder: Any, patches: NDArray[np.float32]) -> None:  # noqa: ANN401 - untyped
     """Scale the code's units so that they bend within the data, each at another place.
 
-    Before its ReLU every unit gets standard deviation 1 and a mean between -1 and 1.
+    Every level of the pyramid brings the same variance to a unit; before its ReLU every unit has
+    standard deviation 1 and a mean between -1 and 1.
     """
-    before_relu = keras.Model(encoder.input, encoder.get_layer("code").input)
-    values = before_relu.predict(patches, verbose=0).reshape(
-        -1, encoder.get_layer("code").output.shape[-1]
-    )
-    centre, spread = values.mean(axis=0), values.std(axis=0) + 1e-6
-    wanted = np.random.default_rng(0).uniform(-1, 1, len(centre))
     laterals = [layer for layer in encoder.layers if layer.name.startswith("lateral")]
     for layer in laterals:
-        kernel, bias = layer.get_weights()
-        layer.set_weights([kernel / spread, bias / spread])
+        _scale_units(layer, _values(encoder, layer.output, patches).std(axis=0))
+    values = _values(encoder, encoder.get_layer("code").input, patches)
+    for layer in laterals:
+        _scale_units(layer, values.std(axis=0))
+    centre = _values(encoder, encoder.get_layer("code").input, patches).mean(axis=0)
     kernel, bias = laterals[0].get_weights()
-    laterals[0].set_weights([kernel, bias - centre / spread + wanted])
+    wanted = np.linspace(-1, 1, len(centre))
+    laterals[0].set_weights([kernel, bias - centre + wanted])
+
+
+def _values(encoder: Any, tensor: Any, patches: NDArray[np.float32]) -> NDArray[np.float32]:  # noqa: ANN401
+    """Compute a tensor inside the encoder, shape (pixels, units)."""
+    values = keras.Model(encoder.input, tensor).predict(patches, verbose=0)
+    return np.asarray(values).reshape(-1, values.shape[-1])
+
+
+def _scale_units(layer: Any, spread: NDArray[np.float32]) -> None:  # noqa: ANN401 - Keras is untyped
+    kernel, bias = layer.get_weights()
+    layer.set_weights([kernel / (spread + 1e-6), bias / (spread + 1e-6)])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

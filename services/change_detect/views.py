@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from candela.eo.registration import Shift, translate
 from candela.eo.smoothing import gaussian
 
-from .encoder import BANDS, COARSEST, Encoder, Levels
+from .encoder import BANDS, COARSEST, Encoder
 
 LOWEST, HIGHEST = -4.0, 8.0  # standardised reflectance is clipped: clouds must not rule the fit
 QUARTILES_TO_SIGMA = 1.35  # distance of a normal law's quartiles, in standard deviations
@@ -43,8 +43,12 @@ class Standardisation(NamedTuple):
 
     def apply(self, image: NDArray[np.uint16], valid: Mask) -> Image:
         """Bring every band to centre 0 and spread 1; pixels that are not valid become 0."""
-        standard = (image - self.centre[:, None, None]) / self.spread[:, None, None]
-        return np.asarray(np.clip(standard, LOWEST, HIGHEST) * valid, np.float32)
+        standard = image.astype(np.float32)
+        standard -= self.centre[:, None, None]
+        standard /= self.spread[:, None, None]
+        np.clip(standard, LOWEST, HIGHEST, out=standard)
+        standard *= valid
+        return standard
 
 
 class View(NamedTuple):
@@ -52,20 +56,33 @@ class View(NamedTuple):
 
     Attributes
     ----------
-    spectrum : ndarray, shape (bands, rows, cols), float32
-        Standardised reflectance, slightly smoothed.
-    levels : tuple of ndarray, shape (width, rows / 2^level, cols / 2^level), float32
-        The encoder's feature maps; the sides are rounded up.
-    shortwave : ndarray, shape (4, rows, cols), float32
-        B11 and B12 of the spectrum, then the same smoothed.
+    near : ndarray, shape (bands + fine features + 2, rows, cols), float32
+        All there is at full resolution: the spectrum, slightly smoothed; the encoder's fine
+        features; the short-wave infrared, smoothed more.
+    code : ndarray, shape (units, rows / 2, cols / 2), float32
+        The encoder's code; the sides are rounded up.
     guide : ndarray, shape (rows, cols), float32
         Mean of the visible bands: it has the edges.
     """
 
-    spectrum: Image
-    levels: Levels
-    shortwave: Image
+    near: Image
+    code: Image
     guide: Image
+
+    @property
+    def spectrum(self) -> Image:
+        """The spectrum, shape (bands, rows, cols)."""
+        return self.near[: len(BANDS)]
+
+    @property
+    def own(self) -> Image:
+        """What predicts the other date, beside the code: the spectrum and the fine features."""
+        return self.near[:-2]
+
+    @property
+    def shortwave(self) -> Image:
+        """B11 and B12, then the same smoothed, shape (4, rows, cols)."""
+        return np.concatenate([self.near[SHORTWAVE], self.near[-2:]])
 
 
 def view(standard: Image, shift: Shift, encode: Encoder) -> View:
@@ -79,44 +96,63 @@ def view(standard: Image, shift: Shift, encode: Encoder) -> View:
         How far the content is moved first.
     encode : Encoder
     """
+    bands, rows, cols = standard.shape
     moved = translate(standard, shift)
-    spectrum = gaussian(moved, PIXEL_SIGMA)
-    shortwave = np.concatenate([spectrum[SHORTWAVE], gaussian(moved[SHORTWAVE], SHORTWAVE_SIGMA)])
-    return View(spectrum, encode(_pad(moved)), shortwave, moved[VISIBLE].mean(axis=0))
+    fine, code = encode(_pad(moved))
+    near = np.empty((bands + len(fine) + 2, rows, cols), np.float32)
+    gaussian(moved, PIXEL_SIGMA, out=near[:bands])
+    near[bands:-2] = fine[:, :rows, :cols]
+    gaussian(moved[SHORTWAVE], SHORTWAVE_SIGMA, out=near[-2:])
+    return View(near, code, moved[VISIBLE].mean(axis=0))
 
 
-def upsample(level: Image, times: int) -> Image:
-    """Double the resolution of feature maps ``times`` times, by bilinear interpolation."""
-    for _ in range(times):
-        size = (2 * level.shape[2], 2 * level.shape[1])
-        level = np.stack([cv2.resize(band, size, interpolation=cv2.INTER_LINEAR) for band in level])
-    return level
-
-
-def sample_features(source: View, pixels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Take the features of some pixels at full resolution.
+def double(image: Image) -> Image:
+    """Double the resolution by bilinear interpolation.
 
     Parameters
     ----------
-    source : View
-    pixels : ndarray, shape (pixels,), int64
-        Flat indexes into the window.
+    image : ndarray, shape (bands, rows, cols), float32
 
     Returns
     -------
-    ndarray, shape (pixels, bands + sum of widths), float32
-        The spectrum, then the levels from fine to coarse.
+    ndarray, shape (bands, 2 rows, 2 cols), float32
     """
-    bands, rows, cols = source.spectrum.shape
-    taken = [source.spectrum.reshape(bands, -1)[:, pixels]]
-    for number, level in enumerate(source.levels):
-        full = upsample(level, number)[:, :rows, :cols]
-        taken.append(full.reshape(len(full), -1)[:, pixels])
-    return np.concatenate(taken).T
+    bands, rows, cols = image.shape
+    doubled = np.empty((bands, 2 * rows, 2 * cols), np.float32)
+    for source, target in zip(image, doubled, strict=True):
+        cv2.resize(source, (2 * cols, 2 * rows), dst=target, interpolation=cv2.INTER_LINEAR)
+    return doubled
+
+
+def sample_doubled(image: Image, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Image:
+    """Return some pixels of ``double(image)`` without computing the others.
+
+    Parameters
+    ----------
+    image : ndarray, shape (bands, rows, cols), float32
+    rows, cols : ndarray, shape (pixels,), int
+        Where, in the doubled image.
+
+    Returns
+    -------
+    ndarray, shape (bands, pixels), float32
+    """
+    last_row, last_col = image.shape[1] - 1, image.shape[2] - 1
+    down, right = (rows + 0.5) / 2 - 0.5, (cols + 0.5) / 2 - 0.5
+    top, left = np.floor(down).astype(int), np.floor(right).astype(int)
+    low, far = (down - top).astype(np.float32), (right - left).astype(np.float32)
+    total = np.zeros((len(image), len(rows)), np.float32)
+    for row, row_weight in ((top, 1 - low), (top + 1, low)):
+        for col, col_weight in ((left, 1 - far), (left + 1, far)):
+            near = image[:, np.clip(row, 0, last_row), np.clip(col, 0, last_col)]
+            total += near * (row_weight * col_weight)
+    return total
 
 
 def _pad(image: Image) -> Image:
-    """Mirror the image at its lower and right edge until the encoder's levels fit."""
+    """Mirror the image at its lower and right edge until the encoder's pyramid fits."""
     _, rows, cols = image.shape
-    margins = ((0, 0), (0, -rows % COARSEST), (0, -cols % COARSEST))
-    return np.pad(image, margins, mode="symmetric")
+    missing = (-rows % COARSEST, -cols % COARSEST)
+    if missing == (0, 0):
+        return image
+    return np.pad(image, ((0, 0), (0, missing[0]), (0, missing[1])), mode="symmetric")
