@@ -1,7 +1,8 @@
 """Fixtures for all tests."""
 
 import datetime as dt
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,27 @@ def shared_data() -> Callable[[str], Path]:
         return folder
 
     return find
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    """Run an S3 server for all tests that want one, and return its address."""
+    from buckets import s3_server
+
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return a bucket of the test's own, on the server that boto3 finds in the environment."""
+    from buckets import CREDENTIALS, make_bucket
+
+    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL_S3": s3_url}.items():
+        monkeypatch.setenv(name, value)
+    name = f"test-{uuid.uuid4().hex}"
+    make_bucket(name)
+    return name
 
 
 @pytest.fixture

@@ -7,13 +7,15 @@ from candela.storage.folder import FolderStorage
 __all__ = ["Storage", "open_storage"]
 
 
-def open_storage(url: str) -> Storage:
+def open_storage(url: str, *, endpoint: str = "") -> Storage:
     """Return the storage at a URL.
 
     Parameters
     ----------
     url : str
-        ``file:///folder``.
+        ``file:///folder`` or ``s3://bucket/prefix``.
+    endpoint : str, optional
+        The address of the S3 server, if it is not found in boto3's own ways.
 
     Raises
     ------
@@ -22,4 +24,8 @@ def open_storage(url: str) -> Storage:
     """
     if url.startswith("file:"):
         return FolderStorage.from_url(url)
-    raise StorageError(f"no storage for {url!r} (expected file:///folder)")
+    if url.startswith("s3:"):
+        from candela.storage.bucket import BucketStorage  # boto3 takes a while to import
+
+        return BucketStorage.from_url(url, endpoint=endpoint)
+    raise StorageError(f"no storage for {url!r} (expected file:///folder or s3://bucket/prefix)")

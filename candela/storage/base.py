@@ -1,10 +1,14 @@
 """What CANDELA asks of a storage, be it a folder or a bucket."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from candela.errors import StorageError
+
+
+def untold(_count: int) -> None:
+    """Take no note of what has come."""
 
 
 class Storage(Protocol):
@@ -29,6 +33,9 @@ class Storage(Protocol):
 
     def open(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Return the bytes from ``start`` to before ``stop``, in pieces."""
+
+    def fetch(self, key: str, path: Path, told: Callable[[int], None] = untold) -> None:
+        """Copy a file to a path; ``told``, by any thread, how many bytes have come since last."""
 
     def size(self, key: str) -> int:
         """Return the number of bytes."""

@@ -3,13 +3,13 @@
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from candela.errors import NotFoundError, StorageError
-from candela.storage.base import checked_key
+from candela.storage.base import checked_key, untold
 
 PIECE_BYTES = 2**20
 SCRATCH = ".scratch"  # unfinished and removed files; on the same file system as the keys
@@ -73,6 +73,12 @@ class FolderStorage:
         """Return the bytes from ``start`` to before ``stop``, in pieces."""
         size = self.size(key)
         return self._pieces(key, start, size if stop is None else min(stop, size))
+
+    def fetch(self, key: str, path: Path, told: Callable[[int], None] = untold) -> None:
+        """Copy a file to a path."""
+        with path.open("wb") as file:
+            for piece in self.open(key):
+                told(file.write(piece))
 
     def size(self, key: str) -> int:
         """Return the number of bytes."""

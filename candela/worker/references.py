@@ -1,6 +1,8 @@
 """From references to files: other jobs' outputs, folders, buckets, web servers."""
 
 import logging
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -133,6 +135,8 @@ class Resolver:
             raise ReferenceUnavailableError(f"{href} does not exist")
         if source.is_dir() and described.type != "product":
             raise InputError(f"{href} is a folder, expected a file ({described.type})")
+        if source.is_dir() and any(_leads_out(source, allowed)):
+            raise ReferenceUnavailableError(f"{href} has links out of the folders that may be read")
         path = folder / safe_name(address_name(href) or source.name, "input")
         path.symlink_to(source)
         return path
@@ -149,11 +153,10 @@ class Resolver:
             raise ReferenceUnavailableError(f"{href} does not exist")
         total = 0
         for each in below:
-            total += bucket.size(each)
-            self._check_size(total, path.name)
             part = path / each.removeprefix(f"{key}/")
             part.parent.mkdir(parents=True, exist_ok=True)
-            self._copy(bucket, each, part, href)
+            total += self._copy(bucket, each, part, href)
+            self._check_size(total, path.name)
         return path
 
     def _bucket(self, href: str) -> tuple[Storage, str]:
@@ -173,14 +176,18 @@ class Resolver:
             raise ReferenceUnavailableError(f"{href!r} names no object that can be read") from None
         return open_storage(f"s3://{bucket}"), key
 
-    def _copy(self, storage: Storage, key: str, path: Path, shown: str) -> None:
+    def _copy(self, storage: Storage, key: str, path: Path, shown: str) -> int:
         size = _stored_size(storage, key, shown)
         self._check_size(size, path.name)
-        count = 0
-        with path.open("wb") as file:
-            for piece in storage.open(key):
-                count += file.write(piece)
-                self._progress(0, f"fetching {path.name}: {100 * count / size:.0f} %")
+        come = 0
+
+        def told(count: int) -> None:
+            nonlocal come
+            come += count
+            self._progress(0, f"fetching {path.name}: {100 * come / max(size, 1):.0f} %")
+
+        storage.fetch(key, path, told)
+        return size
 
     def _check_size(self, size: int, name: str) -> None:
         limit = self._staging.max_input_bytes
@@ -190,6 +197,15 @@ class Resolver:
 
 def _scheme(href: str) -> str:
     return href.partition(":")[0].lower()
+
+
+def _leads_out(folder: Path, allowed: list[Path]) -> Iterator[Path]:
+    """Find links in a folder that lead out of the allowed ones."""
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            if path.is_symlink() and not any(path.resolve().is_relative_to(it) for it in allowed):
+                yield path
 
 
 def _job_file(key: str) -> str:

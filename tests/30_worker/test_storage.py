@@ -1,17 +1,26 @@
-"""The storage: a reader never sees half a file, and no key leads out of it."""
+"""The storage, in a folder or a bucket: a reader never sees half a file, no key leads out of it."""
 
 import os
 import threading
 from pathlib import Path
 
+import boto3
 import pytest
 
 from candela.errors import NotFoundError, StorageError
 from candela.storage import Storage, open_storage
+from candela.storage.bucket import PART_BYTES
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    if request.param == "bucket":
+        return open_storage(f"s3://{request.getfixturevalue('bucket')}/some/prefix")
+    return open_storage((tmp_path / "storage").as_uri())
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> Storage:
+def folder(tmp_path: Path) -> Storage:
     return open_storage((tmp_path / "storage").as_uri())
 
 
@@ -33,11 +42,11 @@ def test_a_folder_with_blanks_in_its_name_is_a_storage(tmp_path):
     assert (tmp_path / "my storage" / "a").read_bytes() == b"1"
 
 
-def test_a_file_is_put_without_a_copy(storage, tmp_path):
+def test_a_file_is_put_without_a_copy(folder, tmp_path):
     (tmp_path / "image.tif").write_bytes(b"pixels")
     inode = (tmp_path / "image.tif").stat().st_ino
-    storage.put("jobs/1/outputs/image.tif", tmp_path / "image.tif")
-    assert storage.local_path("jobs/1/outputs/image.tif").stat().st_ino == inode
+    folder.put("jobs/1/outputs/image.tif", tmp_path / "image.tif")
+    assert folder.local_path("jobs/1/outputs/image.tif").stat().st_ino == inode
 
 
 def test_a_file_is_put_twice(storage, tmp_path):
@@ -45,17 +54,34 @@ def test_a_file_is_put_twice(storage, tmp_path):
     for _ in range(2):
         storage.put("image.tif", tmp_path / "image.tif")
     assert storage.read("image.tif") == b"pixels"
-    assert not any((storage.root / ".scratch").iterdir())
 
 
-def test_a_file_is_copied_where_links_are_impossible(storage, tmp_path, monkeypatch):
+def test_nothing_unfinished_stays_in_a_folder(folder, tmp_path):
+    (tmp_path / "image.tif").write_bytes(b"pixels")
+    for _ in range(2):
+        folder.put("image.tif", tmp_path / "image.tif")
+    assert not any((folder.root / ".scratch").iterdir())
+
+
+def test_a_large_file_goes_and_comes_in_parts(storage, tmp_path):
+    content = os.urandom(PART_BYTES + 100)
+    (tmp_path / "image.tif").write_bytes(content)
+    storage.put("image.tif", tmp_path / "image.tif")
+    (tmp_path / "image.tif").unlink(missing_ok=True)
+    told = []
+    storage.fetch("image.tif", tmp_path / "copy.tif", told.append)
+    assert (tmp_path / "copy.tif").read_bytes() == content
+    assert sum(told) == len(content)
+
+
+def test_a_file_is_copied_where_links_are_impossible(folder, tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError("no links")
 
     (tmp_path / "image.tif").write_bytes(b"pixels")
     monkeypatch.setattr(os, "link", refuse)
-    storage.put("image.tif", tmp_path / "image.tif")
-    assert storage.read("image.tif") == b"pixels"
+    folder.put("image.tif", tmp_path / "image.tif")
+    assert folder.read("image.tif") == b"pixels"
 
 
 def test_a_range_of_a_file_is_read(storage):
@@ -67,9 +93,13 @@ def test_a_range_of_a_file_is_read(storage):
     assert list(storage.open("big", 7, 7)) == []
 
 
-def test_a_missing_file_is_reported_before_the_first_byte(storage):
+def test_a_missing_file_is_reported_before_the_first_byte(storage, tmp_path):
     with pytest.raises(NotFoundError, match="there is no jobs/1/outputs/x"):
         storage.open("jobs/1/outputs/x")
+    with pytest.raises(NotFoundError):
+        storage.etag("x")
+    with pytest.raises(NotFoundError):
+        storage.fetch("x", tmp_path / "x")
     with pytest.raises(NotFoundError):
         storage.read("x")
     with pytest.raises(NotFoundError):
@@ -115,7 +145,7 @@ def test_a_single_file_is_deleted(storage):
 
 
 @pytest.mark.parametrize(
-    "key", ["", "/etc/passwd", "../a", "a/../../b", "a//b", "a/.", "a\\b", "a\0b", ".scratch/a"]
+    "key", ["", "/etc/passwd", "../a", "a/../../b", "a//b", "a/.", "a\\b", "a\0b"]
 )
 def test_a_key_that_is_no_plain_path_is_refused(storage, key):
     with pytest.raises(StorageError):
@@ -124,14 +154,14 @@ def test_a_key_that_is_no_plain_path_is_refused(storage, key):
         storage.delete(key)
 
 
-def test_a_link_that_leads_out_of_the_storage_is_refused(storage, tmp_path):
+def test_a_link_that_leads_out_of_the_storage_is_refused(folder, tmp_path):
     (tmp_path / "secret").write_text("secret")
-    storage.write("jobs/1/a", b"")
-    (storage.root / "jobs/1/link").symlink_to(tmp_path / "secret")
-    (storage.root / "jobs/2").symlink_to(tmp_path)
+    folder.write("jobs/1/a", b"")
+    (folder.root / "jobs/1/link").symlink_to(tmp_path / "secret")
+    (folder.root / "jobs/2").symlink_to(tmp_path)
     for key in ("jobs/1/link", "jobs/2/secret"):
         with pytest.raises(StorageError, match="leads out"):
-            storage.read(key)
+            folder.read(key)
 
 
 def test_a_reader_never_sees_half_a_file(storage):
@@ -153,7 +183,77 @@ def test_a_reader_never_sees_half_a_file(storage):
         writer.join()
 
 
-@pytest.mark.parametrize("url", ["s3://bucket", "file:relative", "file:///", "file://host/a", "x"])
+def test_unfinished_files_of_a_folder_are_no_keys(folder):
+    with pytest.raises(StorageError):
+        folder.read(".scratch/a")
+
+
+def test_a_bucket_keeps_files_below_its_prefix(bucket):
+    whole, part = open_storage(f"s3://{bucket}"), open_storage(f"s3://{bucket}/a/b/")
+    part.write("jobs/1/x", b"1")
+    whole.write("a/bc", b"2")
+    assert whole.list("a") == ("a/b/jobs/1/x", "a/bc")
+    assert part.list("jobs") == ("jobs/1/x",)
+    assert part.url == f"s3://{bucket}/a/b"
+    assert part.local_path("jobs/1/x") is None
+
+
+def test_more_objects_than_one_answer_holds_are_listed_and_removed(bucket):
+    storage = open_storage(f"s3://{bucket}")
+    client = boto3.client("s3")
+    for number in range(1001):
+        client.put_object(Bucket=bucket, Key=f"jobs/1/{number:04}")
+    storage.write("jobs/10/x", b"")
+    assert len(storage.list("jobs/1")) == 1001
+    storage.delete("jobs/1")
+    assert storage.list("jobs") == ("jobs/10/x",)
+
+
+def test_objects_whose_keys_are_no_paths_are_left_out_but_removed(bucket):
+    client = boto3.client("s3")
+    for key in ("a/", "a/../../etc/passwd", "a//b", "a/good"):
+        client.put_object(Bucket=bucket, Key=key)
+    storage = open_storage(f"s3://{bucket}")
+    assert storage.list("a") == ("a/good",)
+    storage.delete("a")
+    assert "Contents" not in client.list_objects_v2(Bucket=bucket)
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_mixed(bucket):
+    storage = open_storage(f"s3://{bucket}")
+    storage.write("a", b"first")
+    pieces = storage.open("a")
+    storage.write("a", b"other")
+    with pytest.raises(StorageError):
+        b"".join(pieces)
+
+
+def test_a_server_that_is_not_there_is_a_storage_error(bucket, unused_port):
+    storage = open_storage(f"s3://{bucket}", endpoint=f"http://127.0.0.1:{unused_port}")
+    with pytest.raises(StorageError, match="cannot read a"):
+        storage.read("a")
+
+
+def test_a_bucket_that_is_not_there_is_a_storage_error(bucket):
+    with pytest.raises(StorageError):
+        open_storage(f"s3://{bucket}-none").write("a", b"")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://",
+        "s3:///a",
+        "s3://a",
+        "s3://bucket/../a",
+        "s3://user@bucket/a",
+        "s3://buck?et",
+        "file:relative",
+        "file:///",
+        "file://host/a",
+        "x",
+    ],
+)
 def test_an_unknown_kind_of_url_is_refused(url):
     with pytest.raises(StorageError):
         open_storage(url)
