@@ -4,6 +4,7 @@ import getpass
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,10 @@ def postgres_server(folder: Path, binaries: Path) -> Iterator[str]:
     as_user: list[str] = []
     if getpass.getuser() == "root":  # the server refuses to run as root
         shutil.chown(folder, "postgres")
+        for parent in (folder, *folder.parents):  # and must get to its files
+            if parent == Path(tempfile.gettempdir()):
+                break
+            parent.chmod(0o755)
         as_user = ["runuser", "-u", "postgres", "--"]
     data = folder / "data"
 

@@ -1,7 +1,9 @@
 """The engine: gives accepted jobs to the runner and brings them to an end.
 
-Each round looks at the store alone, so a dispatcher may die at any moment and the next one goes
-on where it stopped: what it does twice is harmless, and every move is a compare-and-set.
+Each round looks at the store alone, and there only at what its own runner has in hand, so several
+gateways share a store without looking at each other's workers. A dispatcher may die at any moment
+and the next one goes on where it stopped: what it does twice is harmless, and every move is a
+compare-and-set.
 """
 
 import logging
@@ -82,16 +84,16 @@ class Dispatcher:
 
     def round(self) -> int:
         """Move every job on that can be moved; return how many are in hand."""
-        active = self._store.jobs(states=ACTIVE, limit=1000, oldest_first=True)
-        for job in active:
+        mine = self._runner.name
+        for job in self._store.jobs(states=ACTIVE, runner=mine, limit=1000, oldest_first=True):
             self._follow(job)
-        running = self._store.count(states=[State.DISPATCHING, State.RUNNING])
+        running = self._store.count(states=[State.DISPATCHING, State.RUNNING], runner=mine)
         free = self._service.limits.running_jobs - running
         if free > 0:
             owner_limit = self._service.limits.running_jobs_of_owner
             for job in self._store.next_accepted(free, owner_limit=owner_limit):
                 claimed = self._store.move(
-                    job.id, [State.ACCEPTED], State.DISPATCHING, message="starting"
+                    job.id, [State.ACCEPTED], State.DISPATCHING, runner=mine, message="starting"
                 )
                 if claimed:
                     self._submit(claimed)
@@ -179,6 +181,7 @@ class Dispatcher:
                 [State.RUNNING],
                 State.ACCEPTED,
                 attempt=job.attempt + 1,
+                runner="",
                 backend="",
                 percent=0.0,
                 message="the worker vanished; waiting for another try",

@@ -78,6 +78,7 @@ class Job:
     message: str = "accepted"
     attempt: int = 1
     priority: int = 0
+    runner: str = ""  # who runs it: Runner.name
     backend: str = ""  # what the runner calls it
     error: Failure | None = None
     result: ResultDocument | None = None

@@ -17,13 +17,14 @@ from candela.worker.contract import job_key
 
 logger = logging.getLogger(__name__)
 
-PERIOD_S = 60.0
+PERIOD_S = 10.0
+LITTER_PERIOD_S = 3600.0  # looks at every file of every job
 BATCH = 200
 LITTER_AGE_S = 3600.0
 
 
 class Reconciler:
-    """Looks through everything once a minute, and at the start.
+    """Looks at jobs every ten seconds, and at all files at the start and once an hour.
 
     Parameters
     ----------
@@ -50,19 +51,22 @@ class Reconciler:
             self._thread.join()
 
     def _work(self) -> None:
+        litter_is_due = 0.0
         while not self._stopping.is_set():
             try:
-                self.look()
+                self.look_at_jobs()
+                if time.monotonic() >= litter_is_due:
+                    self.remove_litter()
+                    litter_is_due = time.monotonic() + LITTER_PERIOD_S
             except Exception:
                 # Storage or database may be away; the next look finds the same.
                 logger.exception("A look of the reconciler failed; trying again")
             self._stopping.wait(PERIOD_S)
 
-    def look(self) -> None:
-        """Remove what has expired, what was dismissed by halves, and what belongs to no job."""
+    def look_at_jobs(self) -> None:
+        """Remove what has expired, and what was dismissed by halves."""
         self._remove_expired()
         self._finish_dismissals()
-        self._remove_litter()
 
     def _remove_expired(self) -> None:
         for job in self._service.store.expired(now(), BATCH):
@@ -71,13 +75,17 @@ class Reconciler:
             self._service.store.remove(job.id)
 
     def _finish_dismissals(self) -> None:
-        """Do again what a gateway may have left undone when it died while it dismissed a job."""
-        for job in self._service.store.jobs(states=[State.DISMISSED], limit=BATCH):
-            if self._service.storage.list(job_key(job.id)):
+        """Stop our workers of jobs that another gateway, or one that died meanwhile, dismissed."""
+        runner = self._service.runner
+        jobs = self._service.store.jobs(states=[State.DISMISSED], runner=runner.name, limit=BATCH)
+        for job in jobs:
+            is_running = bool(job.backend) and runner.state(job.backend).is_running
+            if is_running or self._service.storage.list(job_key(job.id)):
                 logger.info("The rest of the dismissed job %s is removed", job.id)
                 self._service.clear(job)
 
-    def _remove_litter(self) -> None:
+    def remove_litter(self) -> None:
+        """Remove files and layers that belong to no job."""
         publisher, storage = self._service.publisher, self._service.storage
         shown = {layer.job_id for layer in publisher.layers()}
         stored = {key.split("/")[1] for key in storage.list("jobs")}

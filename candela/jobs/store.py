@@ -76,6 +76,7 @@ JOBS = sa.Table(
     sa.Column("message", sa.Text, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("runner", sa.String(500), nullable=False),
     sa.Column("backend", sa.String(300), nullable=False),
     sa.Column("error", DocumentColumn(Failure)),
     sa.Column("result", DocumentColumn(ResultDocument)),
@@ -187,19 +188,26 @@ class JobStore:
         *,
         states: Collection[State] | None = None,
         process: str | None = None,
+        runner: str | None = None,
         limit: int = 100,
         offset: int = 0,
         oldest_first: bool = False,
     ) -> list[Job]:
         """List jobs, the newest first unless told otherwise."""
-        query = _filtered(sa.select(JOBS), states, process).limit(limit).offset(offset)
+        query = _filtered(sa.select(JOBS), states, process, runner).limit(limit).offset(offset)
         by_time = JOBS.c.created if oldest_first else JOBS.c.created.desc()
         with self._reader.connect() as connection:
             return [_job(row) for row in connection.execute(query.order_by(by_time))]
 
-    def count(self, *, states: Collection[State] | None = None, process: str | None = None) -> int:
+    def count(
+        self,
+        *,
+        states: Collection[State] | None = None,
+        process: str | None = None,
+        runner: str | None = None,
+    ) -> int:
         """Count jobs."""
-        query = _filtered(sa.select(sa.func.count()).select_from(JOBS), states, process)
+        query = _filtered(sa.select(sa.func.count()).select_from(JOBS), states, process, runner)
         with self._reader.connect() as connection:
             return int(connection.execute(query).scalar_one())
 
@@ -374,12 +382,17 @@ class JobStore:
 
 
 def _filtered(
-    query: sa.Select[Any], states: Collection[State] | None, process: str | None
+    query: sa.Select[Any],
+    states: Collection[State] | None,
+    process: str | None,
+    runner: str | None,
 ) -> sa.Select[Any]:
     if states is not None:
         query = query.where(JOBS.c.state.in_(list(states)))
     if process is not None:
         query = query.where(JOBS.c.process == process)
+    if runner is not None:
+        query = query.where(JOBS.c.runner == runner)
     return query
 
 

@@ -79,6 +79,10 @@ class Ended:
 class Runner(Protocol):
     """Runs jobs. All methods may be repeated without harm and called by several threads."""
 
+    @property
+    def name(self) -> str:
+        """What tells this backend from others: who has the same name sees the same attempts."""
+
     def submit(self, job: JobDocument, limits: Limits) -> str:
         """Write job.json to storage and start an attempt, unless it was started before.
 

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -92,6 +93,11 @@ class LocalRunner:
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="local-runner", daemon=True)
         self._watcher.start()
+
+    @property
+    def name(self) -> str:
+        """The machine and the work folder."""
+        return f"local:{socket.gethostname()}:{self._work}"
 
     def submit(self, job: JobDocument, limits: Limits) -> str:
         """Start an attempt, unless it was started before.

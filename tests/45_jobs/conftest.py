@@ -43,7 +43,9 @@ class Board:
 class Engine:
     """A job service with a dispatcher that moves when told."""
 
-    def __init__(self, folder, database, *, timeout=60, memory="256Mi", running_jobs=2):
+    def __init__(
+        self, folder, database, *, timeout=60, memory="256Mi", running_jobs=2, place="here"
+    ):
         specs = load_specs()
         echo = specs["Echo"]
         run = echo.run.model_copy(update={"timeout": timeout, "memory": memory})
@@ -55,7 +57,7 @@ class Engine:
             specs,
             JobStore(database),
             storage,
-            LocalRunner(storage, folder / "work", grace_s=1),
+            LocalRunner(storage, folder / place, grace_s=1),
             self.board,
             limits,
         )
@@ -75,10 +77,7 @@ def postgres(tmp_path_factory):
     binaries = find_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL server on this machine (Debian package postgresql)")
-    folder = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, *folder.parents[:2]):  # the server's own user must get there
-        parent.chmod(0o755)
-    with postgres_server(folder, binaries) as url:
+    with postgres_server(tmp_path_factory.mktemp("postgres"), binaries) as url:
         yield url
 
 

@@ -29,6 +29,12 @@ def go_on(engine, job_id, *, until=lambda job: job.state.is_final, timeout_s=60)
     raise AssertionError(f"job is {job.state}: {job.message}")
 
 
+def claim(engine, job_id):
+    """Do what a dispatcher does before it starts a job."""
+    runner = engine.service.runner.name
+    return engine.store.move(job_id, [State.ACCEPTED], State.DISPATCHING, runner=runner)
+
+
 def is_running(job):
     return job.state is State.RUNNING
 
@@ -100,7 +106,7 @@ def test_the_next_dispatcher_takes_over_what_runs(engine):
 def test_a_dispatcher_that_died_after_its_claim_starts_the_job_only_once(engine):
     engine = engine()
     job_id = echo(engine, pause=1)
-    claimed = engine.store.move(job_id, [State.ACCEPTED], State.DISPATCHING)
+    claimed = claim(engine, job_id)
     engine.dispatcher._submit(claimed)
     started = engine.store.get(job_id).backend
     engine.dispatcher._submit(claimed)
@@ -111,7 +117,7 @@ def test_a_dispatcher_that_died_after_its_claim_starts_the_job_only_once(engine)
 def test_a_job_dismissed_while_it_starts_does_not_go_on(engine):
     engine = engine()
     job_id = echo(engine, pause=60)
-    claimed = engine.store.move(job_id, [State.ACCEPTED], State.DISPATCHING)
+    claimed = claim(engine, job_id)
     engine.service.dismiss(job_id)
     engine.dispatcher._submit(claimed)
     assert engine.store.get(job_id).state is State.DISMISSED
@@ -125,7 +131,13 @@ def published(engine):
     job_id = echo(engine)
     change = OutputFile(file="change.tif", media_type="image/tiff", size=1, sha256="0")
     result = ResultDocument(job=job_id, status="succeeded", outputs={"change": change})
-    engine.store.move(job_id, [State.ACCEPTED], State.DISPATCHING, process="ChangeDetect")
+    engine.store.move(
+        job_id,
+        [State.ACCEPTED],
+        State.DISPATCHING,
+        process="ChangeDetect",
+        runner=engine.service.runner.name,
+    )
     engine.store.move(job_id, [State.DISPATCHING], State.RUNNING, request=image)
     engine.store.move(job_id, [State.RUNNING], State.PUBLISHING, result=result)
     return job_id
@@ -180,3 +192,25 @@ def test_a_waiting_job_says_its_place(engine):
         "accepted, 1 ahead in the queue",
         "accepted, 2 ahead in the queue",
     ]
+
+
+def test_gateways_on_one_store_leave_each_others_jobs_alone(engine):
+    first, second = engine(), engine(place="there")
+    job_id = echo(first, pause=1, numbers=[4])
+    running = go_on(first, job_id, until=is_running)
+    for _ in range(5):
+        second.dispatcher.round()
+    assert first.store.get(job_id).state is State.RUNNING
+    job = go_on(first, job_id)
+    assert (job.state, job.attempt, job.backend) == (State.SUCCEEDED, 1, running.backend)
+
+
+def test_gateways_on_one_store_share_the_work(engine):
+    engines = [engine(running_jobs=1), engine(place="there", running_jobs=1)]
+    ids = [echo(engines[0], pause=1) for _ in range(2)]
+    for each in engines:
+        each.dispatcher.round()
+    jobs = [engines[0].store.get(job_id) for job_id in ids]
+    assert len({job.runner for job in jobs}) == 2
+    for each, job in zip(engines, jobs, strict=True):
+        assert go_on(each, job.id).state is State.SUCCEEDED

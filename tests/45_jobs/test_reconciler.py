@@ -32,7 +32,7 @@ def test_a_job_whose_time_is_over_goes_with_all_that_belongs_to_it(engine):
     expired = replace(engine.store.get(job_id), expires=past)
     engine.store.remove(job_id)
     engine.store.add(expired)
-    Reconciler(engine.service).look()
+    Reconciler(engine.service).look_at_jobs()
     with pytest.raises(NotFoundError):
         engine.store.get(job_id)
     assert engine.board.layers() == []
@@ -53,7 +53,7 @@ def test_files_and_layers_without_a_job_are_removed(engine):
     show(engine, "gone")
     job_id = submit(engine)
     engine.service.storage.write(f"jobs/{job_id}/job.json", b"{}")
-    Reconciler(engine.service, litter_age_s=-1).look()
+    Reconciler(engine.service, litter_age_s=-1).remove_litter()
     assert engine.service.storage.list("jobs/gone") == ()
     assert engine.board.layers() == []
     assert engine.service.storage.list(f"jobs/{job_id}") == (f"jobs/{job_id}/job.json",)
@@ -62,7 +62,7 @@ def test_files_and_layers_without_a_job_are_removed(engine):
 def test_young_files_without_a_job_are_left_alone(engine):
     engine = engine()
     engine.service.storage.write("jobs/young/outputs/a.txt", b"a")
-    Reconciler(engine.service).look()
+    Reconciler(engine.service).remove_litter()
     assert engine.service.storage.list("jobs/young") != ()
 
 
@@ -73,7 +73,7 @@ def test_a_dismissal_that_was_cut_short_is_finished(engine):
     job = engine.store.get(job_id)
     assert engine.service.runner.state(job.backend).is_running
     engine.store.move(job_id, UNFINISHED, State.DISMISSED)  # and here the gateway died
-    Reconciler(engine.service).look()
+    Reconciler(engine.service).look_at_jobs()
     assert not engine.service.runner.state(job.backend).is_running
     assert engine.service.storage.list(f"jobs/{job_id}") == ()
 
@@ -98,3 +98,14 @@ def test_the_reconciler_works_in_a_thread_until_it_is_stopped(engine):
         time.sleep(0.02)
     reconciler.stop()
     assert engine.service.storage.list("jobs/gone") == ()
+
+
+def test_a_job_that_another_gateway_dismisses_stops_here(engine):
+    mine, other = engine(), engine(place="other")
+    job_id = submit(mine, pause=[60])
+    mine.dispatcher.round()
+    job = mine.store.get(job_id)
+    other.service.dismiss(job_id)
+    Reconciler(mine.service).look_at_jobs()
+    assert not mine.service.runner.state(job.backend).is_running
+    assert mine.service.storage.list(f"jobs/{job_id}") == ()

@@ -16,10 +16,7 @@ def test_a_storm_of_kills_costs_no_job(tmp_path_factory: pytest.TempPathFactory,
         binaries = find_binaries()
         if binaries is None:
             pytest.skip("no PostgreSQL server on this machine (Debian package postgresql)")
-        server = tmp_path_factory.mktemp("postgres")
-        for parent in (server, *server.parents[:2]):
-            parent.chmod(0o755)
-        with postgres_server(server, binaries) as url:
+        with postgres_server(tmp_path_factory.mktemp("postgres"), binaries) as url:
             report = Storm(folder, jobs=10, seed=7, database=url).run()
     assert report.is_clean, report
     assert report.states == {"succeeded": 10}

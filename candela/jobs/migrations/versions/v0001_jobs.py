@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("message", sa.Text, nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("priority", sa.Integer, nullable=False),
+        sa.Column("runner", sa.String(500), nullable=False),
         sa.Column("backend", sa.String(300), nullable=False),
         sa.Column("error", sa.Text),
         sa.Column("result", sa.Text),
