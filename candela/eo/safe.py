@@ -14,6 +14,9 @@ from candela.errors import InputError
 
 MAX_FILES = 100_000
 MAX_DOCUMENT_BYTES = 64 * 2**20
+MAX_TOTAL_BYTES = 64 * 2**30  # unpacked: several times the largest product
+MAX_RATIO = 200  # unpacked to packed; XML reaches about 50, images hardly 2
+RATIO_MATTERS_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -171,12 +174,30 @@ def _list_archive(path: Path) -> dict[str, int]:
         raise InputError(
             f"{path.name} is neither a folder nor a readable zip file: {error}"
         ) from error
+    _check_members(path.name, members)
+    return {member.filename: member.file_size for member in members}
+
+
+def _check_members(name: str, members: list[zipfile.ZipInfo]) -> None:
+    """Refuse archives that are no products but traps; they are read in place, never unpacked."""
+    if len(members) > MAX_FILES:
+        raise InputError(f"{name} has more than {MAX_FILES} files: not a product")
+    if len({member.filename for member in members}) < len(members):
+        raise InputError(f"{name} has several members of one name")
+    total = sum(member.file_size for member in members)
+    if total > MAX_TOTAL_BYTES:
+        raise InputError(
+            f"{name} has {total} bytes when unpacked; a product has at most {MAX_TOTAL_BYTES}"
+        )
     for member in members:
         parts = PurePosixPath(member.filename.replace("\\", "/"))
         if parts.is_absolute() or ".." in parts.parts:
-            raise InputError(f"{path.name} has a member outside of itself: {member.filename}")
+            raise InputError(f"{name} has a member outside of itself: {member.filename}")
         if member.flag_bits & 1:
-            raise InputError(f"{path.name} is encrypted")
-    if len(members) > MAX_FILES:
-        raise InputError(f"{path.name} has more than {MAX_FILES} files: not a product")
-    return {member.filename: member.file_size for member in members}
+            raise InputError(f"{name} is encrypted")
+        size, packed = member.file_size, member.compress_size
+        if size > RATIO_MATTERS_BYTES and size > MAX_RATIO * packed:
+            raise InputError(
+                f"{member.filename} in {name} grows from {packed} to {size} bytes when unpacked: "
+                "not a part of a product"
+            )

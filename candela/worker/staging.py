@@ -18,6 +18,7 @@ from candela.errors import (
 from candela.spec import InputSpec, ProcessSpec, Scalar
 from candela.storage import Storage
 from candela.worker.contract import Box, Inline, Reference, Staging, Value
+from candela.worker.crs import check_crs
 from candela.worker.formats import check_format
 from candela.worker.names import suffix_of
 from candela.worker.references import Resolver
@@ -128,6 +129,7 @@ def _area(name: str, value: Value) -> Area:
     bounds = Bounds(*value.bbox)
     if bounds.left > bounds.right or bounds.bottom > bounds.top:
         raise InvalidValueError(f"input {name!r}: minimum and maximum of {bounds} are swapped")
+    check_crs(value.crs)
     return Area(bounds, value.crs)
 
 

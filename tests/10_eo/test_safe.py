@@ -3,6 +3,7 @@ import zipfile
 
 import pytest
 
+from candela.eo import safe
 from candela.eo.safe import open_safe, parse_xml
 from candela.errors import InputError
 
@@ -111,11 +112,67 @@ def test_a_zip_file_that_reaches_outside_of_itself_is_refused(tmp_path, name):
         opened(tmp_path / "a.zip")
 
 
-def test_a_document_that_is_far_too_large_is_not_read(tmp_path):
+def test_a_document_that_is_far_too_large_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(safe, "MAX_DOCUMENT_BYTES", 2**20)
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("MTD_X.xml", b" " * (65 * 2**20))
+        archive.writestr("MTD_X.xml", b" " * (2**20 + 1))
     with pytest.raises(InputError, match="a document has at most"):
         opened(tmp_path / "a.zip").read("MTD_X.xml")
+
+
+def test_an_image_that_grows_beyond_measure_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("MTD_X.xml", "<a/>")
+        archive.writestr("B02.jp2", bytes(17 * 2**20))
+    with pytest.raises(InputError, match=r"B02\.jp2 in a\.zip grows from \d+ to 17825792 bytes"):
+        opened(tmp_path / "a.zip")
+
+
+def test_an_archive_that_is_too_large_when_unpacked_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(safe, "MAX_TOTAL_BYTES", 1000)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("MTD_X.xml", "<a/>")
+        for number in range(11):  # no single one is
+            archive.writestr(f"{number}.jp2", bytes(100))
+    with pytest.raises(InputError, match="has 1104 bytes when unpacked"):
+        opened(tmp_path / "a.zip")
+
+
+def test_a_size_that_is_a_lie_gives_no_more_than_it_says(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("MTD_X.xml", b" " * 2**20)
+    content = (tmp_path / "a.zip").read_bytes()
+    said = (2**20).to_bytes(4, "little")
+    assert content.count(said) == 2
+    (tmp_path / "a.zip").write_bytes(content.replace(said, (8).to_bytes(4, "little")))
+    with pytest.raises(InputError, match="is damaged"):
+        opened(tmp_path / "a.zip").read("MTD_X.xml")
+
+
+def test_two_members_of_one_name_are_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("MTD_X.xml", "<a/>")
+        archive.writestr("MTD_Y.xml", "<b/>")
+    content = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(content.replace(b"MTD_Y.xml", b"MTD_X.xml"))
+    with pytest.raises(InputError, match="several members of one name"):
+        opened(tmp_path / "a.zip")
+
+
+def test_an_archive_in_an_archive_is_not_looked_into(product, tmp_path):
+    inner = pack(product, tmp_path / "inner.zip")
+    with zipfile.ZipFile(tmp_path / "outer.zip", "w") as archive:
+        archive.write(inner, "P1.SAFE.zip")
+    with pytest.raises(InputError, match=r"has no file MTD_X\.xml \(found: P1\.SAFE\.zip\)"):
+        opened(tmp_path / "outer.zip")
+
+
+def test_a_link_in_an_archive_is_just_its_text(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        link = zipfile.ZipInfo("MTD_X.xml")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+    assert opened(tmp_path / "a.zip").read("MTD_X.xml") == b"/etc/passwd"
 
 
 @pytest.mark.parametrize(

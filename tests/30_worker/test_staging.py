@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 
 import pytest
+from rasterio.crs import CRS
 
 from candela.eo.grid import Area, Bounds
 from candela.eo.progress import silent
@@ -124,6 +125,53 @@ def test_a_bounding_box_is_an_area(stage):
 def test_a_bounding_box_with_swapped_corners_is_refused(stage):
     with pytest.raises(InvalidValueError, match="swapped"):
         stage({"type": "bbox"}, Box(bbox=(3, 2, 1, 4)))
+
+
+@pytest.mark.parametrize(
+    "crs",
+    [
+        "EPSG:32631",
+        "epsg:4326",
+        "OGC:CRS84",
+        "urn:ogc:def:crs:EPSG::32631",
+        "urn:ogc:def:crs:EPSG:6.6:4326",
+        "urn:ogc:def:crs:OGC:1.3:CRS84",
+        "http://www.opengis.net/def/crs/EPSG/0/4326",
+        "https://www.opengis.net/def/crs/OGC/1.3/CRS84",
+    ],
+)
+def test_a_coordinate_reference_system_has_the_name_of_an_authority(stage, crs):
+    assert stage({"type": "bbox"}, Box(bbox=(1, 2, 3, 4), crs=crs)).crs == crs
+
+
+@pytest.mark.parametrize(
+    "crs",
+    [
+        "",
+        "nonsense",
+        "EPSG:",
+        "EPSG:999999",
+        "EPSG:5773",  # heights
+        "urn:ogc:def:crs:EPSG::0",
+        "http://127.0.0.1/x.prj",
+        "http://www.opengis.net.example/def/crs/EPSG/0/4326",
+        "+proj=utm +zone=31",
+        "+init=/etc/passwd:1",
+        'GEOGCS["a",DATUM["b",SPHEROID["c",6378137,298]],PRIMEM["d",0],UNIT["degree",0.017]]',
+    ],
+)
+def test_a_wrong_coordinate_reference_system_is_named(stage, crs):
+    with pytest.raises(InputError, match="expected a name such as EPSG:32631") as caught:
+        stage({"type": "bbox"}, Box(bbox=(1, 2, 3, 4), crs=crs))
+    assert caught.value.locator == "x"
+
+
+def test_a_definition_in_a_file_is_not_read(stage, tmp_path):
+    path = tmp_path / "x.prj"
+    path.write_text(CRS.from_epsg(32631).to_wkt())
+    assert CRS.from_user_input(str(path)).is_projected  # the library would
+    with pytest.raises(InputError, match="is no coordinate reference system"):
+        stage({"type": "bbox"}, Box(bbox=(1, 2, 3, 4), crs=str(path)))
 
 
 def test_an_inline_text_becomes_a_file(stage):
@@ -245,6 +293,20 @@ def test_a_product_folder_is_used_where_it_is(stage, tmp_path):
     path = stage({"type": "product"}, Reference(href=source.as_uri()), staging=staging)
     assert path.name == SAFE
     assert (path / "manifest.safe").read_text() == "<a/>"
+
+
+def test_a_product_folder_with_a_link_to_elsewhere_is_refused(stage, tmp_path):
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "manifest.safe").write_text("<secret/>")
+    for number, (link, target) in enumerate(
+        [("manifest.safe", "secret/manifest.safe"), ("GRANULE", "secret")]
+    ):
+        source = tmp_path / "data" / f"{number}" / SAFE
+        source.mkdir(parents=True)
+        (source / link).symlink_to(tmp_path / target)
+        staging = Staging(allowed_folders=(str(tmp_path / "data"),))
+        with pytest.raises(ReferenceUnavailableError, match="links out of the folders"):
+            stage({"type": "product"}, Reference(href=source.as_uri()), staging=staging)
 
 
 def test_a_folder_is_no_raster(stage, tmp_path):
