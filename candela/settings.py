@@ -9,9 +9,10 @@ import secrets
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
+from typing import Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pywps import configuration
 
@@ -37,7 +38,10 @@ class Settings(BaseSettings):
     database : str
         An SQLAlchemy URL; by default an SQLite file in ``data``.
     storage : str
-        Where job files are kept; by default a folder in ``data``.
+        Where job files are kept: ``file:///folder`` or ``s3://bucket/prefix``; by default a folder
+        in ``data``.
+    s3_endpoint : str
+        The address of the S3 server, if boto3's own configuration does not have it.
     config : Path
         The folder with ``pywps.cfg`` and ``metadata.yaml``.
     input_folders : tuple of Path
@@ -45,6 +49,8 @@ class Settings(BaseSettings):
     allowed_hosts : tuple of str
         What ``http:`` references may point to beside public addresses: ``host``, ``host:port`` or
         a network such as ``10.0.0.0/8``.
+    input_buckets : tuple of str
+        Where ``s3:`` references may point: ``bucket`` or ``bucket/prefix``.
     secret : str
         Signs the tokens with which workers report progress; by default made once and kept in
         ``data``.
@@ -63,9 +69,11 @@ class Settings(BaseSettings):
     data: Path = Path("candela-data")
     database: str = ""
     storage: str = ""
+    s3_endpoint: str = ""
     config: Path = Path(str(files("candela.wps_config")))
     input_folders: tuple[Path, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
+    input_buckets: tuple[str, ...] = ()
     secret: str = ""
     owner_header: str = ""
     sync_timeout_s: float = Field(default=3600, gt=0)
@@ -77,6 +85,15 @@ class Settings(BaseSettings):
         for host in hosts:
             AllowedHost.parse(host)
         return hosts
+
+    @model_validator(mode="after")
+    def _keep_jobs_private(self) -> Self:
+        kept = f"{self.storage.partition('://')[2].rstrip('/')}/"
+        for bucket in self.input_buckets if self.storage.startswith("s3:") else ():
+            given = f"{bucket.rstrip('/')}/"
+            if kept.startswith(given) or given.startswith(kept):
+                raise ValueError(f"inputs may not be read from {bucket}: jobs are kept there")
+        return self
 
     @classmethod
     def from_environment(cls, **overrides: object) -> "Settings":

@@ -20,6 +20,7 @@ from candela.runners.local import LocalRunner
 from candela.settings import Limits, Metadata, Settings
 from candela.spec import load_specs
 from candela.storage import open_storage
+from candela.storage.copies import LocalCopies
 from candela.worker.contract import Staging
 
 logger = logging.getLogger(__name__)
@@ -46,16 +47,19 @@ class Gateway:
         """
         metadata = Metadata.load(settings.config)
         limits = Limits.load(settings.config)
-        storage = open_storage(settings.storage_url)
+        storage = open_storage(settings.storage_url, endpoint=settings.s3_endpoint)
         jobs = JobService(
             specs=load_specs(),
             store=JobStore(settings.database_url, keep_days=limits.keep_days),
             storage=storage,
-            runner=LocalRunner(storage, settings.folder / "work"),
+            runner=LocalRunner(
+                storage, settings.folder / "work", environment=_worker_environment(settings)
+            ),
             publisher=MapServerPublisher(
                 settings.folder / "ows", settings.base_url, title=metadata.title
             ),
             limits=limits,
+            copies=LocalCopies(storage, settings.folder / "cache"),
         )
         staging = Staging(
             outputs_url=f"{settings.base_url}/outputs/",
@@ -63,6 +67,7 @@ class Gateway:
                 str(folder.resolve()) for folder in (*limits.input_folders, *settings.input_folders)
             ),
             allowed_hosts=settings.allowed_hosts,
+            allowed_buckets=settings.input_buckets,
             max_input_bytes=limits.max_input_bytes,
         )
         dispatcher = Dispatcher(
@@ -114,3 +119,12 @@ class Gateway:
                 logger.warning("The gateway is not ready: %s", error)
                 return Response("not ready\n", 503, mimetype="text/plain")
             return jsonify(status="ready")
+
+
+def _worker_environment(settings: Settings) -> dict[str, str]:
+    """Return what workers of this machine need to reach buckets, where there are any."""
+    if not settings.storage_url.startswith("s3:") and not settings.input_buckets:
+        return {}
+    from candela.storage.bucket import worker_environment  # boto3 takes a while to import
+
+    return worker_environment(settings.s3_endpoint)

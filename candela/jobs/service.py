@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import IntegrityError
 
-from candela.errors import BusyError, InvalidValueError
+from candela.errors import BusyError, InvalidValueError, NotFoundError, PublicationError
 from candela.jobs.model import UNFINISHED, Job, State, new_id, now
 from candela.jobs.request import ExecuteRequest, checked
 from candela.jobs.store import JobStore
@@ -15,14 +15,18 @@ from candela.runners.base import Runner
 from candela.settings import Limits
 from candela.spec import ProcessSpec, find_spec
 from candela.storage.base import Storage
-from candela.worker.contract import job_key
+from candela.storage.copies import LocalCopies
+from candela.worker.contract import OUTPUTS_FOLDER, job_key
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class JobService:
-    """Jobs as the protocols see them."""
+    """Jobs as the protocols see them.
+
+    ``copies`` lets a map server read results that a storage keeps elsewhere.
+    """
 
     specs: dict[str, ProcessSpec]
     store: JobStore
@@ -30,6 +34,7 @@ class JobService:
     runner: Runner
     publisher: Publisher
     limits: Limits
+    copies: LocalCopies | None = None
 
     def submit(
         self,
@@ -126,26 +131,44 @@ class JobService:
             self.runner.cancel(backend)
         self.publisher.remove(job.id)
         self.storage.delete(job_key(job.id))
+        if self.copies:
+            self.copies.remove(job_key(job.id))
 
     def log_tail(self, job_id: str) -> str:
         """Return the end of what the worker said."""
         return self.runner.logs(job_id)
 
     def layers_of(self, job: Job) -> dict[str, Layer]:
-        """Return the layers that a job's result is to be shown as, by output."""
+        """Return the layers that a job's result is to be shown as, by output.
+
+        Raises
+        ------
+        PublicationError
+            If a raster is not there.
+        """
         spec = self.spec(job)
         layers = {}
         for name, output in spec.layers.items():
             made = job.result.outputs.get(name) if job.result else None
             if made is None or output.publish is None or not hasattr(made, "file"):
                 continue
-            path = self.storage.local_path(job_key(job.id, "outputs", made.file))
             layers[name] = Layer(
                 name=f"{spec.identifier}_{job.id}_{name}".replace("-", "_"),
                 job_id=job.id,
-                path=path or Path(),
+                path=self._local_path(job_key(job.id, OUTPUTS_FOLDER, made.file)),
                 title=f"{output.title}: {Path(made.file).stem}",
                 abstract=f"{spec.title}. Job {job.id}.",
                 style=output.publish.style,
             )
         return layers
+
+    def _local_path(self, key: str) -> Path:
+        path = self.storage.local_path(key)
+        if path is None and self.copies:
+            try:
+                path = self.copies.path(key)
+            except NotFoundError as error:
+                raise PublicationError(f"{key} is not in the storage") from error
+        if path is None:
+            raise PublicationError(f"{key} is not on this machine")
+        return path

@@ -23,6 +23,7 @@ CONNECTIONS = 16
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 
 _BUCKET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")
+_AMAZON = re.compile(r"\.amazonaws\.com(\.cn)?$")
 _TRANSFER = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES)
 
 
@@ -196,10 +197,10 @@ def worker_environment(endpoint: str = "") -> dict[str, str]:
     """
     session = boto3.Session()
     credentials = session.get_credentials()
-    found: dict[str, str | None] = {
-        "AWS_DEFAULT_REGION": session.region_name,
-        "AWS_ENDPOINT_URL_S3": _client(endpoint).meta.endpoint_url,
-    }
+    found: dict[str, str | None] = {"AWS_DEFAULT_REGION": session.region_name}
+    server = str(_client(endpoint).meta.endpoint_url)
+    if not _AMAZON.search(server):  # there the region says it better
+        found["AWS_ENDPOINT_URL_S3"] = server
     if credentials is not None and not isinstance(credentials, RefreshableCredentials):
         frozen = credentials.get_frozen_credentials()
         found |= {
