@@ -33,6 +33,7 @@ def serve_gateway(
         "data": data,
         "database": database,
         "input_folders": tuple(input_folders),
+        "allowed_hosts": tuple(allowed_hosts),
     }
     settings = Settings.from_environment(**{key: value for key, value in given.items() if value})
     logging.basicConfig(
