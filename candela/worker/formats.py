@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -45,12 +46,12 @@ def check_format(kind: str, path: Path) -> None:
 def _check_raster(path: Path) -> None:
     try:
         with warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning):
-            dataset = rasterio.open(path)
+            dataset = rasterio.open(path, driver="GTiff")
     except RasterioIOError as error:
-        raise ValueError(f"it is no image: {error}") from None
+        raise ValueError(f"it is no GeoTIFF: {str(error).replace(str(path), path.name)}") from None
     with dataset:
-        if dataset.driver != "GTiff":
-            raise ValueError(f"it is no GeoTIFF but {dataset.driver}")
+        if dataset.tags(ns="OVERVIEWS"):  # a map server would open whatever is named there
+            raise ValueError("it refers to overviews in another file")
 
 
 def _check_zip(path: Path) -> None:
@@ -90,8 +91,11 @@ def _check_csv(path: Path) -> None:
 
 
 def _check_png(path: Path) -> None:
-    content = path.read_bytes()
-    if not content.startswith(PNG_START) or not content.endswith(PNG_END):
+    with path.open("rb") as file:
+        start = file.read(len(PNG_START))
+        file.seek(-min(len(PNG_END), path.stat().st_size), os.SEEK_END)
+        end = file.read()
+    if start != PNG_START or end != PNG_END:
         raise ValueError("it is no complete PNG image")
 
 

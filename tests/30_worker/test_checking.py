@@ -2,10 +2,12 @@
 
 import datetime as dt
 import hashlib
+import itertools
 import zipfile
 
 import numpy as np
 import pytest
+import rasterio
 
 from candela.eo.grid import Area, Bounds
 from candela.errors import OutputError
@@ -102,6 +104,32 @@ def test_a_raster_that_opens_passes(folder, make_image):
     assert check_outputs(spec_of(y="raster"), {"y": path}, folder) == {"y": path}
 
 
+def test_a_raster_that_names_other_files_is_an_error(folder, make_image):
+    path = make_image(folder / "image.tif")
+    with rasterio.open(path, "r+") as dataset:
+        dataset.update_tags(ns="OVERVIEWS", OVERVIEW_FILE="/etc/passwd")
+    with pytest.raises(OutputError, match="overviews in another file"):
+        check_outputs(spec_of(y="raster"), {"y": path}, folder)
+
+
+def test_a_virtual_raster_is_an_error(folder):
+    path = folder / "image.tif"
+    path.write_text('<VRTDataset rasterXSize="1" rasterYSize="1"></VRTDataset>')
+    with pytest.raises(OutputError, match="is no GeoTIFF"):
+        check_outputs(spec_of(y="raster"), {"y": path}, folder)
+
+
+def test_xml_that_explodes_is_refused(folder):
+    names = "abcdefghij"
+    entities = "".join(
+        f'<!ENTITY {name} "{f"&{before};" * 10}">' for before, name in itertools.pairwise(names)
+    )
+    path = folder / "x.xml"
+    path.write_text(f'<!DOCTYPE r [<!ENTITY a "{"a" * 1000}">{entities}]><r>&j;</r>')
+    with pytest.raises(OutputError, match="is not of type xml"):
+        check_outputs(spec_of(y="xml"), {"y": path}, folder)
+
+
 GOOD = {
     "json": b'{"a": [1, null]}',
     "geojson": b'{"type": "FeatureCollection", "features": []}',
@@ -147,7 +175,7 @@ def test_a_real_zip_passes(folder):
 def test_a_jpeg_2000_is_no_geotiff(folder, shared_data):
     image = next(shared_data("sentinelhub-jp2").glob("*.jp2"))
     (folder / "image.tif").write_bytes(image.read_bytes())
-    with pytest.raises(OutputError, match="no GeoTIFF but JP2OpenJPEG"):
+    with pytest.raises(OutputError, match="it is no GeoTIFF"):
         check_outputs(spec_of(y="raster"), {"y": folder / "image.tif"}, folder)
 
 
