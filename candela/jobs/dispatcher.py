@@ -199,7 +199,7 @@ class Dispatcher:
                 links[output] = Link(layer.name, made.wms, made.wcs)
         except PublicationError as error:
             logger.exception("The layers of job %s cannot be published", job.id)
-            self._service.publisher.remove(job.id)
+            self._service.withdraw(job.id)
             self._fail(job, Failure(kind="PublicationError", message=str(error)), job.result)
             return
         moved = self._store.move(

@@ -92,7 +92,7 @@ class Reconciler:
         known = self._service.store.known(shown | stored)
         for job_id in shown - known:
             logger.warning("The layers of job %s, which is no more, are removed", job_id)
-            publisher.remove(job_id)
+            self._service.withdraw(job_id)
         for job_id in stored - known:
             if self._is_old(job_id):
                 logger.warning("The files of job %s, which is no more, are removed", job_id)

@@ -129,10 +129,14 @@ class JobService:
         backend = job.backend or self.runner.find(job.id, job.attempt)
         if backend:
             self.runner.cancel(backend)
-        self.publisher.remove(job.id)
+        self.withdraw(job.id)
         self.storage.delete(job_key(job.id))
+
+    def withdraw(self, job_id: str) -> None:
+        """Show the layers of a job no longer."""
+        self.publisher.remove(job_id)
         if self.copies:
-            self.copies.remove(job_key(job.id))
+            self.copies.remove(job_key(job_id))
 
     def log_tail(self, job_id: str) -> str:
         """Return the end of what the worker said."""

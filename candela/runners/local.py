@@ -151,14 +151,16 @@ class LocalRunner:
 
     def logs(self, job_id: str) -> str:
         """Return the last 64 KiB of what the job said; nothing if it has said nothing yet."""
+        path = self._log_path(job_id)
+        if path.is_file():
+            return path.read_text(errors="replace")[-LOG_TAIL_BYTES:]
         key = job_key(job_id, LOG_FILE)
         try:
             size = self._storage.size(key)
             pieces = self._storage.open(key, max(0, size - LOG_TAIL_BYTES))
             return b"".join(pieces).decode(errors="replace")
         except NotFoundError:
-            path = self._log_path(job_id)
-            return path.read_text(errors="replace")[-LOG_TAIL_BYTES:] if path.is_file() else ""
+            return ""
 
     def poll(self) -> list[Ended]:
         """Return the attempts that ended since the last call."""
@@ -187,6 +189,8 @@ class LocalRunner:
         (workdir / "tmp").mkdir(parents=True, exist_ok=True)
         log = self._log_path(job.id)
         log.parent.mkdir(parents=True, exist_ok=True)
+        if job.attempt > 1 and not log.exists():
+            self._recall_log(job.id, log)
         with log.open("ab") as output:
             process = subprocess.Popen(
                 [
@@ -319,6 +323,13 @@ class LocalRunner:
                 )
         if self._storage.local_path(job_key(record.job, LOG_FILE)) is None:
             self._storage.put(job_key(record.job, LOG_FILE), path)
+            path.unlink(missing_ok=True)
+
+    def _recall_log(self, job_id: str, path: Path) -> None:
+        """Get the log of earlier attempts, which the next one goes on with."""
+        key = job_key(job_id, LOG_FILE)
+        if self._storage.exists(key):
+            self._storage.fetch(key, path)
 
 
 def _verdict(record: Record, exit_code: int | None, *, has_result: bool) -> dict[str, object]:

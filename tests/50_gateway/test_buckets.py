@@ -1,10 +1,12 @@
 """Whole jobs whose files are kept in a bucket, and inputs that are taken from one."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
+import psutil
 import pytest
 
 from candela.errors import NotFoundError, PublicationError
@@ -33,12 +35,15 @@ class Engine:
     def run(self, process: str, **inputs: object) -> Job:
         jobs = self.gateway.jobs
         job = jobs.submit(process, ExecuteRequest(inputs=inputs))
+        self.until(job, lambda: jobs.store.get(job.id).state.is_final)
+        return jobs.store.get(job.id)
+
+    def until(self, job: Job, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE_S
-        while not jobs.store.get(job.id).state.is_final:
-            assert time.monotonic() < deadline, jobs.log_tail(job.id)
+        while not condition():
+            assert time.monotonic() < deadline, self.gateway.jobs.log_tail(job.id)
             self.gateway.dispatcher.round()
             time.sleep(0.05)
-        return jobs.store.get(job.id)
 
 
 @pytest.fixture
@@ -101,6 +106,17 @@ def test_a_job_lives_in_a_bucket(engine, bucket, s3_url, tmp_path):
     assert "Attempt 1 succeeded" in engine.gateway.jobs.log_tail(job.id)
     engine.gateway.jobs.dismiss(job.id)
     assert keys(bucket) == []
+    assert [path.name for path in (tmp_path / "data" / "work").glob("*.log")] == []
+
+
+def test_a_second_attempt_goes_on_with_the_log(engine):
+    jobs = engine.gateway.jobs
+    job = jobs.submit("Echo", ExecuteRequest(inputs={"pause": [30]}))
+    engine.until(job, lambda: "Attempt 1 of Echo" in jobs.log_tail(job.id))
+    (worker,) = (it for it in psutil.Process().children() if job.id in it.cmdline())
+    worker.kill()
+    engine.until(job, lambda: "Attempt 2 of Echo" in jobs.log_tail(job.id))
+    assert "Attempt 1 has ended: vanished" in jobs.log_tail(job.id)
 
 
 def test_results_are_served_by_range(engine):
