@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, TypeAdapter
 from sqlalchemy.engine import URL, Connection, Dialect, Engine, Row, make_url
 
-from candela.errors import NotFoundError
+from candela.errors import NotFoundError, StorageError
 from candela.jobs.migrations import upgrade
 from candela.jobs.model import TRANSITIONS, Event, Job, Link, State, now
 from candela.jobs.request import ExecuteRequest
@@ -146,7 +146,11 @@ class JobStore:
         self._engine = open_engine(url)
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._changed = threading.Condition()
-        upgrade(self._engine)
+        try:
+            upgrade(self._engine)
+        except StorageError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Release all connections."""
