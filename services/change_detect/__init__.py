@@ -70,6 +70,7 @@ def run(
         surveyed = survey_pair(pair)
         logger.info("The images are shifted by %s pixels.", surveyed.shift)
         detector = fit(surveyed, encode, model, part(progress, 5, 15))
+        surveyed = surveyed._replace(windows=[])  # some hundred megabytes
         report = _write_change(pair, detector, outputs["change"], model, part(progress, 15, 95))
         progress(95, "making overviews, preview and statistics")
         add_overviews(outputs["change"])

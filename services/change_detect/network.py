@@ -1,18 +1,19 @@
 """The encoder's architecture, and its way from Keras to ONNX.
 
-A pyramid looks at ever larger neighbourhoods, beside the image itself at every resolution; all
-levels meet again, at half the resolution, in a wide layer of ReLUs: the code. Each of its units is
-a bend in what a linear decoder can express::
+A pyramid looks at ever larger neighbourhoods, beside the image itself at every resolution. Its
+upper levels are summed to the context; context, features and image meet, at half the resolution,
+in a wide layer of ReLUs: the code. Each of its units is a bend in what a linear decoder can
+express::
 
-    image ─────────── 3x3 ───────────────────────────────────► fine features, 10 m
+    image ─────────── 3x3 ─────────────────────────────────► fine features, 10 m
       ▼ mean 2x2       ▼ 3x3/2, 3x3
-    image, 20 m ── features, 20 m ─── 1x1 ──(+)── ReLU ──────► code, 20 m
-      ▼                ▼                     ▲
-    image, 40 m ── features, 40 m ─── 1x1 ──(+)
-      ▼                ▼                     ▲
-    image, 80 m ── features, 80 m ─── 1x1 ──(+)
-      ▼                                      ▲
-    image, 160 m ──────────────────── 1x1 ───┘
+    image, 20 m ── features, 20 m ── 1x1, ReLU ────────────► code, 20 m
+      ▼                ▼                ▲
+    image, 40 m ── features, 40 m ─────(+) context
+      ▼                ▼                ▲
+    image, 80 m ── features, 80 m ─────(+)
+      ▼                                 ▲
+    image, 160 m ───────────────────────┘
 
 Imports Keras and ONNX, which only training needs: serving does not import this module.
 """
@@ -32,7 +33,6 @@ OPERATORS: dict[str, tuple[str, list[str], dict[str, Any]]] = {
     "Add": ("Add", [], {}),
     "AveragePooling2D": ("AveragePool", [], {"kernel_shape": [2, 2], "strides": [2, 2]}),
     "Concatenate": ("Concat", [], {"axis": 1}),
-    "ReLU": ("Relu", [], {}),
     "UpSampling2D": (
         "Resize",
         ["", "twice"],
@@ -41,7 +41,7 @@ OPERATORS: dict[str, tuple[str, list[str], dict[str, Any]]] = {
 }  # Keras layer: ONNX operator, further inputs, attributes
 
 
-def build_encoder(bands: int, widths: tuple[int, ...], code: int) -> Any:  # noqa: ANN401 - untyped
+def build_encoder(bands: int, widths: tuple[int, ...], context: int, code: int) -> Any:  # noqa: ANN401
     """Build the encoder.
 
     Parameters
@@ -50,6 +50,8 @@ def build_encoder(bands: int, widths: tuple[int, ...], code: int) -> Any:  # noq
         Bands of the input, standardised reflectance.
     widths : tuple of int
         Feature maps of each level of the pyramid, the finest first.
+    context : int
+        Numbers that the levels above the second bring to the code.
     code : int
         Units of the code.
 
@@ -72,12 +74,15 @@ def build_encoder(bands: int, widths: tuple[int, ...], code: int) -> Any:  # noq
         known.append(layers.Concatenate(name=f"known{level}")([mean, features]))
     last = len(widths)
     known.append(layers.AveragePooling2D(2, name=f"mean{last}")(mean))
-    total = layers.Conv2D(code, 1, name=f"lateral{last}")(known[-1])
-    for level in range(last - 1, 0, -1):
+    total = layers.Conv2D(context, 1, name=f"lateral{last}")(known[-1])
+    for level in range(last - 1, 1, -1):
         coarse = layers.UpSampling2D(2, interpolation="bilinear", name=f"enlarge{level}")(total)
-        own = layers.Conv2D(code, 1, name=f"lateral{level}")(known[level - 1])
+        own = layers.Conv2D(context, 1, name=f"lateral{level}")(known[level - 1])
         total = layers.Add(name=f"sum{level}")([own, coarse])
-    return keras.Model(image, [fine, layers.ReLU(name="code")(total)], name="encoder")
+    coarse = layers.UpSampling2D(2, interpolation="bilinear", name="context")(total)
+    met = layers.Concatenate(name="met")([known[0], coarse])
+    units = layers.Conv2D(code, 1, activation="relu", name="code")(met)
+    return keras.Model(image, [fine, units], name="encoder")
 
 
 def export_onnx(encoder: Any, path: Path) -> None:  # noqa: ANN401 - Keras is untyped
@@ -112,6 +117,25 @@ def export_onnx(encoder: Any, path: Path) -> None:  # noqa: ANN401 - Keras is un
         [_image_info(_tensor_name(output), int(output.shape[-1])) for output in encoder.outputs],
         weights,
     )
+    _write_model(graph, path)
+
+
+def export_product(path: Path) -> None:
+    """Write the ONNX graph of a matrix product, for ``product.py``."""
+    shapes = {
+        "weights": ["sums", "bands"],
+        "bands": ["bands", "pixels"],
+        "sums": ["sums", "pixels"],
+    }
+    weights, bands, sums = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in shapes.items()
+    )
+    node = helper.make_node("MatMul", ["weights", "bands"], ["sums"])
+    _write_model(helper.make_graph([node], "product", [weights, bands], [sums]), path)
+
+
+def _write_model(graph: onnx.GraphProto, path: Path) -> None:
     model = helper.make_model(
         graph,
         producer_name="candela",

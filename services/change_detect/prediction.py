@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from candela.eo.regression import RobustFit, fit_robust
 
 from .encoder import BANDS
+from .product import weighted_sums
 from .views import VISIBLE, View, double, sample_doubled
 
 SMALLEST_NOISE = 0.15  # of the standardised spectrum: flat surfaces are not judged finer
@@ -114,10 +115,10 @@ class Predictor:
         """Return what the prediction leaves, in units of noise, shape (targets, rows, cols)."""
         _, rows, cols = target.near.shape
         # Weighting and doubling commute: the sums are doubled, not the code.
-        rest = -double(_combine(self.code, source.code))[:, :rows, :cols]
-        rest -= _combine(self.own, source.own)
+        rest = -double(weighted_sums(self.code, source.code))[:, :rows, :cols]
+        rest -= weighted_sums(self.own, source.own)
         if self.shortwave.size:
-            rest[-len(self.shortwave) :] -= _combine(self.shortwave, target.shortwave)
+            rest[-len(self.shortwave) :] -= weighted_sums(self.shortwave, target.shortwave)
         rest -= self.intercept[:, None, None]
         for plane, band, precision in zip(rest, self.bands, self.precision, strict=True):
             plane += precision * target.near[band]
@@ -175,9 +176,3 @@ class CrossPrediction:
 
 def _one_over_noise(fit: RobustFit) -> Matrix:
     return np.asarray(1 / fit.noise, np.float32)
-
-
-def _combine(weights: Matrix, bands: Image) -> Image:
-    """Weight and add bands: (targets, bands) times (bands, rows, cols)."""
-    count, rows, cols = bands.shape
-    return (weights @ bands.reshape(count, -1)).reshape(-1, rows, cols)

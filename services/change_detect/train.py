@@ -3,7 +3,8 @@
     python -m candela.services.change_detect.train --data IMAGES --output FOLDER
 
 reads all images below IMAGES, trains for some minutes and writes FOLDER/encoder.keras and
-FOLDER/encoder.onnx, the same network twice. The same images and seed give the same weights.
+FOLDER/encoder.onnx, the same network twice (and the graph of a matrix product, which does not
+depend on the images). The same images and seed give the same weights.
 
 The encoder is one half of an autoencoder that looks across radiometry: from the code of one view
 of a patch, a linear decoder restores another view of it, as it were of another day. The decoder is
@@ -27,7 +28,7 @@ from candela.errors import InputError
 
 from .augmentation import Views, crop, two_views
 from .encoder import BANDS
-from .network import build_encoder, export_onnx
+from .network import build_encoder, export_onnx, export_product
 from .training_images import TrainingImage, find_images
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ RIDGE = 1e-2
 OUTLIER = 0.1  # mean squared error beyond which a pixel hardly counts
 LEARNING_RATE = 3e-4
 CALIBRATION_PATCHES = 64
+TINY = 1e-6  # instead of a division by zero
 REPORT_EVERY = 50  # steps
 
 
@@ -46,8 +48,9 @@ class Options(NamedTuple):
 
     seed: int = 0
     steps: int = 150
-    widths: tuple[int, ...] = (8, 16, 24, 24)
-    code: int = 192
+    widths: tuple[int, ...] = (8, 16, 32, 32)
+    context: int = 48
+    code: int = 256
 
 
 def train(images: Sequence[TrainingImage], options: Options) -> Any:  # noqa: ANN401 - untyped
@@ -65,10 +68,9 @@ def train(images: Sequence[TrainingImage], options: Options) -> Any:  # noqa: AN
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
     random = np.random.default_rng(options.seed)
-    encoder = build_encoder(len(BANDS), options.widths, options.code)
-    spread_bends(
-        encoder, np.stack([_draw(images, random).source for _ in range(CALIBRATION_PATCHES)])
-    )
+    encoder = build_encoder(len(BANDS), options.widths, options.context, options.code)
+    patches = [_draw(images, random).source for _ in range(CALIBRATION_PATCHES)]
+    spread_bends(encoder, np.stack(patches), options)
     schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, max(1, options.steps))
     optimizer = keras.optimizers.Adam(schedule, clipnorm=1.0)
 
@@ -120,33 +122,31 @@ def restoration_loss(outputs: Any, source: Any, target: Any, order: Any) -> Any:
     return tf.reduce_mean(tf.math.log1p(squares / OUTLIER))
 
 
-def spread_bends(encoder: Any, patches: NDArray[np.float32]) -> None:  # noqa: ANN401 - untyped
+def spread_bends(encoder: Any, patches: NDArray[np.float32], options: Options) -> None:  # noqa: ANN401
     """Scale the code's units so that they bend within the data, each at another place.
 
     Every level of the pyramid brings the same variance to a unit; before its ReLU every unit has
     standard deviation 1 and a mean between -1 and 1.
     """
-    laterals = [layer for layer in encoder.layers if layer.name.startswith("lateral")]
-    for layer in laterals:
-        _scale_units(layer, _values(encoder, layer.output, patches).std(axis=0))
-    values = _values(encoder, encoder.get_layer("code").input, patches)
-    for layer in laterals:
-        _scale_units(layer, values.std(axis=0))
-    centre = _values(encoder, encoder.get_layer("code").input, patches).mean(axis=0)
-    kernel, bias = laterals[0].get_weights()
-    wanted = np.linspace(-1, 1, len(centre))
-    laterals[0].set_weights([kernel, bias - centre + wanted])
+    for layer in encoder.layers:
+        if layer.name.startswith("lateral"):
+            kernel, bias = layer.get_weights()
+            spread = _values(encoder, layer.output, patches).std(axis=0) + TINY
+            layer.set_weights([kernel / spread, bias / spread])
+    inputs = _values(encoder, encoder.get_layer("met").output, patches)
+    code = encoder.get_layer("code")
+    kernel = code.get_weights()[0][0, 0] / (inputs.std(axis=0)[:, None] + TINY)
+    kernel[-options.context :] *= np.sqrt(len(options.widths) - 1)  # so many levels in one
+    values = inputs @ kernel
+    spread = values.std(axis=0) + TINY
+    bias = np.linspace(-1, 1, len(spread)) - values.mean(axis=0) / spread
+    code.set_weights([(kernel / spread)[None, None], bias])
 
 
 def _values(encoder: Any, tensor: Any, patches: NDArray[np.float32]) -> NDArray[np.float32]:  # noqa: ANN401
     """Compute a tensor inside the encoder, shape (pixels, units)."""
     values = keras.Model(encoder.input, tensor).predict(patches, verbose=0)
     return np.asarray(values).reshape(-1, values.shape[-1])
-
-
-def _scale_units(layer: Any, spread: NDArray[np.float32]) -> None:  # noqa: ANN401 - Keras is untyped
-    kernel, bias = layer.get_weights()
-    layer.set_weights([kernel / (spread + 1e-6), bias / (spread + 1e-6)])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -162,6 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     encoder.save(options.output / "encoder.keras")
     export_onnx(encoder, options.output / "encoder.onnx")
+    export_product(options.output / "product.onnx")
     logger.info("%s holds encoder.keras and encoder.onnx.", options.output)
 
 

@@ -1,4 +1,5 @@
 import json
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -308,3 +309,10 @@ def test_a_file_that_is_no_image_is_refused(tmp_path):
             runtime="onnx", workdir=tmp_path, progress=silent,
         )  # fmt: skip
     assert caught.value.locator == "before"
+
+
+def test_the_stored_product_graph_is_what_the_code_makes(tmp_path):
+    network = pytest.importorskip("candela.services.change_detect.network")
+    network.export_product(tmp_path / "product.onnx")
+    stored = files(process).joinpath("product.onnx").read_bytes()
+    assert stored == (tmp_path / "product.onnx").read_bytes()
