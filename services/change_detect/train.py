@@ -4,7 +4,7 @@
 
 reads all images below IMAGES, trains for some minutes and writes FOLDER/encoder.keras and
 FOLDER/encoder.onnx, the same network twice (and the graph of a matrix product, which does not
-depend on the images). The same images and seed give the same weights.
+depend on the images). The same images and seed give the same weights, up to rounding.
 
 The encoder is one half of an autoencoder that looks across radiometry: from the code of one view
 of a patch, a linear decoder restores another view of it, as it were of another day. The decoder is

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+from affine import Affine
+
+from candela.eo.grid import Grid, Shape
+from candela.eo.raster import create_image
+from candela.errors import InputError
+from candela.services.change_detect.augmentation import crop, two_views
+from candela.services.change_detect.encoder import BANDS, load_encoder
+from candela.services.change_detect.training_images import ALL_BANDS, find_images
+
+
+def write(path, bands, shape=(60, 48), seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.random.default_rng(seed).integers(200, 4000, (len(bands), *shape), np.uint16)
+    grid = Grid(None, Affine(10, 0, 0, 0, -10, 0), Shape(*shape))
+    with create_image(path, grid, dtype="uint16", nodata=0, bands=bands) as image:
+        image.write(values)
+    return values
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Images in the three forms that are understood, and files that are none."""
+    write(tmp_path / "stack.tif", BANDS)
+    write(tmp_path / "all" / "thirteen.tif", [f"number {index}" for index in range(13)], seed=1)
+    for band in ALL_BANDS:
+        shape = (60, 48) if band in ("B02", "B03", "B04", "B08") else (30, 24)
+        write(tmp_path / "product" / f"T31TCJ_{band}.tif", [""], shape, seed=2)
+    write(tmp_path / "radar.tif", ["VV", "VH"])
+    write(tmp_path / "incomplete" / "B02.tif", [""])
+    write(tmp_path / "labelled" / "city.tif", BANDS)
+    return tmp_path
+
+
+def test_images_are_found_in_whatever_form(folder):
+    images = list(find_images(folder, exclude=["labelled"]))
+    assert [image.name for image in images] == ["all/thirteen.tif", "stack.tif", "product"]
+    assert {image.pixels.shape for image in images} == {(60, 48, len(BANDS))}
+
+
+def test_bands_of_a_whole_product_are_taken_in_the_order_of_esa(folder):
+    values = write(folder / "all" / "thirteen.tif", ["?"] * 13, seed=4)
+    (image, *_) = find_images(folder)
+    swir = values[ALL_BANDS.index("B12")]
+    correlation = np.corrcoef(image.pixels[..., BANDS.index("B12")].ravel(), swir.ravel())
+    assert correlation[0, 1] > 0.99
+
+
+def test_images_are_standardised(folder):
+    for image in find_images(folder):
+        assert np.median(image.pixels, axis=(0, 1)) == pytest.approx(np.zeros(10), abs=0.02)
+
+
+def test_a_crop_is_a_part_of_the_image_turned_or_mirrored():
+    image = np.arange(40 * 50, dtype=np.float32).reshape(40, 50, 1)
+    patch = crop(image, 16, np.random.default_rng(0))
+    assert patch.shape == (16, 16, 1)
+    assert len(np.unique(patch)) == 256
+    steps = {
+        abs(float(patch[0, 1, 0] - patch[0, 0, 0])),
+        abs(float(patch[1, 0, 0] - patch[0, 0, 0])),
+    }
+    assert steps == {1.0, 50.0}
+
+
+def test_a_small_image_is_mirrored_until_it_is_large_enough():
+    assert crop(np.ones((5, 7, 2), np.float32), 16, np.random.default_rng(0)).shape == (16, 16, 2)
+
+
+def test_two_views_differ_in_radiometry_and_agree_on_where_things_are():
+    patch = np.zeros((96, 96, 10), np.float32)
+    patch[:, 48:] = 2
+    views = two_views(patch, np.random.default_rng(1))
+    assert views.source.dtype == views.target.dtype == np.float32
+    assert not np.allclose(views.source, views.target, atol=0.1)
+    edges = np.abs(np.diff(views.target.mean(axis=(0, 2))))
+    assert np.argmax(edges) == 47
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_the_same_seed_gives_the_same_encoder_in_both_forms(folder, tmp_path):
+    train = pytest.importorskip("candela.services.change_detect.train")
+    image = np.random.default_rng(0).normal(0, 1, (len(BANDS), 32, 48)).astype(np.float32)
+    codes = []
+    for name in ("first", "second"):
+        output = tmp_path / name
+        train.main(["--data", str(folder), "--output", str(output), "--seed", "3", "--steps", "2"])
+        codes.append(load_encoder("onnx", output)(image))
+    keras = load_encoder("tensorflow", tmp_path / "first")(image)
+    for first, second, other in zip(*codes, keras, strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-5)
+        np.testing.assert_allclose(first, other, atol=1e-4)
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    train = pytest.importorskip("candela.services.change_detect.train")
+    with pytest.raises(InputError, match="no image with the bands B02"):
+        train.main(["--data", str(tmp_path), "--output", str(tmp_path)])
