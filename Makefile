@@ -19,7 +19,7 @@ help: ## List the targets
 $(STAMP): requirements.lock pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 dev: $(STAMP) ## Set up the virtual environment .venv with all that is pinned in requirements.lock
@@ -32,10 +32,10 @@ schemas: ## Fetch the schemas of the OGC, which the tests check documents agains
 	  || tests/fetch-schemas .cache/schemas
 
 demo: dev system ## Run the whole pipeline on made-up scenes, or PRODUCTS="a.SAFE b.zip"
-	$(BIN)/candela demo $(PRODUCTS) --data $(DATA) $(if $(SIZE),--size $(SIZE))
+	@$(BIN)/candela demo $(PRODUCTS) --data $(DATA) $(if $(SIZE),--size $(SIZE))
 
 serve: dev system ## Serve the gateway with the results in DATA (default: candela-data)
-	$(BIN)/candela serve --data $(DATA)
+	@$(BIN)/candela serve --data $(DATA)
 
 test: dev system schemas ## Run all tests; TESTS=tests/10_eo runs some
 	$(BIN)/python -m pytest -q $(TESTS)

@@ -14,7 +14,11 @@ def run(process: str, assignments: Sequence[str], outputs: Path) -> None:
     """Run a process, put its output files into a folder, and list them."""
     with progress_bars() as bars:
         bar = bars.add(process)
-        made = run_locally(process, assignments, outputs, progress=bar.move)
+
+        def progress(percent: float, message: str) -> None:
+            bar.move(percent, message)
+
+        made = run_locally(process, assignments, outputs, progress=progress)
     rows = [
         (name, str(list(value.bbox)) if isinstance(value, Box) else str(value))
         for name, value in made.items()
