@@ -93,7 +93,7 @@ def measure(before: Path, after: Path, model: str) -> dict[str, float]:
         if process.wait():
             raise SystemExit("the process failed")
         wall = time.perf_counter() - start
-        with rasterio.open(Path(workdir) / "change.tif") as change:
+        with rasterio.open(next(Path(workdir).glob("change*.tif"))) as change:
             pixels = change.width * change.height
     return {
         "wall_s": round(wall, 1),

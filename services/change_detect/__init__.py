@@ -59,12 +59,13 @@ def run(
     InputError
         If the images cannot be compared.
     """
-    outputs = {
-        "change": workdir / "change.tif",
-        "preview": workdir / "preview.png",
-        "statistics": workdir / "statistics.json",
-    }
     with gdal_environment(), open_pair(before, after) as pair:
+        name = _name(pair)
+        outputs = {
+            "change": workdir / f"{name}.tif",
+            "preview": workdir / f"{name}_preview.png",
+            "statistics": workdir / f"{name}_statistics.json",
+        }
         encode = load_encoder(runtime)
         progress(1, "looking at samples of both images")
         surveyed = survey_pair(pair)
@@ -122,6 +123,12 @@ def _reading_order(block: Block) -> tuple[int, int, int]:
     """Go down in strips that the raster library's cache can hold the width of."""
     col, row = int(block.inner.col_off), int(block.inner.row_off)
     return col // (STRIP_BLOCKS * BLOCK), row, col
+
+
+def _name(pair: Pair) -> str:
+    """Return what the outputs are called: people see it as the title of the layer."""
+    dates = [f"{date:%Y%m%d}" for date in pair.dates if date]
+    return "_".join(["change", *dates])
 
 
 def _tags(pair: Pair, model: str) -> dict[str, str]:
