@@ -28,8 +28,7 @@ system: ## Install the Debian packages that are missing (root or sudo)
 	@containers/install-debian $(DEBIAN)
 
 schemas: ## Fetch the schemas of the OGC, which the tests check documents against
-	@[ -d ../shared/schemas/ogc ] || [ -d .cache/schemas/ogc ] || [ -n "$$CANDELA_SCHEMAS" ] \
-	  || tests/fetch-schemas .cache/schemas
+	@tests/fetch-schemas .cache/schemas
 
 demo: dev system ## Run the whole pipeline on made-up scenes, or PRODUCTS="a.SAFE b.zip"
 	@$(BIN)/candela demo $(PRODUCTS) --data $(DATA) $(if $(SIZE),--size $(SIZE))

@@ -34,7 +34,7 @@ from candela.services.change_detect.encoder import BANDS, load_encoder
 from candela.services.change_detect.pair import open_pair
 from candela.services.change_detect.prediction import EMPHASES
 
-DATA = Path(__file__).parents[2] / "shared" / "data" / "oscd-train"
+DATA = Path(".cache/oscd")
 BINS = 10
 CELIK_BLOCK, CELIK_COMPONENTS = 5, 3
 
