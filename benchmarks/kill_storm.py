@@ -148,9 +148,9 @@ class Storm:
         """Look for two living workers of one job."""
         while not self._over.wait(0.1):
             for attempt, processes in workers().items():
-                leaders = [each for each in processes if is_leader(each)]
-                if len(leaders) > 1:
-                    self.report.twice.append(f"{attempt}: {[each.pid for each in leaders]}")
+                if len(processes) > 1:
+                    pids = [each.pid for each in processes]
+                    self.report.twice.append(f"{attempt}: {pids}")
 
     def _wait_for_all(self) -> None:
         store = JobStore(self.database)
@@ -206,13 +206,6 @@ def cmdline(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
-
-
-def is_leader(process: psutil.Process) -> bool:
-    try:
-        return process.ppid() != 0 and "candela.worker" in process.cmdline()
-    except psutil.Error:
-        return False
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from this one object.
 """
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -257,6 +257,21 @@ class ProcessSpec(Strict):
             for name, output in self.layers.items()
             for kind, media_type in (("wms", WMS_MEDIA_TYPE), ("wcs", WCS_MEDIA_TYPE))
         }
+
+    def refuse_unknown_inputs(self, names: Iterable[str]) -> None:
+        """Check that all names are those of inputs.
+
+        Raises
+        ------
+        InvalidValueError
+            With the first unknown name as its locator.
+        """
+        for name in names:
+            if name not in self.inputs:
+                raise InvalidValueError(
+                    f"{self.identifier} has no input {name!r} (inputs: {', '.join(self.inputs)})",
+                    name,
+                )
 
 
 def load_spec(path: Path) -> ProcessSpec:

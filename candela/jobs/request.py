@@ -64,12 +64,7 @@ def checked(spec: ProcessSpec, request: ExecuteRequest, *, max_input_bytes: int)
     RequestError
         With the input or output to blame as its locator.
     """
-    unknown = [name for name in request.inputs if name not in spec.inputs]
-    if unknown:
-        raise InvalidValueError(
-            f"{spec.identifier} has no input {unknown[0]!r} (inputs: {', '.join(spec.inputs)})",
-            unknown[0],
-        )
+    spec.refuse_unknown_inputs(request.inputs)
     inputs = {}
     for name, described in spec.inputs.items():
         with blamed_on(name):

@@ -153,7 +153,9 @@ class LocalRunner:
         """Return the last 64 KiB of what the job said; nothing if it has said nothing yet."""
         path = self._log_path(job_id)
         if path.is_file():
-            return path.read_text(errors="replace")[-LOG_TAIL_BYTES:]
+            with path.open("rb") as log:
+                log.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
+                return log.read().decode(errors="replace")
         key = job_key(job_id, LOG_FILE)
         try:
             size = self._storage.size(key)

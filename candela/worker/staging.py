@@ -60,12 +60,7 @@ class Stager:
         PublicError
             With the input to blame as its locator.
         """
-        unknown = sorted(set(inputs) - set(spec.inputs))
-        if unknown:
-            raise InvalidValueError(
-                f"{spec.identifier} has no input {unknown[0]!r} (inputs: {', '.join(spec.inputs)})",
-                unknown[0],
-            )
+        spec.refuse_unknown_inputs(inputs)
         arguments = {}
         for name, described in spec.inputs.items():
             with blamed_on(name):
