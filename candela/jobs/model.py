@@ -86,6 +86,7 @@ class Job:
     idempotency_key: str | None = None
     started: dt.datetime | None = None
     finished: dt.datetime | None = None
+    not_before: dt.datetime | None = None  # when the next try may start
     deadline: dt.datetime | None = None
     expires: dt.datetime | None = None
 

@@ -12,7 +12,8 @@ from candela.errors import NotFoundError, StorageError
 from candela.jobs.migrations import upgrade
 from candela.jobs.model import UNFINISHED, Job, State, new_id, now
 from candela.jobs.request import ExecuteRequest
-from candela.jobs.store import SCHEMA, JobStore, open_engine
+from candela.jobs.store import JobStore, open_engine
+from candela.jobs.tables import SCHEMA
 from candela.worker.contract import Box, Failure, Inline, OutputLiteral, Reference, ResultDocument
 
 

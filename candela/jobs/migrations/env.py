@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from candela.jobs.store import SCHEMA
+from candela.jobs.tables import SCHEMA
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -1,0 +1,191 @@
+"""The last step of a job: its rasters become layers of the map server.
+
+The step has threads of its own, since a raster may have to come out of a bucket first, and tries
+of its own: while the map server is away a job waits in ``publishing``, and no result is lost.
+A raster that the map server refuses for good fails the job, and nothing of it stays published.
+"""
+
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from candela.errors import NotFoundError, PublicationError, PublisherAwayError, StorageError
+from candela.jobs.model import Job, Link, State
+from candela.jobs.service import JobService
+from candela.publish.base import Layer
+from candela.worker.contract import OUTPUTS_FOLDER, Failure, OutputFile, job_key
+
+logger = logging.getLogger(__name__)
+
+THREADS = 4
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 60.0
+
+
+@dataclass
+class _Waiting:
+    """A job whose map server was away."""
+
+    tries: int
+    again_at: float  # time.monotonic()
+
+
+class Publication:
+    """Publishes the layers of jobs, in threads of its own.
+
+    Parameters
+    ----------
+    service : JobService
+        The jobs.
+    base_url : str
+        The gateway's address; a layer leads back to its job there.
+    first_pause_s : float
+        How long a job waits after its first try in vain; each further pause is twice as long.
+    """
+
+    def __init__(
+        self, service: JobService, *, base_url: str = "", first_pause_s: float = FIRST_PAUSE_S
+    ) -> None:
+        self._service = service
+        self._base_url = base_url
+        self._first_pause_s = first_pause_s
+        self._lock = threading.Lock()
+        self._at_work: set[str] = set()
+        self._waiting: dict[str, _Waiting] = {}
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="publication")
+
+    def stop(self) -> None:
+        """End after the layers in hand; other jobs are published after the next start."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def offer(self, job: Job) -> None:
+        """Publish a job soon, unless it is in hand or its pause is not over."""
+        with self._lock:
+            waiting = self._waiting.get(job.id)
+            if job.id in self._at_work or (waiting and time.monotonic() < waiting.again_at):
+                return
+            self._at_work.add(job.id)
+        self._threads.submit(self._work, job)
+
+    def _work(self, job: Job) -> None:
+        try:
+            self.publish(job)
+        except Exception:
+            # The database or the disk may be away; the job stays as it is and is offered again.
+            logger.exception("The layers of job %s are not published; trying again", job.id)
+            self._pause(job)
+        finally:
+            with self._lock:
+                self._at_work.discard(job.id)
+
+    def publish(self, job: Job) -> None:
+        """Publish the layers of a job and move it on; what was published before is no harm."""
+        try:
+            links = self._links(job)
+        except (PublisherAwayError, StorageError) as error:
+            tries = self._pause(job)
+            self._tell(job, f"waiting for the map server, tried {tries} times: {error}")
+            return
+        except PublicationError as error:
+            logger.exception("The layers of job %s cannot be published", job.id)
+            self._refuse(job, error)
+            return
+        self._waiting.pop(job.id, None)
+        moved = self._service.store.move(
+            job.id, [State.PUBLISHING], State.SUCCEEDED,
+            links=links, percent=100.0, message="succeeded",
+        )  # fmt: skip
+        if moved:
+            logger.info("Job %s of %s succeeded", job.id, job.process)
+        elif self._is_over(job):  # dismissed in the meantime
+            self._service.clear(job)
+
+    def _links(self, job: Job) -> dict[str, Link]:
+        links = {}
+        for output, layer in layers_of(self._service, job, base_url=self._base_url).items():
+            made = self._service.publisher.publish(layer)
+            links[output] = Link(layer.name, made.wms, made.wcs)
+        return links
+
+    def _refuse(self, job: Job, error: PublicationError) -> None:
+        try:
+            self._service.withdraw(job.id)
+        except PublisherAwayError:
+            logger.warning("Layers of job %s may remain until the next reconciliation", job.id)
+        failure = Failure(kind="PublicationError", message=str(error))
+        logger.info("Job %s of %s failed: %s", job.id, job.process, failure.message)
+        self._service.store.move(
+            job.id, [State.PUBLISHING], State.FAILED,
+            error=failure, result=job.result, message=failure.message,
+        )  # fmt: skip
+        self._waiting.pop(job.id, None)
+
+    def _pause(self, job: Job) -> int:
+        """Let a job wait, each time longer; return how often it was tried."""
+        tries = self._waiting[job.id].tries + 1 if job.id in self._waiting else 1
+        pause_s = min(LONGEST_PAUSE_S, self._first_pause_s * 2 ** (tries - 1))
+        self._waiting[job.id] = _Waiting(tries, time.monotonic() + pause_s)
+        return tries
+
+    def _tell(self, job: Job, message: str) -> None:
+        logger.warning("Job %s: %s", job.id, message)
+        told = self._service.store.move(
+            job.id, [State.PUBLISHING], State.PUBLISHING, message=message
+        )
+        if told is None:
+            self._waiting.pop(job.id, None)  # dismissed
+
+    def _is_over(self, job: Job) -> bool:
+        """Tell whether a job was dismissed, and not moved on by another gateway."""
+        try:
+            return self._service.store.get(job.id).state is State.DISMISSED
+        except NotFoundError:
+            return True
+
+
+def layers_of(service: JobService, job: Job, *, base_url: str = "") -> dict[str, Layer]:
+    """Return the layers that a job's result is to be shown as, by output.
+
+    Raises
+    ------
+    PublicationError
+        If a raster is not there.
+    StorageError
+        If it cannot be brought to this machine now.
+    """
+    spec = service.spec(job)
+    layers = {}
+    for name, output in spec.layers.items():
+        made = job.result.outputs.get(name) if job.result else None
+        if output.publish is None or not isinstance(made, OutputFile):
+            continue
+        key = job_key(job.id, OUTPUTS_FOLDER, made.file)
+        layers[name] = Layer(
+            name=f"{spec.identifier}_{job.id}_{name}".replace("-", "_"),
+            job_id=job.id,
+            path=_local_path(service, key),
+            title=f"{output.title}: {Path(made.file).stem}",
+            abstract=f"{spec.title}. Job {job.id}.",
+            style=output.publish.style,
+            process=spec.identifier,
+            output=name,
+            owner=job.owner,
+            lineage=f"{base_url}/jobs/{job.id}" if base_url else "",
+            href=f"{service.storage.url.rstrip('/')}/{key}",
+        )
+    return layers
+
+
+def _local_path(service: JobService, key: str) -> Path:
+    path = service.storage.local_path(key)
+    if path is None and service.copies:
+        try:
+            path = service.copies.path(key)
+        except NotFoundError as error:
+            raise PublicationError(f"{key} is not in the storage") from error
+    if path is None:
+        raise PublicationError(f"{key} is not on this machine")
+    return path

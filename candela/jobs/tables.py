@@ -1,0 +1,97 @@
+"""The tables of the job database; their migrations are in ``migrations/``."""
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import BaseModel, TypeAdapter
+from sqlalchemy.engine import Dialect
+
+from candela.jobs.model import Link
+from candela.jobs.request import ExecuteRequest
+from candela.worker.contract import Failure, ResultDocument
+
+
+class UtcTime(sa.types.TypeDecorator[dt.datetime]):
+    """A point in time, kept as UTC."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, _: Dialect) -> dt.datetime | None:
+        """Drop the time zone, which is always UTC."""
+        return None if value is None else value.astimezone(dt.UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any | None, _: Dialect) -> dt.datetime | None:  # noqa: ANN401
+        """Put the time zone back."""
+        return None if value is None else value.replace(tzinfo=dt.UTC)
+
+
+class DocumentColumn(sa.types.TypeDecorator[BaseModel]):
+    """A pydantic document, kept as JSON text."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, document: Any) -> None:  # noqa: ANN401 - any type pydantic knows
+        super().__init__()
+        self.document = document
+        self._adapter: TypeAdapter[Any] = TypeAdapter(document)
+
+    def process_bind_param(self, value: Any | None, _: Dialect) -> str | None:  # noqa: ANN401
+        """Write the document."""
+        if value is None:
+            return None
+        return self._adapter.dump_json(value, by_alias=True, exclude_none=True).decode()
+
+    def process_result_value(self, value: str | None, _: Dialect) -> Any | None:  # noqa: ANN401
+        """Read the document."""
+        return None if value is None else self._adapter.validate_json(value)
+
+
+SCHEMA = sa.MetaData()
+JOBS = sa.Table(
+    "job",
+    SCHEMA,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("process", sa.String(100), nullable=False),
+    sa.Column("version", sa.String(20), nullable=False),
+    sa.Column("owner", sa.String(200), nullable=False),
+    sa.Column("mode", sa.String(10), nullable=False),
+    sa.Column("request", DocumentColumn(ExecuteRequest), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("percent", sa.Float, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("runner", sa.String(500), nullable=False),
+    sa.Column("backend", sa.String(300), nullable=False),
+    sa.Column("error", DocumentColumn(Failure)),
+    sa.Column("result", DocumentColumn(ResultDocument)),
+    sa.Column("links", DocumentColumn(dict[str, Link])),
+    sa.Column("idempotency_key", sa.String(200)),
+    sa.Column("created", UtcTime, nullable=False),
+    sa.Column("started", UtcTime),
+    sa.Column("finished", UtcTime),
+    sa.Column("updated", UtcTime, nullable=False),
+    sa.Column("not_before", UtcTime),
+    sa.Column("deadline", UtcTime),
+    sa.Column("expires", UtcTime),
+    sa.UniqueConstraint("owner", "idempotency_key"),
+    sa.Index("job_by_state", "state", "priority", "created"),
+    sa.Index(
+        "job_in_queue", "state", "owner", "process", "priority", "created", "not_before", "id"
+    ),
+    sa.Index("job_by_end", "process", "state", "finished"),
+    sa.Index("job_by_time", "created"),
+    sa.Index("job_by_expiry", "expires"),
+)
+EVENTS = sa.Table(
+    "job_event",
+    SCHEMA,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("job", sa.String(36), nullable=False, index=True),
+    sa.Column("time", UtcTime, nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+)
