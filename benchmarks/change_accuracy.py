@@ -33,6 +33,7 @@ from candela.services.change_detect import run, survey
 from candela.services.change_detect.encoder import BANDS, load_encoder
 from candela.services.change_detect.pair import open_pair
 from candela.services.change_detect.prediction import EMPHASES
+from candela.spec import load_specs
 
 DATA = Path(".cache/oscd")
 BINS = 10
@@ -130,10 +131,10 @@ def process(model: str) -> Method:
     """The process itself, as a job runs it."""
 
     def call(city: City, workdir: Path) -> np.ndarray:
+        options = load_specs()["ChangeDetect"].defaults | {"model": model}
         outputs = run(
-            before=city.before, after=city.after, model=model, runtime="onnx", workdir=workdir,
-            progress=silent,
-        )  # fmt: skip
+            before=city.before, after=city.after, **options, workdir=workdir, progress=silent
+        )
         with rasterio.open(outputs["change"]) as dataset:
             return dataset.read(1)
 

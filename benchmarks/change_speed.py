@@ -69,11 +69,10 @@ def write_repeated(path: Path, image: np.ndarray, size: int) -> None:
 def detect(before: Path, after: Path, model: str, workdir: Path) -> None:
     """Run ChangeDetect as a job does."""
     from candela.services.change_detect import run
+    from candela.spec import load_specs
 
-    run(
-        before=before, after=after, model=model, runtime="onnx", workdir=workdir,
-        progress=lambda *_: None,
-    )  # fmt: skip
+    options = load_specs()["ChangeDetect"].defaults | {"model": model}
+    run(before=before, after=after, **options, workdir=workdir, progress=lambda *_: None)
 
 
 def measure(before: Path, after: Path, model: str) -> dict[str, float]:

@@ -245,6 +245,15 @@ class ProcessSpec(Strict):
         return data
 
     @cached_property
+    def defaults(self) -> dict[str, Scalar | list[Scalar] | None]:
+        """What ``run`` gets for the inputs that a request may leave out."""
+        return {
+            name: given.default if given.default is not None else [] if given.is_list else None
+            for name, given in self.inputs.items()
+            if not given.is_required
+        }
+
+    @cached_property
     def layers(self) -> dict[str, OutputSpec]:
         """The outputs that become layers."""
         return {name: output for name, output in self.outputs.items() if output.publish}

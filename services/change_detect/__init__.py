@@ -5,6 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from candela.eo.threads import thread_count
 
 from .algorithm import HALO, Detector
 from .encoder import load_encoder
-from .pair import Pair, open_pair
+from .pair import Masks, Pair, open_pair
 from .report import Report
 from .survey import Survey, fit, survey_pair
 from .views import VISIBLE
@@ -32,8 +33,12 @@ def run(
     *,
     before: Path,
     after: Path,
+    before_mask: Path | None,
+    after_mask: Path | None,
+    mask_classes: str,
     model: str,
     runtime: str,
+    scale: float | None,
     workdir: Path,
     progress: Progress,
 ) -> dict[str, Path]:
@@ -43,8 +48,13 @@ def run(
     ----------
     before, after : Path
         Images of one grid as Jpeg2Tiff makes them: uint16 reflectance times 10 000, nodata 0.
-    model, runtime : str
+    before_mask, after_mask : Path, optional
+        Which of their pixels are clouds and the like: see ``open_mask``.
+    mask_classes, model, runtime : str
         See process.yaml.
+    scale : float, optional
+        Log magnitude that counts as typical, in place of the pair's own: the same for all pairs
+        of a series makes their maps comparable.
     workdir : Path
         Where the outputs are written.
     progress : Progress
@@ -59,7 +69,8 @@ def run(
     InputError
         If the images cannot be compared.
     """
-    with gdal_environment(), open_pair(before, after) as pair:
+    masks = Masks(before_mask, after_mask, mask_classes)
+    with gdal_environment(), open_pair(before, after, masks) as pair:
         name = _name(pair)
         outputs = {
             "change": workdir / f"{name}.tif",
@@ -72,11 +83,14 @@ def run(
         logger.info("The images are shifted by %s pixels.", surveyed.shift)
         detector = fit(surveyed, encode, model, part(progress, 5, 15))
         surveyed = surveyed._replace(windows=[])  # some hundred megabytes
+        facts = _facts(pair, surveyed, detector) | {"model": model, "runtime": runtime}
+        if scale is not None:
+            detector = replace(detector, typical=scale)
+        facts["scale"] = detector.typical
         report = _write_change(pair, detector, outputs["change"], model, part(progress, 15, 95))
         progress(95, "making overviews, preview and statistics")
         add_overviews(outputs["change"])
         report.write_preview(outputs["preview"])
-        facts = _facts(pair, surveyed, detector) | {"model": model, "runtime": runtime}
         statistics = json.dumps(facts | report.statistics(), indent=2)
         outputs["statistics"].write_text(statistics + "\n", encoding="utf-8")
     progress(100, "done")

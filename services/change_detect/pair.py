@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import rasterio
@@ -16,8 +17,20 @@ from candela.eo.raster import band_indexes, open_image
 from candela.errors import InputError, blamed_on
 
 from .encoder import BANDS
+from .mask import MaskReader, open_mask
 
 Reflectance = NDArray[np.uint16]
+
+
+class Masks(NamedTuple):
+    """The files that tell which pixels of each image are not to be compared: see ``open_mask``."""
+
+    before: Path | None = None
+    after: Path | None = None
+    classes: str = "usability"
+
+
+NO_MASKS = Masks()
 
 
 @dataclass(frozen=True)
@@ -30,18 +43,21 @@ class Pair:
     before, after : rasterio.DatasetReader
     indexes : tuple of two list of int
         Where the encoder's bands are in each image.
+    masks : tuple of two callable or None
+        Each takes a window and tells which pixels can be used, (rows, cols), bool.
     """
 
     grid: Grid
     before: rasterio.DatasetReader
     after: rasterio.DatasetReader
     indexes: tuple[list[int], list[int]]
+    masks: tuple[MaskReader | None, MaskReader | None]
 
     def read(self, window: Window) -> tuple[Reflectance, Reflectance]:
         """Read the encoder's bands of both images, (bands, rows, cols), nodata 0."""
         return (
-            self.before.read(self.indexes[0], window=window),
-            self.after.read(self.indexes[1], window=window),
+            _read(self.before, self.indexes[0], self.masks[0], window),
+            _read(self.after, self.indexes[1], self.masks[1], window),
         )
 
     @property
@@ -61,13 +77,13 @@ class Pair:
 
 
 @contextmanager
-def open_pair(before: Path, after: Path) -> Iterator[Pair]:
+def open_pair(before: Path, after: Path, masks: Masks = NO_MASKS) -> Iterator[Pair]:
     """Open both images and check that they can be compared.
 
     Raises
     ------
     InputError
-        If one is no image, lacks a band, is not uint16, or their grids differ.
+        If one is no image, lacks a band, is not uint16, or the grids of images and masks differ.
     """
     with ExitStack() as stack:
         with blamed_on("before"):
@@ -77,7 +93,21 @@ def open_pair(before: Path, after: Path) -> Iterator[Pair]:
             second = stack.enter_context(open_image(after))
             second_indexes = _checked_bands(second)
             _check_grids(Grid.of(first), Grid.of(second))
-        yield Pair(Grid.of(first), first, second, (first_indexes, second_indexes))
+        grid = Grid.of(first)
+        with blamed_on("before_mask"):
+            first_mask = stack.enter_context(open_mask(masks.before, grid, masks.classes))
+        with blamed_on("after_mask"):
+            second_mask = stack.enter_context(open_mask(masks.after, grid, masks.classes))
+        yield Pair(grid, first, second, (first_indexes, second_indexes), (first_mask, second_mask))
+
+
+def _read(
+    image: rasterio.DatasetReader, indexes: list[int], usable: MaskReader | None, window: Window
+) -> Reflectance:
+    bands: Reflectance = image.read(indexes, window=window)
+    if usable is not None:
+        bands *= usable(window)
+    return bands
 
 
 def _checked_bands(image: rasterio.DatasetReader) -> list[int]:

@@ -16,10 +16,12 @@ from candela.eo.smoothing import gaussian
 from candela.errors import InputError
 from candela.services.change_detect import run, survey
 from candela.services.change_detect.encoder import BANDS, load_encoder
+from candela.spec import load_specs
 
 SIZE = 192
 ROOF = np.array([2600, 2800, 3000, 3100, 3200, 3300, 3400, 3400, 3600, 3300])
 OBJECT = (slice(90, 104), slice(60, 74))
+DEFAULTS = load_specs()["ChangeDetect"].defaults
 TAGS = {
     "before": {"PRODUCT_ID": "first", "SENSING_TIME": "2020-07-18T10:50:31Z", "LEVEL": "L2A"},
     "after": {"PRODUCT_ID": "second", "SENSING_TIME": "2022-06-28T10:50:31Z", "LEVEL": "L2A"},
@@ -64,12 +66,12 @@ def scene():
 def detect(tmp_path):
     """Return a function that writes both images, runs the process and gives its outputs."""
 
-    def call(before, after, *, model="construction", runtime="onnx", grids=(None, None), tags=None):
+    def call(before, after, *, grids=(None, None), tags=None, **options):
         paths = {}
         for name, image, grid in zip(("before", "after"), (before, after), grids, strict=True):
             paths[name] = tmp_path / f"{name}.tif"
             write(paths[name], image, grid=grid, tags=TAGS[name] | (tags or {}).get(name, {}))
-        outputs = run(**paths, model=model, runtime=runtime, workdir=tmp_path, progress=silent)
+        outputs = run(**paths, **(DEFAULTS | options), workdir=tmp_path, progress=silent)
         with rasterio.open(outputs["change"]) as dataset:
             return dataset.read(1), json.loads(outputs["statistics"].read_text()), outputs
 
@@ -211,8 +213,8 @@ def test_images_without_tags_are_compared_too(detect, scene, tmp_path):
     for name, image in zip(("a", "b"), scene, strict=True):
         write(tmp_path / f"{name}.tif", image)
     outputs = run(
-        before=tmp_path / "a.tif", after=tmp_path / "b.tif", model="construction",
-        runtime="onnx", workdir=tmp_path, progress=silent,
+        before=tmp_path / "a.tif", after=tmp_path / "b.tif", **DEFAULTS,
+        workdir=tmp_path, progress=silent,
     )  # fmt: skip
     with rasterio.open(outputs["change"]) as dataset:
         assert "Start_date" not in dataset.tags()
@@ -237,8 +239,8 @@ def test_progress_rises_to_the_end(scene, tmp_path):
     for name, image in zip(("before", "after"), scene, strict=True):
         write(tmp_path / f"{name}.tif", image)
     run(
-        before=tmp_path / "before.tif", after=tmp_path / "after.tif", model="construction",
-        runtime="onnx", workdir=tmp_path, progress=lambda percent, _: told.append(percent),
+        before=tmp_path / "before.tif", after=tmp_path / "after.tif", **DEFAULTS,
+        workdir=tmp_path, progress=lambda percent, _: told.append(percent),
     )  # fmt: skip
     assert told == sorted(told)
     assert told[-1] == 100
@@ -289,8 +291,8 @@ def test_a_missing_band_is_named_with_those_that_are_there(scene, tmp_path):
     write(tmp_path / "after.tif", scene[1][[0, 1, 2, 6]], bands=["B02", "B03", "B04", "B08"])
     with pytest.raises(InputError, match=r"band B05, .* missing in after.tif .*B04, B08") as caught:
         run(
-            before=tmp_path / "before.tif", after=tmp_path / "after.tif", model="construction",
-            runtime="onnx", workdir=tmp_path, progress=silent,
+            before=tmp_path / "before.tif", after=tmp_path / "after.tif", **DEFAULTS,
+            workdir=tmp_path, progress=silent,
         )  # fmt: skip
     assert caught.value.locator == "after"
 
@@ -305,8 +307,8 @@ def test_a_file_that_is_no_image_is_refused(tmp_path):
     (tmp_path / "before.tif").write_text("no image")
     with pytest.raises(InputError, match=r"before\.tif cannot be read as an image") as caught:
         run(
-            before=tmp_path / "before.tif", after=tmp_path / "before.tif", model="construction",
-            runtime="onnx", workdir=tmp_path, progress=silent,
+            before=tmp_path / "before.tif", after=tmp_path / "before.tif", **DEFAULTS,
+            workdir=tmp_path, progress=silent,
         )  # fmt: skip
     assert caught.value.locator == "before"
 
