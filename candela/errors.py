@@ -17,6 +17,7 @@ CandelaError
 ├── SpecError                   a process.yaml is wrong
 ├── OutputError                 a process broke its own description
 ├── PublicationError            the map server refused a layer
+│   └── PublisherAwayError          it does not answer; the same may work later
 └── StorageError                results cannot be stored
 """
 
@@ -107,6 +108,10 @@ class OutputError(CandelaError):
 
 class PublicationError(CandelaError):
     """The map server refused a layer."""
+
+
+class PublisherAwayError(PublicationError):
+    """The map server does not answer, or not in a way that is final."""
 
 
 class StorageError(CandelaError):

@@ -60,6 +60,7 @@ class Gateway:
             ),
             limits=limits,
             copies=LocalCopies(storage, settings.folder / "cache"),
+            base_url=settings.base_url,
         )
         staging = Staging(
             outputs_url=f"{settings.base_url}/outputs/",

@@ -10,8 +10,9 @@ import logging
 import threading
 from dataclasses import replace
 
-from candela.errors import CandelaError, NotFoundError, PublicationError
-from candela.jobs.model import ACTIVE, Job, Link, State, now
+from candela.errors import CandelaError, NotFoundError
+from candela.jobs.model import ACTIVE, Job, State, now
+from candela.jobs.publication import Publication
 from candela.jobs.service import JobService
 from candela.jobs.tokens import token_for
 from candela.runners.base import Cause, Limits, RunState
@@ -54,6 +55,7 @@ class Dispatcher:
         self._base_url = base_url
         self._key = key
         self._staging = staging
+        self._publication = Publication(service)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="dispatcher", daemon=True)
 
@@ -67,6 +69,7 @@ class Dispatcher:
         self._store.wake()
         if self._thread.is_alive():
             self._thread.join()
+        self._publication.stop()
 
     def _work(self) -> None:
         while not self._stopping.is_set():
@@ -87,18 +90,9 @@ class Dispatcher:
         mine = self._runner.name
         for job in self._store.jobs(states=ACTIVE, runner=mine, limit=1000, oldest_first=True):
             self._follow(job)
-        running = self._store.count(states=[State.DISPATCHING, State.RUNNING], runner=mine)
-        free = self._service.limits.running_jobs - running
-        if free > 0:
-            owner_limit = self._service.limits.running_jobs_of_owner
-            for job in self._store.next_accepted(free, owner_limit=owner_limit):
-                claimed = self._store.move(
-                    job.id, [State.ACCEPTED], State.DISPATCHING, runner=mine, message="starting"
-                )
-                if claimed:
-                    self._submit(claimed)
-                    running += 1
-        return running
+        for job in self._store.claim(mine, self._service.bounds):
+            self._submit(job)
+        return self._store.count(states=[State.DISPATCHING, State.RUNNING], runner=mine)
 
     def _follow(self, job: Job) -> None:
         if job.state is State.DISPATCHING:
@@ -108,7 +102,7 @@ class Dispatcher:
             if not run.is_running:
                 self._settle(job, run)
         elif job.state is State.PUBLISHING:
-            self._publish(job)
+            self._publication.offer(job)
 
     def _submit(self, job: Job) -> None:
         spec = self._service.spec(job)
@@ -157,7 +151,7 @@ class Dispatcher:
                 job.id, [State.RUNNING], State.PUBLISHING, result=result, message="publishing"
             )
             if publishing:
-                self._publish(publishing)
+                self._publication.offer(publishing)
 
     def _result(self, job: Job) -> ResultDocument | None:
         key = job_key(job.id, RESULT_FILE)
@@ -190,30 +184,6 @@ class Dispatcher:
             code = f" (exit code {run.exit_code})" if run.exit_code is not None else ""
             message = f"internal error, job {job.id}: the worker ended without a result{code}"
             self._fail(job, Failure(kind="InternalError", message=message))
-
-    def _publish(self, job: Job) -> None:
-        links = {}
-        try:
-            for output, layer in self._service.layers_of(job).items():
-                made = self._service.publisher.publish(layer)
-                links[output] = Link(layer.name, made.wms, made.wcs)
-        except PublicationError as error:
-            logger.exception("The layers of job %s cannot be published", job.id)
-            self._service.withdraw(job.id)
-            self._fail(job, Failure(kind="PublicationError", message=str(error)), job.result)
-            return
-        moved = self._store.move(
-            job.id,
-            [State.PUBLISHING],
-            State.SUCCEEDED,
-            links=links,
-            percent=100.0,
-            message="succeeded",
-        )
-        if moved:
-            logger.info("Job %s of %s succeeded", job.id, job.process)
-        elif self._is_over(job):  # dismissed in the meantime
-            self._service.clear(job)
 
     def _is_over(self, job: Job) -> bool:
         """Tell whether a job was dismissed, and not moved on by another dispatcher."""

@@ -38,7 +38,9 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.ACCEPTED: frozenset({State.DISPATCHING, State.FAILED, State.DISMISSED}),
     State.DISPATCHING: frozenset({State.RUNNING, State.FAILED, State.DISMISSED, State.ACCEPTED}),
     State.RUNNING: frozenset({State.PUBLISHING, State.FAILED, State.DISMISSED, State.ACCEPTED}),
-    State.PUBLISHING: frozenset({State.SUCCEEDED, State.FAILED, State.DISMISSED}),
+    State.PUBLISHING: frozenset(
+        {State.PUBLISHING, State.SUCCEEDED, State.FAILED, State.DISMISSED}
+    ),  # to itself: it tells why it takes long
 }  # back to accepted: the machine, not the algorithm, broke the attempt
 
 

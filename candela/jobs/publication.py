@@ -40,17 +40,12 @@ class Publication:
     ----------
     service : JobService
         The jobs.
-    base_url : str
-        The gateway's address; a layer leads back to its job there.
     first_pause_s : float
         How long a job waits after its first try in vain; each further pause is twice as long.
     """
 
-    def __init__(
-        self, service: JobService, *, base_url: str = "", first_pause_s: float = FIRST_PAUSE_S
-    ) -> None:
+    def __init__(self, service: JobService, *, first_pause_s: float = FIRST_PAUSE_S) -> None:
         self._service = service
-        self._base_url = base_url
         self._first_pause_s = first_pause_s
         self._lock = threading.Lock()
         self._at_work: set[str] = set()
@@ -87,7 +82,7 @@ class Publication:
             links = self._links(job)
         except (PublisherAwayError, StorageError) as error:
             tries = self._pause(job)
-            self._tell(job, f"waiting for the map server, tried {tries} times: {error}")
+            self._tell(job, f"waiting to be published (try {tries}): {error}")
             return
         except PublicationError as error:
             logger.exception("The layers of job %s cannot be published", job.id)
@@ -105,16 +100,13 @@ class Publication:
 
     def _links(self, job: Job) -> dict[str, Link]:
         links = {}
-        for output, layer in layers_of(self._service, job, base_url=self._base_url).items():
+        for output, layer in layers_of(self._service, job).items():
             made = self._service.publisher.publish(layer)
             links[output] = Link(layer.name, made.wms, made.wcs)
         return links
 
     def _refuse(self, job: Job, error: PublicationError) -> None:
-        try:
-            self._service.withdraw(job.id)
-        except PublisherAwayError:
-            logger.warning("Layers of job %s may remain until the next reconciliation", job.id)
+        self._service.withdraw(job.id)
         failure = Failure(kind="PublicationError", message=str(error))
         logger.info("Job %s of %s failed: %s", job.id, job.process, failure.message)
         self._service.store.move(
@@ -146,7 +138,36 @@ class Publication:
             return True
 
 
-def layers_of(service: JobService, job: Job, *, base_url: str = "") -> dict[str, Layer]:
+def reconcile(service: JobService) -> None:
+    """Bring jobs and layers back together, whatever was cut off or changed behind our back.
+
+    Layers are removed whose job is no more, or came to no good end; those that a successful job
+    should have and has not are published again.
+    """
+    shown = service.publisher.layers()
+    states = service.store.states({layer.job_id for layer in shown})
+    for job_id in {layer.job_id for layer in shown}:
+        if states.get(job_id) not in {State.PUBLISHING, State.SUCCEEDED}:
+            logger.warning("The layers of job %s, which has none, are removed", job_id)
+            service.withdraw(job_id)
+    names = {layer.name for layer in shown}
+    for job_id, wanted in service.store.published().items():
+        if not wanted <= names:
+            logger.warning("The layers of job %s are missing and published again", job_id)
+            _publish_again(service, job_id)
+
+
+def _publish_again(service: JobService, job_id: str) -> None:
+    try:
+        for layer in layers_of(service, service.store.get(job_id)).values():
+            service.publisher.publish(layer)
+    except PublisherAwayError:
+        raise
+    except (NotFoundError, PublicationError, StorageError):
+        logger.exception("The layers of job %s cannot be published again", job_id)
+
+
+def layers_of(service: JobService, job: Job) -> dict[str, Layer]:
     """Return the layers that a job's result is to be shown as, by output.
 
     Raises
@@ -173,7 +194,7 @@ def layers_of(service: JobService, job: Job, *, base_url: str = "") -> dict[str,
             process=spec.identifier,
             output=name,
             owner=job.owner,
-            lineage=f"{base_url}/jobs/{job.id}" if base_url else "",
+            lineage=f"{service.base_url}/jobs/{job.id}" if service.base_url else "",
             href=f"{service.storage.url.rstrip('/')}/{key}",
         )
     return layers

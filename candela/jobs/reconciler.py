@@ -10,8 +10,9 @@ import threading
 import time
 from pathlib import Path
 
-from candela.errors import CandelaError
+from candela.errors import CandelaError, PublisherAwayError
 from candela.jobs.model import State, now
+from candela.jobs.publication import reconcile as reconcile_layers
 from candela.jobs.service import JobService
 from candela.worker.contract import job_key
 
@@ -85,14 +86,14 @@ class Reconciler:
                 self._service.clear(job)
 
     def remove_litter(self) -> None:
-        """Remove files and layers that belong to no job."""
-        publisher, storage = self._service.publisher, self._service.storage
-        shown = {layer.job_id for layer in publisher.layers()}
+        """Remove files and layers that belong to no job, and publish layers that are missing."""
+        try:
+            reconcile_layers(self._service)
+        except PublisherAwayError as error:
+            logger.warning("Layers are not looked at: %s", error)
+        storage = self._service.storage
         stored = {key.split("/")[1] for key in storage.list("jobs")}
-        known = self._service.store.known(shown | stored)
-        for job_id in shown - known:
-            logger.warning("The layers of job %s, which is no more, are removed", job_id)
-            self._service.withdraw(job_id)
+        known = self._service.store.known(stored)
         for job_id in stored - known:
             if self._is_old(job_id):
                 logger.warning("The files of job %s, which is no more, are removed", job_id)

@@ -1,31 +1,36 @@
 """What the protocols ask for: submit, look, wait, dismiss."""
 
 import logging
-from dataclasses import dataclass, replace
-from pathlib import Path
+import math
+import time
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy.exc import IntegrityError
 
-from candela.errors import BusyError, InvalidValueError, NotFoundError, PublicationError
+from candela.errors import BusyError, InvalidValueError, PublisherAwayError
 from candela.jobs.model import UNFINISHED, Job, State, new_id, now
+from candela.jobs.queue import Bounds, about, ahead, wait_s
 from candela.jobs.request import ExecuteRequest, checked
 from candela.jobs.store import JobStore
-from candela.publish.base import Layer, Publisher
+from candela.publish.base import Publisher
 from candela.runners.base import Runner
 from candela.settings import Limits
 from candela.spec import ProcessSpec, find_spec
 from candela.storage.base import Storage
 from candela.storage.copies import LocalCopies
-from candela.worker.contract import OUTPUTS_FOLDER, job_key
+from candela.worker.contract import job_key
 
 logger = logging.getLogger(__name__)
+
+RUN_TIMES_S = 10.0  # how long an average of run times is taken as it is
 
 
 @dataclass(frozen=True)
 class JobService:
     """Jobs as the protocols see them.
 
-    ``copies`` lets a map server read results that a storage keeps elsewhere.
+    ``copies`` lets a map server read results that a storage keeps elsewhere; layers lead back to
+    their job's page under ``base_url``.
     """
 
     specs: dict[str, ProcessSpec]
@@ -35,6 +40,9 @@ class JobService:
     publisher: Publisher
     limits: Limits
     copies: LocalCopies | None = None
+    base_url: str = ""
+
+    _run_times: dict[str, tuple[float, float | None]] = field(default_factory=dict, init=False)
 
     def submit(
         self,
@@ -44,6 +52,7 @@ class JobService:
         mode: str = "async",
         owner: str = "",
         idempotency_key: str | None = None,
+        priority: int = 0,
     ) -> Job:
         """Check a request and put it on disk as a job.
 
@@ -52,6 +61,9 @@ class JobService:
         idempotency_key : str, optional
             The same request under the same key of an owner is the same job, however often it is
             submitted.
+        priority : int, optional
+            Higher ones come first among the jobs of an owner; what is above the operator's limits
+            is taken as the limit.
 
         Raises
         ------
@@ -63,16 +75,18 @@ class JobService:
         waiting = self.store.count(states=[State.ACCEPTED])
         if waiting >= self.limits.queued_jobs:
             raise BusyError(f"{waiting} jobs are waiting already; please try again later")
-        time = now()
+        created = now()
+        highest = self.limits.max_priority
         job = Job(
             new_id(),
             spec.identifier,
             spec.version,
             request,
-            time,
-            time,
+            created,
+            created,
             mode=mode,
             owner=owner,
+            priority=min(highest, max(-highest, priority)),
             idempotency_key=idempotency_key,
         )
         try:
@@ -97,9 +111,32 @@ class JobService:
         """Return a job that says its place in the queue while it waits."""
         if job.state is not State.ACCEPTED:
             return job
-        ahead = self.store.count_ahead(job)
-        place = f"{ahead} ahead in the queue" if ahead else "next in the queue"
+        shares = self.store.shares(job)
+        count = round(sum(ahead(job.owner, shares).values()))
+        place = f"{count} ahead in the queue" if count else "next in the queue"
+        times = {share.process: self._run_time_s(share.process) for share in shares}
+        known = {process: seconds for process, seconds in times.items() if seconds is not None}
+        wait = wait_s(job.owner, job.process, shares, known, self.bounds)
+        if wait:
+            place += f", starts in about {about(wait)}"
         return replace(job, message=f"{job.message}, {place}")
+
+    @property
+    def bounds(self) -> Bounds:
+        """How many jobs may run at the same time."""
+        return Bounds(
+            self.limits.running_jobs,
+            self.limits.running_jobs_of_owner,
+            {name: spec.run.parallel for name, spec in self.specs.items() if spec.run.parallel},
+        )
+
+    def _run_time_s(self, process: str) -> float | None:
+        """Return how long jobs of a process take, as it was a moment ago."""
+        told, found = self._run_times.get(process, (-math.inf, None))
+        if time.monotonic() > told + RUN_TIMES_S:
+            found = self.store.run_time_s(process)
+            self._run_times[process] = (time.monotonic(), found)
+        return found
 
     def spec(self, job: Job) -> ProcessSpec:
         """Return the description of a job's process."""
@@ -133,46 +170,14 @@ class JobService:
         self.storage.delete(job_key(job.id))
 
     def withdraw(self, job_id: str) -> None:
-        """Show the layers of a job no longer."""
-        self.publisher.remove(job_id)
+        """Show the layers of a job no longer; if the map server is away, as soon as it is back."""
+        try:
+            self.publisher.remove(job_id)
+        except PublisherAwayError as error:
+            logger.warning("The layers of job %s are removed later: %s", job_id, error)
         if self.copies:
             self.copies.remove(job_key(job_id))
 
     def log_tail(self, job_id: str) -> str:
         """Return the end of what the worker said."""
         return self.runner.logs(job_id)
-
-    def layers_of(self, job: Job) -> dict[str, Layer]:
-        """Return the layers that a job's result is to be shown as, by output.
-
-        Raises
-        ------
-        PublicationError
-            If a raster is not there.
-        """
-        spec = self.spec(job)
-        layers = {}
-        for name, output in spec.layers.items():
-            made = job.result.outputs.get(name) if job.result else None
-            if made is None or output.publish is None or not hasattr(made, "file"):
-                continue
-            layers[name] = Layer(
-                name=f"{spec.identifier}_{job.id}_{name}".replace("-", "_"),
-                job_id=job.id,
-                path=self._local_path(job_key(job.id, OUTPUTS_FOLDER, made.file)),
-                title=f"{output.title}: {Path(made.file).stem}",
-                abstract=f"{spec.title}. Job {job.id}.",
-                style=output.publish.style,
-            )
-        return layers
-
-    def _local_path(self, key: str) -> Path:
-        path = self.storage.local_path(key)
-        if path is None and self.copies:
-            try:
-                path = self.copies.path(key)
-            except NotFoundError as error:
-                raise PublicationError(f"{key} is not in the storage") from error
-        if path is None:
-            raise PublicationError(f"{key} is not on this machine")
-        return path

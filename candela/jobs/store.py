@@ -212,6 +212,24 @@ class JobStore:
         with self._reader.connect() as connection:
             return set(connection.execute(query).scalars())
 
+    def states(self, job_ids: Collection[str]) -> dict[str, State]:
+        """Return the states of those of some ids that belong to a job."""
+        query = sa.select(JOBS.c.id, JOBS.c.state).where(JOBS.c.id.in_(list(job_ids)))
+        with self._reader.connect() as connection:
+            return {row.id: State(row.state) for row in connection.execute(query)}
+
+    def published(self) -> dict[str, frozenset[str]]:
+        """Return the names of the layers that each successful job has, by job."""
+        query = sa.select(JOBS.c.id, JOBS.c.links).where(
+            JOBS.c.state == State.SUCCEEDED, JOBS.c.links.is_not(None)
+        )
+        with self._reader.connect() as connection:
+            return {
+                row.id: frozenset(link.layer for link in row.links.values())
+                for row in connection.execute(query)
+                if row.links
+            }
+
     def move(
         self, job_id: str, sources: Iterable[State], target: State, **changes: object
     ) -> Job | None:

@@ -1,7 +1,7 @@
 """What the gateway asks of a map server."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -22,6 +22,15 @@ class Layer:
         For people.
     style : str
         The name of a style in ``candela/publish/styles``.
+    process, output : str
+        The process that made it, and which of its outputs it is: what comes of the same output,
+        for the same owner and on one grid, is a time series.
+    owner : str
+        Whose job it was; empty where nobody is told apart.
+    lineage : str
+        The address of the job's page.
+    href : str
+        The address in the storage (``file:`` or ``s3:``), for map servers on other machines.
     """
 
     name: str
@@ -30,6 +39,12 @@ class Layer:
     title: str
     abstract: str
     style: str
+    _: KW_ONLY
+    process: str = ""
+    output: str = ""
+    owner: str = ""
+    lineage: str = ""
+    href: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import pytest
 from candela.errors import NotFoundError, PublicationError
 from candela.gateway.app import Gateway
 from candela.jobs.model import Job
+from candela.jobs.publication import layers_of
 from candela.jobs.request import ExecuteRequest
 from candela.settings import ConfigurationError, Settings
 from candela.storage import open_storage
@@ -153,7 +154,7 @@ def test_rasters_come_from_a_bucket_and_are_published_from_one(
     jobs.copies.remove(job_key(job.id))
     jobs.storage.delete(job_key(job.id, "outputs"))
     with pytest.raises(PublicationError, match="is not in the storage"):
-        jobs.layers_of(job)
+        layers_of(jobs, job)
 
 
 def test_nothing_of_a_removed_job_remains(engine, input_bucket, bucket, write_product):
