@@ -196,6 +196,7 @@ class Limits(BaseModel):
     running_jobs: int  # at the same time
     running_jobs_of_owner: int | None  # at the same time, of one owner
     queued_jobs: int  # waiting
+    max_priority: int = Field(ge=0)  # that a request may ask for; the lowest is its negative
     keep_days: float | None  # how long finished jobs and their results are kept
     input_folders: tuple[Path, ...]
     language: str
@@ -215,6 +216,7 @@ class Limits(BaseModel):
                 running_jobs_of_owner=_optional("parallelprocessesperowner"),
                 keep_days=_optional("keepdays"),
                 queued_jobs=configuration.get_config_value("server", "maxprocesses"),
+                max_priority=configuration.CONFIG.get("candela", "maxpriority", fallback="9"),
                 input_folders=tuple(
                     Path(part)
                     for part in str(

@@ -215,6 +215,7 @@ class RunSpec(Strict):
     memory: Memory = "1Gi"
     gpu: int = Field(default=0, ge=0, le=8)
     timeout: PositiveInt = 600  # seconds, from the start of the worker
+    parallel: PositiveInt | None = None  # jobs of the process at a time, on all gateways together
 
     @property
     def memory_bytes(self) -> int:

@@ -41,6 +41,9 @@ class Client:
         ``reference`` when the server's address is on this machine, and ``inline`` otherwise.
     timeout_s : float
         How long an answer of the server may take to begin.
+    priority : int
+        Of the jobs that are started: those of higher priority come first among yours (a CANDELA
+        gateway offers -9 to 9, unless its operator says otherwise).
 
     Examples
     --------
@@ -57,7 +60,9 @@ class Client:
         endpoint: str | None = None,
         files: Literal["auto"] | FilesPolicy = "auto",
         timeout_s: float = 60,
+        priority: int = 0,
     ) -> None:
+        self._headers = {"Prefer": f"priority={priority}"} if priority else None
         self.server = Server(url, endpoint=endpoint, timeout_s=timeout_s)
         if files == "auto":
             files = "reference" if self.server.is_on_this_machine else "inline"
@@ -131,7 +136,10 @@ class Client:
         process = self.describe(identifier)
         encoded = encode_inputs(process, inputs, files=self._files)
         service = WebProcessingService(
-            self.server.endpoint, skip_caps=True, timeout=self.server.timeout_s
+            self.server.endpoint,
+            skip_caps=True,
+            timeout=self.server.timeout_s,
+            headers=self._headers,
         )
         execution = self.server.ask_owslib(
             lambda: service.execute(process.identifier, encoded, output=[], mode=ASYNC)

@@ -7,7 +7,9 @@ compare-and-set.
 """
 
 import logging
+import math
 import threading
+import time
 from dataclasses import replace
 
 from candela.errors import CandelaError, NotFoundError
@@ -56,6 +58,8 @@ class Dispatcher:
         self._key = key
         self._staging = staging
         self._publication = Publication(service)
+        self._looked = -math.inf  # into the queue
+        self._seen = -1  # changes of the store, then
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="dispatcher", daemon=True)
 
@@ -90,9 +94,18 @@ class Dispatcher:
         mine = self._runner.name
         for job in self._store.jobs(states=ACTIVE, runner=mine, limit=1000, oldest_first=True):
             self._follow(job)
-        for job in self._store.claim(mine, self._service.bounds):
-            self._submit(job)
-        return self._store.count(states=[State.DISPATCHING, State.RUNNING], runner=mine)
+        running = self._store.count(states=[State.DISPATCHING, State.RUNNING], runner=mine)
+        if running < self._service.bounds.slots and self._may_find_jobs():
+            claimed = self._store.claim(mine, self._service.bounds)
+            for job in claimed:
+                self._submit(job)
+            running += len(claimed)
+            self._looked, self._seen = time.monotonic(), self._store.changes
+        return running
+
+    def _may_find_jobs(self) -> bool:
+        """Tell whether the queue may be another one than at the last look."""
+        return self._seen != self._store.changes or time.monotonic() > self._looked + IDLE_ROUND_S
 
     def _follow(self, job: Job) -> None:
         if job.state is State.DISPATCHING:

@@ -17,8 +17,12 @@ from sqlalchemy.engine import URL, Connection, Engine, Row, make_url
 from candela.errors import NotFoundError, StorageError
 from candela.jobs.migrations import upgrade
 from candela.jobs.model import TRANSITIONS, Event, Job, State, now
+from candela.jobs.queue import Bounds, Candidate, Share, choose
 from candela.jobs.tables import EVENTS, JOBS
 
+STARTED = (State.DISPATCHING, State.RUNNING)  # what takes a place
+RECENT_RUNS = 20
+QUEUE_LOCK = 0x43514555  # any number: dispatchers that claim at the same time take turns
 POLL_S = 0.25  # how often a waiter looks for changes made by another process
 
 
@@ -64,6 +68,7 @@ class JobStore:
         self._engine = open_engine(url)
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._changed = threading.Condition()
+        self.changes = 0  # made by this process
         try:
             upgrade(self._engine)
         except StorageError:
@@ -133,45 +138,73 @@ class JobStore:
         with self._reader.connect() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def next_accepted(self, limit: int, *, owner_limit: int | None = None) -> list[Job]:
-        """Return the jobs whose turn it is.
+    def claim(self, runner: str, bounds: Bounds) -> list[Job]:
+        """Take the jobs whose turn it is, as many as the limits allow; they are dispatching now.
 
-        Owners take turns: who has fewer jobs running and chosen comes first. Of one owner's jobs
-        that of higher priority comes first, then the older one.
-
-        Parameters
-        ----------
-        limit : int
-            How many jobs are wanted.
-        owner_limit : int, optional
-            How many jobs of one owner may run at the same time.
+        Gateways that claim at the same time take turns, so that limits hold for all together; only
+        the slots are those of one runner.
         """
-        turn = sa.func.row_number().over(
-            partition_by=JOBS.c.owner, order_by=(JOBS.c.priority.desc(), JOBS.c.created)
-        )
-        waiting = (
-            sa.select(JOBS.c.id, JOBS.c.owner, turn.label("turn"))
-            .where(JOBS.c.state == State.ACCEPTED)
-            .subquery()
-        )
-        running = (
-            sa.select(JOBS.c.owner, sa.func.count().label("count"))
-            .where(JOBS.c.state.in_([State.DISPATCHING, State.RUNNING]))
-            .group_by(JOBS.c.owner)
-            .subquery()
-        )
-        place = waiting.c.turn + sa.func.coalesce(running.c.count, 0)
-        query = (
-            sa.select(JOBS)
-            .join(waiting, waiting.c.id == JOBS.c.id)
-            .outerjoin(running, running.c.owner == waiting.c.owner)
-            .order_by(place, JOBS.c.priority.desc(), JOBS.c.created)
-            .limit(limit)
-        )
-        if owner_limit is not None:
-            query = query.where(place <= owner_limit)
+        waiting = sa.select(JOBS.c.id).where(JOBS.c.state == State.ACCEPTED).limit(1)
         with self._reader.connect() as connection:
-            return [_job(row) for row in connection.execute(query)]
+            if connection.execute(waiting).first() is None:
+                return []
+        with self._write() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(QUEUE_LOCK)))
+            mine = sa.select(sa.func.count()).where(
+                JOBS.c.state.in_(STARTED), JOBS.c.runner == runner
+            )
+            free = bounds.slots - int(connection.execute(mine).scalar_one())
+            if free <= 0:
+                return []
+            chosen = choose(_candidates(connection, free), _running(connection), free, bounds)
+            changes = {"state": State.DISPATCHING, "runner": runner, "message": "starting"}
+            return [
+                job
+                for job_id in chosen
+                if (job := _move(connection, job_id, [State.ACCEPTED], changes))
+            ]
+
+    def shares(self, job: Job) -> list[Share]:
+        """Return what waits and what runs, as one waiting job sees it."""
+        is_waiting = JOBS.c.state == State.ACCEPTED
+        is_before = sa.and_(
+            is_waiting,
+            sa.or_(
+                JOBS.c.priority > job.priority,
+                sa.and_(JOBS.c.priority == job.priority, JOBS.c.created < job.created),
+            ),
+        )
+        query = (
+            sa.select(
+                JOBS.c.owner,
+                JOBS.c.process,
+                *(
+                    sa.func.sum(sa.case((is_counted, 1), else_=0))
+                    for is_counted in (is_waiting, is_before, ~is_waiting)
+                ),
+            )
+            .where(JOBS.c.state.in_([State.ACCEPTED, *STARTED]))
+            .group_by(JOBS.c.owner, JOBS.c.process)
+        )
+        with self._reader.connect() as connection:
+            return [Share(*row) for row in connection.execute(query)]
+
+    def run_time_s(self, process: str) -> float | None:
+        """Return how long the last jobs of a process ran on average; None if there were none."""
+        query = (
+            sa.select(JOBS.c.started, JOBS.c.finished)
+            .where(JOBS.c.process == process, JOBS.c.state == State.SUCCEEDED)
+            .order_by(JOBS.c.finished.desc())
+            .limit(RECENT_RUNS)
+        )
+        with self._reader.connect() as connection:
+            times = [
+                (row.finished - row.started).total_seconds()
+                for row in connection.execute(query)
+                if row.started is not None
+            ]
+        return sum(times) / len(times) if times else None
 
     def find_by_key(self, owner: str, key: str) -> Job | None:
         """Return the job that an owner submitted under an idempotency key."""
@@ -179,22 +212,6 @@ class JobStore:
         with self._reader.connect() as connection:
             row = connection.execute(query).first()
         return None if row is None else _job(row)
-
-    def count_ahead(self, job: Job) -> int:
-        """Count the waiting jobs that are older, or of higher priority."""
-        query = (
-            sa.select(sa.func.count())
-            .select_from(JOBS)
-            .where(
-                JOBS.c.state == State.ACCEPTED,
-                sa.or_(
-                    JOBS.c.priority > job.priority,
-                    sa.and_(JOBS.c.priority == job.priority, JOBS.c.created < job.created),
-                ),
-            )
-        )
-        with self._reader.connect() as connection:
-            return int(connection.execute(query).scalar_one())
 
     def expired(self, time: dt.datetime, limit: int) -> list[Job]:
         """Return finished jobs whose time to be kept is over."""
@@ -231,7 +248,11 @@ class JobStore:
             }
 
     def move(
-        self, job_id: str, sources: Iterable[State], target: State, **changes: object
+        self,
+        job_id: str,
+        sources: Iterable[State],
+        target: State,
+        **changes: Any,  # noqa: ANN401
     ) -> Job | None:
         """Move a job to another state, if it is in one of ``sources`` and may go there.
 
@@ -240,24 +261,12 @@ class JobStore:
         Job or None
             The job as it is now, or None if somebody else moved it first.
         """
-        allowed = [source for source in sources if target in TRANSITIONS.get(source, ())]
-        time = now()
-        values = {"state": target, "updated": time, **changes}
+        changes["state"] = target
         if target.is_final:
-            values["finished"] = time
-            values["expires"] = time + self._keep if self._keep else None
+            changes["finished"] = time = now()
+            changes["expires"] = time + self._keep if self._keep else None
         with self._write() as connection:
-            moved = connection.execute(
-                sa.update(JOBS)
-                .where(JOBS.c.id == job_id, JOBS.c.state.in_(allowed))
-                .values(**values)
-                .returning(JOBS)
-            ).first()
-            if moved is None:
-                return None
-            job = _job(moved)
-            _log(connection, job_id, time, target, job.message)
-        return job
+            return _move(connection, job_id, sources, changes)
 
     def report(self, job_id: str, percent: float, message: str) -> bool:
         """Note the progress of a running job; a report that comes late is dropped."""
@@ -312,6 +321,7 @@ class JobStore:
     def wake(self) -> None:
         """Wake all that wait."""
         with self._changed:
+            self.changes += 1
             self._changed.notify_all()
 
     @contextmanager
@@ -344,6 +354,62 @@ def _job(row: Row[Any]) -> Job:
     values = dict(row._mapping)
     values["state"] = State(values["state"])
     return Job(**values)
+
+
+def _move(
+    connection: Connection, job_id: str, sources: Iterable[State], changes: dict[str, Any]
+) -> Job | None:
+    target: State = changes["state"]
+    allowed = [source for source in sources if target in TRANSITIONS.get(source, ())]
+    moved = connection.execute(
+        sa.update(JOBS)
+        .where(JOBS.c.id == job_id, JOBS.c.state.in_(allowed))
+        .values(updated=now(), **changes)
+        .returning(JOBS)
+    ).first()
+    if moved is None:
+        return None
+    job = _job(moved)
+    _log(connection, job_id, job.updated, target, job.message)
+    return job
+
+
+def _running(connection: Connection) -> list[Share]:
+    query = (
+        sa.select(JOBS.c.owner, JOBS.c.process, sa.func.count())
+        .where(JOBS.c.state.in_(STARTED))
+        .group_by(JOBS.c.owner, JOBS.c.process)
+    )
+    return [
+        Share(owner, process, 0, 0, count) for owner, process, count in connection.execute(query)
+    ]
+
+
+def _candidates(connection: Connection, free: int) -> list[Candidate]:
+    """Return the first waiting jobs of each owner and process; no more of them can start."""
+    turn = sa.func.row_number().over(
+        partition_by=(JOBS.c.owner, JOBS.c.process),
+        order_by=(JOBS.c.priority.desc(), JOBS.c.created),
+    )
+    waiting = (
+        sa.select(
+            JOBS.c.id,
+            JOBS.c.owner,
+            JOBS.c.process,
+            JOBS.c.priority,
+            JOBS.c.created,
+            turn.label("turn"),
+        )
+        .where(
+            JOBS.c.state == State.ACCEPTED,
+            sa.or_(JOBS.c.not_before.is_(None), JOBS.c.not_before <= now()),
+        )
+        .subquery()
+    )
+    return [
+        Candidate(row.id, row.owner, row.process, (-row.priority, row.created.timestamp()))
+        for row in connection.execute(sa.select(waiting).where(waiting.c.turn <= free))
+    ]
 
 
 def _log(

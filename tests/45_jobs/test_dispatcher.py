@@ -1,14 +1,16 @@
 """Who moves jobs on, whatever happens."""
 
+import datetime as dt
 import os
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from candela.errors import BusyError, InvalidValueError
-from candela.jobs.model import State
+from candela.jobs.model import State, now
 from candela.jobs.request import ExecuteRequest
 from candela.worker.contract import OutputFile, ResultDocument
 
@@ -214,3 +216,32 @@ def test_gateways_on_one_store_share_the_work(engine):
     assert len({job.runner for job in jobs}) == 2
     for each, job in zip(engines, jobs, strict=True):
         assert go_on(each, job.id).state is State.SUCCEEDED
+
+
+def test_a_process_runs_no_more_jobs_at_once_than_it_may(engine):
+    engine = engine(running_jobs=3)
+    limited = engine.service.specs["Echo"].run.model_copy(update={"parallel": 1})
+    limited_echo = engine.service.specs["Echo"].model_copy(update={"run": limited})
+    engine.service.specs["Echo"] = limited_echo
+    first, second = echo(engine, pause=60), echo(engine)
+    go_on(engine, first, until=is_running)
+    for _ in range(5):
+        engine.dispatcher.round()
+    assert engine.store.get(second).state is State.ACCEPTED
+    engine.service.dismiss(first)
+    assert go_on(engine, second).state is State.SUCCEEDED
+
+
+def test_a_waiting_job_says_when_it_may_start_if_that_is_known(engine):
+    engine = engine(running_jobs=1)
+    done = engine.store.get(echo(engine))
+    engine.store.move(done.id, [State.ACCEPTED], State.DISMISSED)
+    for _ in range(3):
+        echo(engine)
+    last = engine.store.get(echo(engine))
+    assert engine.service.with_place(last).message == "accepted, 3 ahead in the queue"
+    start = now() - dt.timedelta(seconds=100)
+    engine.store.add(replace(done, id="past", state=State.SUCCEEDED, started=start, finished=now()))
+    engine.service._run_times.clear()
+    said = engine.service.with_place(last).message
+    assert said == "accepted, 3 ahead in the queue, starts in about 5 min"

@@ -11,6 +11,7 @@ from alembic.migration import MigrationContext
 from candela.errors import NotFoundError, StorageError
 from candela.jobs.migrations import upgrade
 from candela.jobs.model import UNFINISHED, Job, State, new_id, now
+from candela.jobs.queue import Bounds, Share
 from candela.jobs.request import ExecuteRequest
 from candela.jobs.store import JobStore, open_engine
 from candela.jobs.tables import SCHEMA
@@ -109,11 +110,67 @@ def test_progress_never_goes_back_and_ends_with_the_run(store):
     assert store.get(job.id).message == "broken"
 
 
-def test_the_next_job_is_the_one_of_highest_priority_then_age(store):
+def claimed(store, slots, **bounds):
+    return [job.id for job in store.claim("here", Bounds(slots, **bounds))]
+
+
+def test_jobs_are_claimed_in_their_turn_and_only_once(store):
     first, second, urgent = new_job(), new_job(), new_job(priority=5)
     for job in (first, second, urgent):
         store.add(job)
-    assert [job.id for job in store.next_accepted(2)] == [urgent.id, first.id]
+    assert claimed(store, 2) == [urgent.id, first.id]
+    assert claimed(store, 2) == []
+    assert claimed(store, 3) == [second.id]
+    job = store.get(first.id)
+    assert (job.state, job.runner, job.message) == (State.DISPATCHING, "here", "starting")
+    assert [event.state for event in store.events(first.id)] == ["accepted", "dispatching"]
+
+
+def test_a_job_that_waits_for_another_try_is_not_claimed_before_its_time(store):
+    later, past = new_job(), new_job(not_before=now())
+    store.add(replace(later, not_before=now() + dt.timedelta(hours=1)))
+    store.add(past)
+    assert claimed(store, 5) == [past.id]
+
+
+def test_limits_hold_for_all_gateways_together(store, database):
+    for _ in range(12):
+        store.add(new_job())
+    others = [JobStore(database) for _ in range(4)]
+    found = []
+    bounds = Bounds(4, of_process={"Echo": 5})
+    threads = [
+        threading.Thread(target=lambda each=each: found.extend(each.claim(f"{id(each)}", bounds)))
+        for each in others
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({job.id for job in found}) == len(found) == 5
+    for each in others:
+        each.close()
+
+
+def test_a_waiting_job_sees_what_waits_and_runs(store):
+    running, mine, urgent = new_job(), new_job(), new_job(priority=1)
+    theirs = new_job(owner="b", process="Other")
+    store.add(running)
+    store.claim("here", Bounds(1))
+    for job in (mine, urgent, theirs):
+        store.add(job)
+    assert sorted(store.shares(mine)) == [Share("", "Echo", 2, 1, 1), Share("b", "Other", 1, 0, 0)]
+    assert sorted(store.shares(theirs))[0] == Share("", "Echo", 2, 2, 1)
+
+
+def test_the_run_time_of_a_process_is_the_average_of_its_last_jobs(store):
+    assert store.run_time_s("Echo") is None
+    for seconds in (10, 20):
+        start = now() - dt.timedelta(seconds=seconds)
+        store.add(new_job(state=State.SUCCEEDED, started=start, finished=now()))
+    store.add(new_job(state=State.FAILED, started=now(), finished=now()))
+    assert store.run_time_s("Echo") == pytest.approx(15, abs=0.5)
+    assert store.run_time_s("Other") is None
 
 
 def test_jobs_are_listed_newest_first_and_filtered(store):
@@ -184,30 +241,6 @@ def test_the_migrations_make_the_schema_that_the_code_uses(database):
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), SCHEMA) == []
     engine.dispose()
-
-
-def test_owners_take_turns(store):
-    jobs = [new_job(owner=owner) for owner in ("a", "a", "a", "b", "c", "b")]
-    for job in jobs:
-        store.add(job)
-    owners = [job.owner for job in store.next_accepted(6)]
-    assert owners == ["a", "b", "c", "a", "b", "a"]
-
-
-def test_an_owner_with_running_jobs_comes_later(store):
-    running, waiting, other = new_job(owner="a"), new_job(owner="a"), new_job(owner="b")
-    for job in (running, waiting, other):
-        store.add(job)
-    store.move(running.id, [State.ACCEPTED], State.DISPATCHING)
-    assert [job.id for job in store.next_accepted(2)] == [other.id, waiting.id]
-    assert [job.id for job in store.next_accepted(2, owner_limit=1)] == [other.id]
-
-
-def test_the_place_in_the_queue_counts_those_that_come_first(store):
-    first, second, urgent = new_job(), new_job(), new_job(priority=5)
-    for job in (first, second, urgent):
-        store.add(job)
-    assert [store.count_ahead(job) for job in (urgent, first, second)] == [0, 1, 2]
 
 
 def test_finished_jobs_are_kept_for_as_long_as_the_operator_wants(database):

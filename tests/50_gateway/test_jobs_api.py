@@ -3,6 +3,7 @@
 import time
 
 from candela.jobs.model import State
+from candela.jobs.queue import Bounds
 from candela.jobs.request import ExecuteRequest
 from candela.jobs.tokens import token_for
 
@@ -60,7 +61,7 @@ def test_an_unknown_job_is_404(idle):
 def test_a_waiting_job_that_is_dismissed_never_runs(idle, idle_gateway):
     job_id = submit(idle)
     assert idle.delete(f"/jobs/{job_id}").json["status"] == "dismissed"
-    assert idle_gateway.jobs.store.next_accepted(10) == []
+    assert idle_gateway.jobs.store.claim("here", Bounds(10)) == []
 
 
 def test_a_running_job_that_is_dismissed_stops(gateway, http):

@@ -28,6 +28,7 @@ from candela.gateway.protocols.wps10.execute import (
 )
 from candela.gateway.protocols.wps10.request import Execute, Wps10Request
 from candela.gateway.protocols.wps10.xml import MEDIA_TYPE, document, exception_report
+from candela.gateway.wishes import wishes_of
 from candela.jobs.model import Job, State
 from candela.jobs.service import JobService
 from candela.settings import Metadata, Settings
@@ -111,14 +112,9 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
         return self._raw(job) if asked.request.response == "raw" else self.status(job)
 
     def _submit(self, asked: Execute, headers: Headers) -> Job:
-        owner_header = self._settings.owner_header
-        return self._jobs.submit(
-            asked.process,
-            asked.request,
-            mode="async" if asked.is_async else "sync",
-            owner=headers.get(owner_header, "") if owner_header else "",
-            idempotency_key=headers.get("Idempotency-Key"),
-        )
+        mode = "async" if asked.is_async else "sync"
+        wishes = wishes_of(headers, self._settings)
+        return self._jobs.submit(asked.process, asked.request, mode=mode, **wishes._asdict())
 
     def status(self, job: Job) -> BaseResponse:
         """Answer with the status document of a job."""
