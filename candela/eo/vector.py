@@ -1,0 +1,295 @@
+"""Read vector files of users: GeoJSON, GeoPackage, zipped shapefile."""
+
+import json
+import math
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pyogrio
+import shapely
+from pyogrio.errors import DataLayerError, DataSourceError
+from rasterio.crs import CRS
+from rasterio.errors import CRSError
+from shapely.errors import ShapelyError
+from shapely.geometry.base import BaseGeometry
+
+from candela.errors import InputError
+
+Kind = Literal["geojson", "geopackage", "shapefile"]
+
+LARGEST_BYTES = 256 * 2**20  # of a file, unpacked: all of it is held in memory
+MOST_FEATURES = 200_000
+LONGITUDE_LATITUDE = CRS.from_epsg(4326)
+PARTS_OF_SHAPEFILE = (".shp", ".shx", ".dbf", ".prj", ".cpg")
+NEEDED_PARTS = (".shp", ".shx", ".dbf", ".prj")
+
+_ZIP_START = b"PK\x03\x04"
+_SQLITE_START = b"SQLite format 3\x00"
+_GEOPACKAGE_IDS = (b"GPKG", b"GP10", b"GP11")  # of the SQLite header, at byte 68
+_SHAPEFILE_START = (9994).to_bytes(4, "big")
+_GEOMETRIES = frozenset(
+    {
+        "GeometryCollection", "LineString", "MultiLineString", "MultiPoint", "MultiPolygon",
+        "Point", "Polygon",
+    }
+)  # fmt: skip
+GEOJSON_TYPES = _GEOMETRIES | {"Feature", "FeatureCollection"}
+
+Properties = dict[str, Any]
+
+
+class Feature(NamedTuple):
+    """One thing of a vector file.
+
+    Attributes
+    ----------
+    id : str, int, float or None
+        As the file has it.
+    properties : dict
+        Its attributes, as JSON values.
+    geometry : shapely geometry or None
+        In the reference system of the collection; x before y.
+    """
+
+    id: str | float | None
+    properties: Properties
+    geometry: BaseGeometry | None
+
+
+class FeatureCollection(NamedTuple):
+    """All features of a vector file, in its order.
+
+    Attributes
+    ----------
+    crs : CRS
+        Of the geometries.
+    features : list of Feature
+    """
+
+    crs: CRS
+    features: list[Feature]
+
+
+def find_kind(path: Path) -> Kind:
+    """Tell by its content what kind of vector file this is; its name says nothing.
+
+    Raises
+    ------
+    InputError
+        If it is none of those that are read.
+    """
+    with path.open("rb") as file:
+        start = file.read(72)
+    if start.startswith(_SQLITE_START) and start[68:72] in _GEOPACKAGE_IDS:
+        return "geopackage"
+    if start.startswith(_ZIP_START):
+        return "shapefile"
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return "geojson"
+    raise InputError(f"{path.name} is neither GeoJSON nor a GeoPackage nor a zipped shapefile")
+
+
+def read_features(path: Path) -> FeatureCollection:
+    """Read all features of a file.
+
+    Parameters
+    ----------
+    path : Path
+        GeoJSON (RFC 7946, or with a ``crs`` member as before it), a GeoPackage with one layer of
+        polygons or of unknown geometry, or a zip file with one shapefile in it.
+
+    Raises
+    ------
+    InputError
+        If the file is none of these, damaged, too large, or does not tell its reference system.
+    """
+    kind = find_kind(path)
+    if kind != "shapefile":
+        _check_size(path.name, path.stat().st_size)
+    if kind == "geojson":
+        return _read_geojson(path)
+    # NOTE: under names of our own, GDAL finds no files beside it, and writes none there.
+    with tempfile.TemporaryDirectory(prefix="candela-") as folder:
+        if kind == "shapefile":
+            return _read_layer(_unpack_shapefile(path, Path(folder)), path.name)
+        link = Path(folder) / "parcels.gpkg"
+        link.symlink_to(path.resolve())
+        return _read_layer(link, path.name)
+
+
+def _check_size(name: str, size: int) -> None:
+    if size > LARGEST_BYTES:
+        raise InputError(f"{name} has {size} bytes; at most {LARGEST_BYTES} are read")
+
+
+def _check_count(name: str, count: int) -> None:
+    if count > MOST_FEATURES:
+        raise InputError(f"{name} has {count} features; at most {MOST_FEATURES} are read")
+
+
+def _read_geojson(path: Path) -> FeatureCollection:
+    try:
+        content = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path.name} is no JSON: {error}") from None
+    if not isinstance(content, dict) or content.get("type") not in GEOJSON_TYPES:
+        raise InputError(f"{path.name} is JSON but no GeoJSON object")
+    features = content.get("features") if content["type"] == "FeatureCollection" else [content]
+    if not isinstance(features, list):
+        raise InputError(f"{path.name} is a FeatureCollection without a list of features")
+    _check_count(path.name, len(features))
+    return FeatureCollection(
+        _crs_of_geojson(path.name, content.get("crs")),
+        [
+            _feature_of(f"feature {number} of {path.name}", feature)
+            for number, feature in enumerate(features, 1)
+        ],
+    )
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def _feature_of(where: str, feature: object) -> Feature:
+    """Read a Feature, or a bare geometry."""
+    if not isinstance(feature, dict):
+        raise InputError(f"{where} is no GeoJSON object")
+    if feature.get("type") != "Feature":
+        return Feature(None, {}, _geometry_of(where, feature))
+    properties, identifier = feature.get("properties"), feature.get("id")
+    return Feature(
+        identifier if isinstance(identifier, str | int | float) else None,
+        properties if isinstance(properties, dict) else {},
+        _geometry_of(where, feature.get("geometry")),
+    )
+
+
+def _geometry_of(where: str, geometry: object) -> BaseGeometry | None:
+    if geometry is None:
+        return None
+    if not isinstance(geometry, dict) or geometry.get("type") not in _GEOMETRIES:
+        raise InputError(f"{where} has no GeoJSON geometry")
+    try:
+        return shapely.force_2d(shapely.from_geojson(json.dumps(geometry)))
+    except ShapelyError as error:
+        raise InputError(f"{where} has a damaged geometry: {error}") from None
+
+
+def _crs_of_geojson(name: str, member: object) -> CRS:
+    """Return the CRS: longitude and latitude, unless an old file names another one."""
+    if member is None:
+        return LONGITUDE_LATITUDE
+    try:
+        assert isinstance(member, dict)
+        return _parse_crs(name, member["properties"]["name"])
+    except (AssertionError, KeyError, TypeError):
+        raise InputError(f"{name} has a member crs that names no reference system") from None
+
+
+def _parse_crs(name: str, text: str | None) -> CRS:
+    if not text:
+        raise InputError(f"{name} does not tell its coordinate reference system")
+    if text.upper().endswith("CRS84"):
+        return LONGITUDE_LATITUDE
+    try:
+        return CRS.from_user_input(text)
+    except CRSError as error:
+        raise InputError(f"{name} has an unknown reference system: {error}") from None
+
+
+def _unpack_shapefile(path: Path, folder: Path) -> Path:
+    target = folder / "parcels.shp"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for suffix, part in _parts(path.name, archive):
+                target.with_suffix(suffix).write_bytes(archive.read(part))
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
+        raise InputError(f"{path.name} cannot be unpacked: {error}") from None
+    with target.open("rb") as file:
+        if file.read(4) != _SHAPEFILE_START:  # GDAL goes by the content, and VRT names files
+            raise InputError(f"the .shp in {path.name} is no shapefile")
+    return target
+
+
+def _parts(name: str, archive: zipfile.ZipFile) -> Iterator[tuple[str, zipfile.ZipInfo]]:
+    """Find the files of the one shapefile in an archive."""
+    entries = {PurePosixPath(info.filename): info for info in archive.infolist()}
+    shapes = [
+        entry
+        for entry in entries
+        if entry.suffix.lower() == ".shp" and "__MACOSX" not in entry.parts
+    ]
+    if len(shapes) != 1:
+        found = ", ".join(sorted(str(shape) for shape in shapes)) or "none"
+        raise InputError(f"{name} must have one shapefile in it, found: {found}")
+    parts = {
+        entry.suffix.lower(): info
+        for entry, info in entries.items()
+        if entry.with_suffix("") == shapes[0].with_suffix("")
+        and entry.suffix.lower() in PARTS_OF_SHAPEFILE
+    }
+    missing = [suffix for suffix in NEEDED_PARTS if suffix not in parts]
+    if missing:
+        raise InputError(f"{shapes[0]} in {name} lacks its {', '.join(missing)}")
+    _check_size(name, sum(info.file_size for info in parts.values()))
+    yield from parts.items()
+
+
+def _read_layer(path: Path, name: str) -> FeatureCollection:
+    """Read the one layer that can hold polygons."""
+    try:
+        layers = pyogrio.list_layers(path)
+        areal = [layer for layer, kind in layers if _may_be_areal(kind)]
+        if len(areal) != 1:
+            found = ", ".join(f"{layer} ({kind or 'no geometry'})" for layer, kind in layers)
+            raise InputError(f"{name} must have one layer of polygons, found: {found or 'none'}")
+        count = pyogrio.read_info(path, layer=areal[0], force_feature_count=True)["features"]
+        _check_count(name, count)
+        meta, ids, shapes, columns = pyogrio.raw.read(
+            path, layer=areal[0], force_2d=True, return_fids=True, datetime_as_string=True
+        )
+    except (DataLayerError, DataSourceError, UnicodeDecodeError) as error:
+        reason = str(error).replace(str(path), name)
+        raise InputError(f"{name} cannot be read: {reason}") from None
+    except ShapelyError as error:
+        raise InputError(f"{name} has a damaged geometry: {error}") from None
+    names, types = meta["fields"], meta["dtypes"]
+    rows = zip(ids, shapely.from_wkb(shapes), *columns, strict=True)
+    return FeatureCollection(
+        _parse_crs(name, meta["crs"]),
+        [
+            Feature(
+                int(identifier),
+                {
+                    field: _json_value(value, kind)
+                    for field, kind, value in zip(names, types, values, strict=True)
+                },
+                geometry,
+            )
+            for identifier, geometry, *values in rows
+        ],
+    )
+
+
+def _may_be_areal(kind: str | None) -> bool:
+    return kind is not None and any(
+        word in kind for word in ("Polygon", "Surface", "GeometryCollection", "Unknown")
+    )
+
+
+def _json_value(value: object, kind: str) -> object:
+    """Turn an attribute into a JSON value; what cannot be one becomes null."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, float):
+        if not math.isfinite(plain):
+            return None
+        return int(plain) if "int" in kind else plain  # whole numbers with gaps come as floats
+    return plain if isinstance(plain, str | int | bool) else None

@@ -1,0 +1,191 @@
+"""Vector files of users: three forms, their reference systems, attributes and damages."""
+
+import json
+import zipfile
+
+import numpy as np
+import pyogrio
+import pytest
+import shapely
+
+from candela.eo import vector
+from candela.eo.vector import find_kind, read_features
+from candela.errors import InputError
+
+SQUARES = [shapely.box(0, 0, 1, 1), shapely.box(1, 0, 2, 1)]
+PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
+
+
+@pytest.fixture
+def geojson(tmp_path):
+    """Return a function that writes a GeoJSON object."""
+
+    def write(content):
+        path = tmp_path / "parcels.json"
+        path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
+        return path
+
+    return write
+
+
+def collection(*features, **members):
+    return {"type": "FeatureCollection", "features": list(features), **members}
+
+
+def feature(geometry=SQUARES[0], **members):
+    shape = None if geometry is None else shapely.geometry.mapping(geometry)
+    return {"type": "Feature", "geometry": shape, "properties": {}, **members}
+
+
+def write_ogr(path, driver, *, layer=None, append=False, crs="EPSG:2154"):
+    columns = [np.array(["Haut-Médoc", None], object), np.array([7, 8], np.int32)]
+    pyogrio.raw.write(
+        path, shapely.to_wkb(SQUARES), columns, fields=["name", "rows"], driver=driver,
+        geometry_type="Polygon", crs=crs, layer=layer, append=append,
+    )  # fmt: skip
+    return path
+
+
+def zipped(folder, *names, inside="data/"):
+    path = folder / "parcels.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.write(folder / name, inside + name)
+    return path
+
+
+@pytest.fixture
+def shapefile(tmp_path):
+    write_ogr(tmp_path / "vines.shp", "ESRI Shapefile")
+    return tmp_path
+
+
+def test_a_geopackage_is_read_with_its_attributes_and_reference_system(tmp_path):
+    path = write_ogr(tmp_path / "parcels.gpkg", "GPKG").rename(tmp_path / "parcels.bin")
+    assert find_kind(path) == "geopackage"
+    found = read_features(path)
+    assert found.crs.to_epsg() == 2154
+    assert [each.properties for each in found.features] == [
+        {"name": "Haut-Médoc", "rows": 7},
+        {"name": None, "rows": 8},
+    ]
+    assert [each.id for each in found.features] == [1, 2]
+    assert all(each.geometry.equals(s) for each, s in zip(found.features, SQUARES, strict=True))
+
+
+def test_a_zipped_shapefile_is_read_from_any_folder_in_the_archive(shapefile):
+    found = read_features(zipped(shapefile, *(f"vines{part}" for part in PARTS)))
+    assert found.crs.to_epsg() == 2154
+    assert found.features[0].properties == {"name": "Haut-Médoc", "rows": 7}
+    assert found.features[1].geometry.equals(SQUARES[1])
+
+
+def test_geojson_keeps_ids_and_nested_attributes(geojson):
+    properties = {"owner": {"name": "é"}, "ha": 1.5, "n": 3}
+    found = read_features(geojson(collection(feature(id="a-1", properties=properties), feature())))
+    assert found.crs.to_epsg() == 4326
+    assert found.features[0].id == "a-1"
+    assert found.features[0].properties == properties
+    assert found.features[1].id is None
+
+
+@pytest.mark.parametrize("bare", [feature(), shapely.geometry.mapping(SQUARES[0])])
+def test_a_feature_or_a_geometry_alone_is_a_collection_of_one(geojson, bare):
+    [found] = read_features(geojson(bare)).features
+    assert found.geometry.equals(SQUARES[0])
+
+
+def test_an_old_geojson_may_name_another_reference_system(geojson):
+    crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32631"}}
+    assert read_features(geojson(collection(feature(), crs=crs))).crs.to_epsg() == 32631
+
+
+def test_heights_are_left_out(geojson):
+    [found] = read_features(geojson(feature(shapely.force_3d(SQUARES[0], 7)))).features
+    assert not found.geometry.has_z
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "parcels.json is no JSON"),
+        ('{"type": "Topology"}', "is JSON but no GeoJSON object"),
+        ('{"type": "FeatureCollection"}', "without a list of features"),
+        (collection(3), "feature 1 of parcels.json is no GeoJSON object"),
+        (
+            collection(feature(), feature() | {"geometry": {"type": "Circle"}}),
+            "feature 2 of .* no GeoJSON geometry",
+        ),
+        (
+            feature() | {"geometry": {"type": "Polygon", "coordinates": [[[0, 0], [1, 1]]]}},
+            "feature 1 of .* damaged",
+        ),
+        (collection(crs={"type": "name"}), "names no reference system"),
+        (collection(crs={"properties": {"name": "EPSG:99999999"}}), "unknown reference system"),
+        ('{"type": "Feature", "properties": {"a": NaN}}', "NaN is not a JSON value"),
+        ("<kml/>", "neither GeoJSON nor a GeoPackage nor a zipped shapefile"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_geojson_is_told(geojson, content, reason):
+    with pytest.raises(InputError, match=reason):
+        read_features(geojson(content))
+
+
+def test_layers_of_a_geopackage_are_told_where_it_has_several(tmp_path):
+    path = write_ogr(tmp_path / "a.gpkg", "GPKG", layer="vines")
+    write_ogr(path, "GPKG", layer="woods", append=True)
+    with pytest.raises(InputError, match=r"one layer of polygons, found: vines \(Poly.*woods \(Po"):
+        read_features(path)
+
+
+def test_a_damaged_geopackage_is_refused_without_its_folder(tmp_path):
+    path = write_ogr(tmp_path / "a.gpkg", "GPKG")
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(InputError, match=r"a\.gpkg cannot be read") as caught:
+        read_features(path)
+    assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["vines.dbf"], "one shapefile in it, found: none"),
+        (["vines.shp", "vines.dbf", "vines.shx"], r"data/vines\.shp .* lacks its \.prj"),
+        (["vines.shp", "copy.shp"], r"found: data/copy\.shp, data/vines\.shp"),
+    ],
+)
+def test_an_archive_without_one_whole_shapefile_is_refused(shapefile, names, reason):
+    (shapefile / "copy.shp").write_bytes((shapefile / "vines.shp").read_bytes())
+    with pytest.raises(InputError, match=reason):
+        read_features(zipped(shapefile, *names))
+
+
+def test_a_file_that_names_other_files_is_no_shapefile(shapefile):
+    (shapefile / "vines.shp").write_text("<OGRVRTDataSource/>")
+    with pytest.raises(InputError, match=r"the \.shp in parcels\.zip is no shapefile"):
+        read_features(zipped(shapefile, *(f"vines{part}" for part in PARTS)))
+
+
+def test_archives_and_files_that_are_too_large_are_refused_unread(shapefile, geojson, monkeypatch):
+    monkeypatch.setattr(vector, "LARGEST_BYTES", 100)
+    with pytest.raises(InputError, match="at most 100 are read"):
+        read_features(zipped(shapefile, *(f"vines{part}" for part in PARTS)))
+    with pytest.raises(InputError, match="at most 100 are read"):
+        read_features(geojson(collection(feature())))
+
+
+def test_too_many_features_are_refused(shapefile, geojson, monkeypatch):
+    monkeypatch.setattr(vector, "MOST_FEATURES", 1)
+    for path in (
+        zipped(shapefile, *(f"vines{part}" for part in PARTS)),
+        geojson(collection(feature(), feature())),
+    ):
+        with pytest.raises(InputError, match="has 2 features; at most 1 are read"):
+            read_features(path)
+
+
+def test_a_damaged_archive_is_refused(shapefile):
+    path = zipped(shapefile, *(f"vines{part}" for part in PARTS))
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(InputError, match="cannot be unpacked"):
+        read_features(path)
