@@ -140,6 +140,11 @@ def _write_measurement(path: Path, part: ProductSlice, image: NDArray[Any]) -> N
         path, "w", driver="GTiff", dtype="uint16", count=1, height=image.shape[0],
         width=image.shape[1], gcps=points, crs="EPSG:4326",
     ) as dataset:  # fmt: skip
+        a = part.acquisition
+        dataset.update_tags(
+            TIFFTAG_IMAGEDESCRIPTION=f"Sentinel-{a.platform[1:]} {a.mode} {a.product_type} HR L1",
+            TIFFTAG_SOFTWARE=f"Sentinel-1 IPF {a.ipf}",
+        )
         dataset.write(image, 1)
 
 

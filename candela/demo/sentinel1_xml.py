@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from candela.demo.sentinel1_orbit import SPEED_OF_LIGHT, Floats, to_cartesian
+from candela.demo.sentinel1_orbit import (
+    MAJOR_AXIS,
+    MINOR_AXIS,
+    SPEED_OF_LIGHT,
+    Floats,
+    to_cartesian,
+)
 
 if TYPE_CHECKING:
     from candela.demo.sentinel1 import Acquisition
@@ -114,6 +120,11 @@ def annotation_xml(part: ProductSlice, polarisation: str) -> str:
     """Return the annotation of a polarisation: what geocoding needs of it."""
     a, swath = part.acquisition, part.acquisition.swath
     delay = 2 * swath.near_range / SPEED_OF_LIGHT
+    heights = [
+        f"<terrainHeight><azimuthTime>{_time(when)}</azimuthTime><value>{a.height}</value>"
+        "</terrainHeight>"
+        for when in (part.start, part.stop)
+    ]
     return f"""<?xml version="1.0" encoding="UTF-8"?>
 <product>
   {_header(part, polarisation)}
@@ -125,6 +136,8 @@ def annotation_xml(part: ProductSlice, polarisation: str) -> str:
       <radarFrequency>5.405000454334350e+09</radarFrequency>
     </productInformation>
     {_orbit_list(part)}
+    {_list("terrainHeightList", heights)}
+    <azimuthFmRateList count="0"/>
   </generalAnnotation>
   <imageAnnotation>
     <imageInformation>
@@ -135,10 +148,21 @@ def annotation_xml(part: ProductSlice, polarisation: str) -> str:
       <rangePixelSpacing>{a.pixel_m:.15e}</rangePixelSpacing>
       <azimuthPixelSpacing>{a.pixel_m:.15e}</azimuthPixelSpacing>
       <azimuthTimeInterval>{swath.line_interval:.15e}</azimuthTimeInterval>
+      <azimuthFrequency>{1 / swath.line_interval:.15e}</azimuthFrequency>
       <numberOfSamples>{a.samples}</numberOfSamples>
       <numberOfLines>{part.lines}</numberOfLines>
     </imageInformation>
+    <processingInformation>
+      <thermalNoiseCorrectionPerformed>false</thermalNoiseCorrectionPerformed>
+      <ellipsoidName>WGS84</ellipsoidName>
+      <ellipsoidSemiMajorAxis>{MAJOR_AXIS:.15e}</ellipsoidSemiMajorAxis>
+      <ellipsoidSemiMinorAxis>{MINOR_AXIS:.15e}</ellipsoidSemiMinorAxis>
+    </processingInformation>
   </imageAnnotation>
+  <dopplerCentroid><dcEstimateList count="0"/></dopplerCentroid>
+  <swathTiming>
+    <linesPerBurst>0</linesPerBurst><samplesPerBurst>0</samplesPerBurst><burstList count="0"/>
+  </swathTiming>
   <geolocationGrid>
     {_geolocation_list(part)}
   </geolocationGrid>
@@ -225,35 +249,44 @@ def manifest_xml(part: ProductSlice) -> str:
         f"<s1sarl1:transmitterReceiverPolarisation>{name}</s1sarl1:transmitterReceiverPolarisation>"
         for name in part.polarisations
     )
+    metadata = {
+        "processing": f"""<safe:processing name="GRD Post Processing" start="{_time(part.stop)}">
+      <safe:facility organisation="none" name="synthetic">
+        <safe:software name="Sentinel-1 IPF" version="{a.ipf}"/>
+      </safe:facility></safe:processing>""",
+        "platform": f"""<safe:platform>
+      <safe:familyName>SENTINEL-1</safe:familyName><safe:number>{a.platform[-1]}</safe:number>
+      <safe:instrument><safe:extension><s1sarl1:instrumentMode>
+        <s1sarl1:mode>{a.mode}</s1sarl1:mode><s1sarl1:swath>{a.mode}</s1sarl1:swath>
+      </s1sarl1:instrumentMode></safe:extension></safe:instrument></safe:platform>""",
+        "measurementOrbitReference": f"""<safe:orbitReference>
+      <safe:orbitNumber type="start">{a.absolute_orbit}</safe:orbitNumber>
+      <safe:relativeOrbitNumber type="start">{a.relative_orbit}</safe:relativeOrbitNumber>
+      <safe:extension><s1:orbitProperties>
+        <s1:pass>{"ASCENDING" if a.direction == "ASC" else "DESCENDING"}</s1:pass>
+      </s1:orbitProperties></safe:extension></safe:orbitReference>""",
+        "generalProductInformation": f"""<s1sarl1:standAloneProductInformation>
+      <s1sarl1:missionDataTakeID>{a.datatake}</s1sarl1:missionDataTakeID>{polarisations}
+      <s1sarl1:productType>{a.product_type}</s1sarl1:productType>
+      </s1sarl1:standAloneProductInformation>""",
+        "acquisitionPeriod": f"""<safe:acquisitionPeriod>
+      <safe:startTime>{_time(part.start)}</safe:startTime>
+      <safe:stopTime>{_time(part.stop)}</safe:stopTime></safe:acquisitionPeriod>""",
+        "measurementFrameSet": f"""<safe:frameSet><safe:frame>
+      <safe:footPrint srsName="http://www.opengis.net/gml/srs/epsg.xml#4326">
+        <gml:coordinates>{footprint}</gml:coordinates>
+      </safe:footPrint></safe:frame></safe:frameSet>""",
+    }
+    section = "\n".join(
+        f'<metadataObject ID="{name}"><metadataWrap><xmlData>{text}</xmlData></metadataWrap>'
+        "</metadataObject>"
+        for name, text in metadata.items()
+    )
     return f"""<?xml version="1.0" encoding="UTF-8"?>
 <xfdu:XFDU xmlns:gml="http://www.opengis.net/gml" xmlns:xfdu="urn:ccsds:schema:xfdu:1"
     xmlns:safe="{SPEC}" xmlns:s1="{SPEC}/sentinel-1"
     xmlns:s1sarl1="{SPEC}/sentinel-1/sar/level-1" version="esa/safe/sentinel-1.0/sentinel-1">
-  <metadataSection>
-    <safe:processing name="GRD Post Processing">
-      <safe:facility><safe:software name="Sentinel-1 IPF" version="{a.ipf}"/></safe:facility>
-    </safe:processing>
-    <safe:platform>
-      <safe:familyName>SENTINEL-1</safe:familyName><safe:number>{a.platform[-1]}</safe:number>
-      <s1sarl1:instrumentMode><s1sarl1:mode>{a.mode}</s1sarl1:mode></s1sarl1:instrumentMode>
-    </safe:platform>
-    <safe:orbitReference>
-      <safe:orbitNumber type="start">{a.absolute_orbit}</safe:orbitNumber>
-      <safe:relativeOrbitNumber type="start">{a.relative_orbit}</safe:relativeOrbitNumber>
-      <s1:pass>{"ASCENDING" if a.direction == "ASC" else "DESCENDING"}</s1:pass>
-    </safe:orbitReference>
-    <s1sarl1:standAloneProductInformation>
-      <s1sarl1:missionDataTakeID>{a.datatake}</s1sarl1:missionDataTakeID>{polarisations}
-      <s1sarl1:productType>{a.product_type}</s1sarl1:productType>
-    </s1sarl1:standAloneProductInformation>
-    <safe:acquisitionPeriod>
-      <safe:startTime>{_time(part.start)}</safe:startTime>
-      <safe:stopTime>{_time(part.stop)}</safe:stopTime>
-    </safe:acquisitionPeriod>
-    <safe:frameSet><safe:footPrint srsName="http://www.opengis.net/gml/srs/epsg.xml#4326">
-      <gml:coordinates>{footprint}</gml:coordinates>
-    </safe:footPrint></safe:frameSet>
-  </metadataSection>
+  <metadataSection>{section}</metadataSection>
   <dataObjectSection>{objects}</dataObjectSection>
 </xfdu:XFDU>
 """
