@@ -157,7 +157,7 @@ def compare(folder: Path, port: int, server: psutil.Process, arguments: argparse
     publisher = MapServerPublisher(folder / "state", f"http://{LOOPBACK}:{port}")
     for layer in make_layers(folder, arguments.side):
         links = publisher.publish(layer)
-        target = publisher.target(layer.name, "wms")
+        target = publisher.target([layer.name], "wms")
         direct = f"http://{LOOPBACK}:{target.port}/?{urlencode({'map': target.mapfile})}"
         for crs in (CRS, "EPSG:3857"):
             # Made beforehand: the client should cost as little as it can.

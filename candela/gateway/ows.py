@@ -12,13 +12,13 @@ is worth opening.
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
 import urllib3
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, request, send_file
 from werkzeug.datastructures import MultiDict
 
 from candela.errors import (
@@ -58,6 +58,7 @@ WCS_PARAMETERS = """
     scalefactor scaleaxes scalesize scaleextent resolution size interpolation mediatype store
 """
 PARAMETERS = frozenset(f"{OWS_PARAMETERS} {WMS_PARAMETERS} {WCS_PARAMETERS}".split())
+WHOLE_PARAMETERS = frozenset({"service", "request", "version", "coverageid", "format"})
 HEADERS = ("Content-Type", "Content-Length", "Content-Disposition")
 STATUS: dict[type[CandelaError], tuple[int, str]] = {
     NotFoundError: (404, "NotFound"),
@@ -68,10 +69,17 @@ STATUS: dict[type[CandelaError], tuple[int, str]] = {
 }
 
 
-def ows_blueprint(publisher: MapServerPublisher) -> Blueprint:
-    """Make the routes of the services of a publisher."""
+def ows_blueprint(publisher: MapServerPublisher, *, owner_header: str = "") -> Blueprint:
+    """Make the routes of the services of a publisher.
+
+    Parameters
+    ----------
+    owner_header : str, optional
+        The header in which a reverse proxy says who asks; then everybody sees his own layers
+        only. Without it everybody sees all.
+    """
     blueprint = Blueprint("ows", __name__, url_prefix="/ows")
-    proxy = _Proxy(publisher)
+    proxy = _Proxy(publisher, owner_header)
 
     @blueprint.route("", methods=["GET", "POST"])
     def everything() -> Response:
@@ -89,14 +97,15 @@ def ows_blueprint(publisher: MapServerPublisher) -> Blueprint:
 class _Proxy:
     """Passes requests on to a publisher's server."""
 
-    def __init__(self, publisher: MapServerPublisher) -> None:
+    def __init__(self, publisher: MapServerPublisher, owner_header: str) -> None:
         self.publisher = publisher
+        self.owner_header = owner_header
         self.pool = urllib3.PoolManager(num_pools=4, maxsize=32, retries=False, timeout=TIMEOUT)
 
     def answer(self, layer: str | None, kind: Kind | None) -> Response:
         """Answer the current request for a layer, or for all."""
         try:
-            if layer is not None and not self.publisher.has(layer):
+            if layer is not None and not self._may_see(layer):
                 raise NotFoundError(f"no layer {layer!r}")
             if request.method == "POST" and request.mimetype != "application/x-www-form-urlencoded":
                 return self._pass_on_xml(layer, kind)
@@ -105,6 +114,15 @@ class _Proxy:
             if isinstance(error, PublicationError):
                 logger.warning("A map request failed: %s", error)
             return _exception(error, kind)
+
+    @property
+    def _owner(self) -> str | None:
+        """Who asks, or None where everybody sees all."""
+        return request.headers.get(self.owner_header, "") if self.owner_header else None
+
+    def _may_see(self, layer: str) -> bool:
+        owner = self.publisher.owner(layer)
+        return owner is not None and self._owner in {None, owner}
 
     def _pass_on_query(self, layer: str | None, kind: Kind | None) -> Response:
         query = wanted(request.values)
@@ -122,16 +140,32 @@ class _Proxy:
         if purpose == "info":
             query["format"] = "image/png"  # of no consequence, but OWSLib says "None"
             query["feature_count"] = "1"  # for each layer: the pixel, not its neighbours as well
-        if layer is None:
-            layer = self._only_layer(query)
-        return self._pass_on(layer, purpose, query=list(query.items(multi=True)))
+        layers = [layer] if layer is not None else self._layers(query)
+        if kind == "wcs" and len(layers) == 1 and _is_whole(query):
+            return self._whole_file(layers[0])
+        return self._pass_on(layers, purpose, query=list(query.items(multi=True)))
 
-    def _only_layer(self, query: MultiDict[str, str]) -> str | None:
-        """Return the layer that a request is about: its own map file is read much faster."""
-        for key in ("query_layers", "layers", "layer", "coverageid"):
-            if query.get(key) and self.publisher.has(query[key]):
-                return query[key]
-        return None
+    def _whole_file(self, layer: str) -> Response:
+        """Answer with the raster itself: the whole coverage as it is, however large."""
+        record = self.publisher.store.get(layer)
+        if record is None:
+            raise NotFoundError(f"no layer {layer!r}")
+        try:
+            answer = send_file(
+                record.layer.path, "image/tiff", download_name=f"{layer}.tif", conditional=True
+            )
+        except FileNotFoundError:
+            raise NotFoundError(f"no layer {layer!r}: it was just removed") from None
+        answer.headers["Access-Control-Allow-Origin"] = "*"
+        return answer
+
+    def _layers(self, query: MultiDict[str, str]) -> list[str]:
+        """Return the layers that a request is about, if any: small map files are read fast."""
+        for key in ("layers", "query_layers", "layer", "coverageid"):
+            if query.get(key):
+                names = list(dict.fromkeys(query[key].split(",")))
+                return names if all(self._may_see(name) for name in names) else []
+        return []
 
     def _pass_on_xml(self, layer: str | None, kind: Kind | None) -> Response:
         if kind == "wms":
@@ -141,26 +175,30 @@ class _Proxy:
             raise TooLargeError(f"the request is above {MAX_BODY_BYTES} bytes")
         if re.search(rb"<!\s*(DOCTYPE|ENTITY)", body):
             raise InvalidValueError("a request may have no document type")
-        return self._pass_on(layer, "wcs", query=[], body=body)
+        return self._pass_on([] if layer is None else [layer], "wcs", query=[], body=body)
 
     def _pass_on(
         self,
-        layer: str | None,
+        layers: Sequence[str],
         purpose: Purpose,
         *,
         query: list[tuple[str, str]],
         body: bytes | None = None,
     ) -> Response:
-        answer = self._send_again_after_a_crash(layer, purpose, query, body)
+        answer = self._send_again_after_a_crash(layers, purpose, query, body)
         if answer.status >= 500:
             answer.drain_conn()
             answer.release_conn()
             raise PublicationError("MapServer broke off; the request may be too large for it")
+        if not _is_image(answer) and not all(self._may_see(name) for name in layers):
+            answer.drain_conn()
+            answer.release_conn()
+            raise NotFoundError(f"no layer {','.join(layers)!r}: it was just removed")
         return _response(answer, cacheable=body is None)
 
     def _send_again_after_a_crash(
         self,
-        layer: str | None,
+        layers: Sequence[str],
         purpose: Purpose,
         query: list[tuple[str, str]],
         body: bytes | None,
@@ -168,7 +206,8 @@ class _Proxy:
         """Send a request; all of them only ask, so that they may be sent again."""
         for pause_s in PAUSES_S:
             try:
-                return self._send(self.publisher.target(layer, purpose), query, body)
+                target = self.publisher.target(layers, purpose, self._owner)
+                return self._send(target, query, body)
             except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ProtocolError):
                 time.sleep(pause_s)
                 self.publisher.server.start()  # comes back when the server is there again
@@ -203,12 +242,27 @@ def _purpose(query: MultiDict[str, str], kind: Kind) -> Purpose:
     return "info" if query["request"].lower() in {"getfeatureinfo", "feature_info"} else "wms"
 
 
+def _is_whole(query: MultiDict[str, str]) -> bool:
+    """Whether a WCS 2.0 request wants all of a coverage, unchanged, as GeoTIFF."""
+    return (
+        query["request"].lower() == "getcoverage"
+        and query.get("version", "").startswith("2.")
+        and query.get("format", "image/tiff").lower() == "image/tiff"
+        and not query.get("mediatype")
+        and all(key in WHOLE_PARAMETERS or not value for key, value in query.items(multi=True))
+    )
+
+
 def _response(answer: urllib3.BaseHTTPResponse, *, cacheable: bool) -> Response:
     headers = {name: answer.headers[name] for name in HEADERS if name in answer.headers}
     headers["Access-Control-Allow-Origin"] = "*"
-    if cacheable and headers.get("Content-Type", "").startswith("image/"):
+    if cacheable and _is_image(answer):
         headers["Cache-Control"] = f"public, max-age={MAX_AGE_S}"
     return Response(_chunks(answer), status=answer.status, headers=headers)
+
+
+def _is_image(answer: urllib3.BaseHTTPResponse) -> bool:
+    return str(answer.headers.get("Content-Type", "")).startswith("image/")
 
 
 def _chunks(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

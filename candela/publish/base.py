@@ -78,6 +78,10 @@ class ServedLayer(Layer):
         What its colours mean.
     published : datetime
         When it was published first.
+    time : datetime or None
+        When what it shows was seen, where the raster tells.
+    series : str
+        The name of the time series that it is part of; empty where it is part of none.
     """
 
     links: LayerLinks
@@ -85,10 +89,38 @@ class ServedLayer(Layer):
     bands: tuple[str, ...]
     legend: tuple[LegendEntry, ...]
     published: dt.datetime
+    time: dt.datetime | None = None
+    series: str = ""
+
+
+@dataclass(frozen=True)
+class ServedSeries:
+    """Layers of the same kind as one layer with a time dimension.
+
+    Attributes
+    ----------
+    name : str
+        ``<process>_<output>_<EPSG code>_<sign>``; the sign stands for owner, style and bands.
+    times : tuple of datetime
+        When there is something to see, in order.
+    layers : tuple of str
+        The names of the layers that it is made of.
+    """
+
+    name: str
+    title: str
+    owner: str
+    links: LayerLinks
+    times: tuple[dt.datetime, ...]
+    layers: tuple[str, ...]
 
 
 class Publisher(Protocol):
-    """Makes layers of rasters. All methods may be repeated without harm."""
+    """Makes layers of rasters, and time series of layers of the same kind.
+
+    All methods may be repeated without harm, and cut off anywhere: the same call later completes
+    what is half done. They raise ``PublisherAwayError`` where the map server does not answer.
+    """
 
     def start(self) -> None:
         """Make the map server ready, or check that it is."""
@@ -110,3 +142,6 @@ class Publisher(Protocol):
 
     def layers(self) -> list[ServedLayer]:
         """List what is served, in the order of publication."""
+
+    def series(self) -> list[ServedSeries]:
+        """List the time series of what is served, by name."""

@@ -1,6 +1,9 @@
 """What a map server must know of a raster; the pixels stay where they are."""
 
+import contextlib
+import datetime as dt
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ from candela.publish.styles import BandReference, Range
 WGS84 = "EPSG:4326"
 SAMPLE_PIXELS = 512  # side of the reduced copy from which the usual range of values is taken
 USUAL_PERCENTILES = (2, 98)
+TIME_TAGS = ("End_date", "SENSING_TIME")  # of a change map, of an image
 
 
 class RasterHeader(BaseModel):
@@ -36,6 +40,8 @@ class RasterHeader(BaseModel):
         The value of pixels without data, as text (``nan``, ``0``).
     bands : tuple of str
         Unique names of the bands, fit for XML.
+    time : datetime or None
+        When what it shows was seen last, from the dataset tags that processes write.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,6 +54,7 @@ class RasterHeader(BaseModel):
     dtype: str
     nodata: str | None
     bands: tuple[str, ...]
+    time: dt.datetime | None = None
 
     @property
     def resolution(self) -> tuple[float, float]:
@@ -104,7 +111,19 @@ def _header_of(dataset: rasterio.DatasetReader) -> RasterHeader:
         dtype=dataset.dtypes[0],
         nodata=None if dataset.nodata is None else f"{dataset.nodata:.17g}",
         bands=_band_names(dataset.descriptions),
+        time=_time(dataset.tags()),
     )
+
+
+def _time(tags: Mapping[str, str]) -> dt.datetime | None:
+    """Return the time of the newest image in a raster, to the second."""
+    for name in TIME_TAGS:
+        with contextlib.suppress(KeyError, ValueError):
+            time = dt.datetime.fromisoformat(tags[name])
+            if time.tzinfo is None:
+                time = time.replace(tzinfo=dt.UTC)
+            return time.astimezone(dt.UTC).replace(microsecond=0)
+    return None
 
 
 def _band_names(descriptions: tuple[str | None, ...]) -> tuple[str, ...]:

@@ -8,27 +8,23 @@ NOTE: GetFeatureInfo on classes kills MapServer before 8.6 where a pixel is NaN
 (https://github.com/MapServer/MapServer/pull/7479); ``info`` has no classes.
 """
 
+import json
 import math
-import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from candela.publish.drawing import all_values, drawing
 from candela.publish.header import RasterHeader
+from candela.publish.metadata import ATTRIBUTION, isotime, keywords
 from candela.publish.record import LayerRecord
-from candela.publish.styles import (
-    CLASS_STEPS,
-    ClassStyle,
-    CompositeStyle,
-    GreyStyle,
-    Range,
-)
+from candela.publish.series import Series
+from candela.publish.syntax import block, metadata, quote
 
 Purpose = Literal["wms", "wcs", "info"]
 PURPOSES: tuple[Purpose, ...] = ("wms", "wcs", "info")
 
-ATTRIBUTION = "contains modified Copernicus Sentinel data"
 WMS_MAX_PIXELS = 4096  # side of the largest picture
 WCS_MAX_BYTES = 512 * 2**20  # of one coverage before compression; it is made in memory
 WORLD = (-180.0, -90.0, 180.0, 90.0)
@@ -46,27 +42,45 @@ class Service:
     abstract: str
 
 
-def quote(text: str) -> str:
-    """Make a map file's string of any text.
+@dataclass(frozen=True)
+class SeriesFile:
+    """A time series, and the file that lists its rasters."""
 
-    Control characters, which XML cannot hold, become spaces.
-    """
-    clean = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]+", " ", text)
-    escaped = clean.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    series: Series
+    index: Path
 
 
-def block(keyword: str, *lines: str) -> str:
-    """Put lines between a keyword and END."""
-    return "\n".join((keyword, *(textwrap.indent(line, "  ") for line in lines), "END"))
+def index_text(series: Series) -> str:
+    """Write the list of a series' rasters, with their outlines and times, as GeoJSON."""
+    features = [
+        {
+            "type": "Feature",
+            "properties": {
+                "location": str(record.layer.path),
+                "time": isotime(record.header.time or record.published),
+            },
+            "geometry": {"type": "Polygon", "coordinates": [_outline(record.header.extent)]},
+        }
+        for record in series.records
+    ]
+    crs = {
+        "type": "name",
+        "properties": {"name": f"urn:ogc:def:crs:EPSG::{series.first.header.epsg}"},
+    }
+    return json.dumps({"type": "FeatureCollection", "crs": crs, "features": features}, indent=0)
 
 
-def metadata(values: dict[str, str]) -> str:
-    """Write a METADATA block."""
-    return block("METADATA", *(f"{quote(key)} {quote(value)}" for key, value in values.items()))
+def _outline(extent: tuple[float, float, float, float]) -> list[tuple[float, float]]:
+    left, bottom, right, top = extent
+    return [(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)]
 
 
-def map_text(service: Service, records: Sequence[LayerRecord], purpose: Purpose) -> str:
+def map_text(
+    service: Service,
+    records: Sequence[LayerRecord],
+    purpose: Purpose,
+    series: Sequence[SeriesFile] = (),
+) -> str:
     """Write the map file of a service.
 
     Parameters
@@ -77,8 +91,13 @@ def map_text(service: Service, records: Sequence[LayerRecord], purpose: Purpose)
         The layers, the first one at the bottom.
     purpose : {"wms", "wcs", "info"}
         What the map file is for.
+    series : sequence of SeriesFile
+        Time series, above the layers; a WCS has none.
     """
-    epsg, extent = _frame([record.header for record in records])
+    shown = [] if purpose == "wcs" else list(series)
+    members = [record for item in shown for record in item.series.records]
+    headers = [record.header for record in (*records, *members)]
+    epsg, extent = _frame(headers)
     return (
         block(
             "MAP",
@@ -89,9 +108,12 @@ def map_text(service: Service, records: Sequence[LayerRecord], purpose: Purpose)
             f"EXTENT {_numbers(extent)}",
             _projection(epsg),
             'IMAGETYPE "png"',
+            # One raster of a series may be removed at this moment; the others are there.
+            *(['CONFIG "ON_MISSING_DATA" "IGNORE"'] if shown else []),
             *_output_formats(records, purpose),
-            block("WEB", metadata(_service_metadata(service, records, purpose))),
+            block("WEB", metadata(_service_metadata(service, headers, purpose))),
             *(_layer(record, purpose) for record in records),
+            *(text for item in shown for text in _series_layers(item, purpose)),
         )
         + "\n"
     )
@@ -155,12 +177,10 @@ def _output_formats(records: Sequence[LayerRecord], purpose: Purpose) -> list[st
 
 
 def _service_metadata(
-    service: Service, records: Sequence[LayerRecord], purpose: Purpose
+    service: Service, headers: Sequence[RasterHeader], purpose: Purpose
 ) -> dict[str, str]:
     own = {
-        f"EPSG:{epsg}"
-        for record in records
-        for epsg in (record.header.epsg, *_neighbours(record.header.epsg))
+        f"EPSG:{epsg}" for header in headers for epsg in (header.epsg, *_neighbours(header.epsg))
     }
     requests = {
         "wms": "GetCapabilities GetMap GetLegendGraphic GetFeatureInfo GetStyles DescribeLayer",
@@ -196,7 +216,6 @@ def _neighbours(epsg: int) -> list[int]:
 
 def _layer(record: LayerRecord, purpose: Purpose) -> str:
     layer, header = record.layer, record.header
-    draw = {"wms": _drawing, "wcs": lambda _: [], "info": _values}[purpose]
     return block(
         "LAYER",
         f"NAME {quote(layer.name)}",
@@ -207,8 +226,58 @@ def _layer(record: LayerRecord, purpose: Purpose) -> str:
         _projection(header.epsg),
         f"EXTENT {_numbers(header.extent)}",
         metadata(_layer_metadata(record)),
-        *draw(record),
+        *_drawing(record, purpose),
     )
+
+
+def _drawing(shown: LayerRecord | Series, purpose: Purpose) -> list[str]:
+    if purpose == "wcs":
+        return []
+    header = shown.first.header if isinstance(shown, Series) else shown.header
+    if purpose == "info":
+        return all_values(header)
+    return drawing(shown.style, header, shown.shown, shown.legend)
+
+
+def _series_layers(item: SeriesFile, purpose: Purpose) -> list[str]:
+    """Write the layer of the rasters' outlines and times, and the layer that shows the rasters."""
+    series, outlines = item.series, f"{item.series.name}_outlines"
+    header, times = series.first.header, [isotime(time) for time in series.times]
+    return [
+        block(
+            "LAYER",
+            f"NAME {quote(outlines)}",
+            "TYPE POLYGON",
+            "STATUS OFF",
+            "CONNECTIONTYPE OGR",
+            f"CONNECTION {quote(str(item.index))}",
+            metadata({"ows_enable_request": "!*"}),
+        ),
+        block(
+            "LAYER",
+            f"NAME {quote(series.name)}",
+            "TYPE RASTER",
+            "STATUS ON",
+            f"TILEINDEX {quote(outlines)}",
+            'TILEITEM "location"',
+            'TEMPLATE "none"',
+            _projection(header.epsg),
+            f"EXTENT {_numbers(series.extent)}",
+            metadata(
+                {
+                    "ows_title": series.title,
+                    "ows_abstract": series.abstract,
+                    "ows_keywordlist": ",".join(keywords(series.first)),
+                    "wms_attribution_title": ATTRIBUTION,
+                    "wms_timeitem": "time",
+                    "wms_timeextent": ",".join(times),
+                    "wms_timedefault": times[-1],
+                    **_items(header),
+                }
+            ),
+            *_drawing(series, purpose),
+        ),
+    ]
 
 
 def _layer_metadata(record: LayerRecord) -> dict[str, str]:
@@ -232,81 +301,23 @@ def _layer_metadata(record: LayerRecord) -> dict[str, str]:
     if header.nodata is not None:
         coverage["wcs_nilvalues"] = header.nodata
         coverage["wcs_nilvalues_reasons"] = MISSING
-    items = ",".join(("x", "y", *(f"value_{index}" for index in range(len(header.bands)))))
+    if layer.lineage:
+        coverage |= {"wms_dataurl_href": layer.lineage, "wms_dataurl_format": "text/html"}
     return {
         "ows_title": layer.title,
         "ows_abstract": layer.abstract,
+        "ows_keywordlist": ",".join(keywords(record)),
         "wms_attribution_title": ATTRIBUTION,
-        "wms_include_items": items,
-        "gml_include_items": items,
-        **{f"gml_value_{index}_alias": band for index, band in enumerate(header.bands)},
+        **_items(header),
         **coverage,
     }
 
 
-def _values(record: LayerRecord) -> list[str]:
-    """Ask for the values of all bands."""
-    positions = range(1, len(record.header.bands) + 1)
-    return [_processing(f"BANDS={','.join(str(position) for position in positions)}")]
-
-
-def _drawing(record: LayerRecord) -> list[str]:
-    style = record.style
-    if isinstance(style, ClassStyle):
-        return _draw_classes(record.header, style)
-    if isinstance(style, GreyStyle):
-        return _draw_grey(record, style, record.shown or (0, 1))
-    return _draw_composite(record, style)
-
-
-def _processing(text: str) -> str:
-    return f"PROCESSING {quote(text)}"
-
-
-def _draw_classes(header: RasterHeader, style: ClassStyle) -> list[str]:
-    last = style.classes[-1]
-    return [
-        _processing(f"BANDS={header.band_position(style.band)}"),
-        _processing(f"SCALE={style.range[0]:.17g},{style.range[1]:.17g}"),
-        _processing(f"SCALE_BUCKETS={CLASS_STEPS}"),
-        *(
-            block(
-                "CLASS",
-                f"NAME {quote(item.label)}",
-                f"EXPRESSION ([pixel] >= {item.low:.17g} AND "
-                f"[pixel] {'<=' if item is last else '<'} {item.high:.17g})",
-                block("STYLE", f"COLOR {quote(item.colour)}", f"OPACITY {item.opacity}"),
-            )
-            for item in style.classes
-        ),
-    ]
-
-
-def _draw_grey(record: LayerRecord, style: GreyStyle, shown: Range) -> list[str]:
-    """Draw one band as red, green and blue: one band alone would be classified."""
-    position = record.header.band_position(style.band)
-    return [
-        _processing(f"BANDS={position},{position},{position}"),
-        _processing(f"SCALE={shown[0]:.17g},{shown[1]:.17g}"),
-        *_legend_only(record),
-    ]
-
-
-def _draw_composite(record: LayerRecord, style: CompositeStyle) -> list[str]:
-    bands = [str(record.header.band_position(channel.band)) for channel in style.channels]
-    return [
-        _processing(f"BANDS={','.join(bands)}"),
-        *(
-            _processing(f"SCALE_{position}={channel.range[0]:.17g},{channel.range[1]:.17g}")
-            for position, channel in enumerate(style.channels, 1)
-        ),
-        *_legend_only(record),
-    ]
-
-
-def _legend_only(record: LayerRecord) -> list[str]:
-    """Make the lines of the legend; three bands are drawn without regard to classes."""
-    return [
-        block("CLASS", f"NAME {quote(label)}", block("STYLE", f"COLOR {quote(colours[-1])}"))
-        for label, colours in record.legend
-    ]
+def _items(header: RasterHeader) -> dict[str, str]:
+    """Write what GetFeatureInfo gives, and the names of the bands for it."""
+    items = ",".join(("x", "y", *(f"value_{index}" for index in range(len(header.bands)))))
+    return {
+        "wms_include_items": items,
+        "gml_include_items": items,
+        **{f"gml_value_{index}_alias": band for index, band in enumerate(header.bands)},
+    }

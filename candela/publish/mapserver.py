@@ -1,18 +1,32 @@
 """The embedded publisher: MapServer on the machine of the gateway."""
 
+import contextlib
 import datetime as dt
 import logging
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from candela.errors import PublicationError
-from candela.publish.base import Layer, LayerLinks, ServedLayer
-from candela.publish.mapfile import PURPOSES, Purpose, Service, map_text
-from candela.publish.record import LayerRecord, LayerStore, write_whole
+from candela.publish.base import Layer, LayerLinks, ServedLayer, ServedSeries
+from candela.publish.mapfile import (
+    PURPOSES,
+    Purpose,
+    SeriesFile,
+    Service,
+    index_text,
+    map_text,
+)
+from candela.publish.record import LAYER_NAME, LayerRecord, LayerStore, write_whole
+from candela.publish.series import Series, all_series, series_name, short_hash
 from candela.publish.server import MapServerProcess
 
 logger = logging.getLogger(__name__)
+
+ALL, SETS, SERIES = "all", "sets", "series"  # folders of map files
+DERIVED = (ALL, SETS, SERIES)
+OWNER_FILE = "owner"
 
 
 class Target(NamedTuple):
@@ -72,8 +86,13 @@ class MapServerPublisher:
         """Write all map files anew: the address or a style may have changed, a write been lost."""
         with self.store.lock():
             self.store.sweep()
-            for record in self.store.records():
+            for folder in DERIVED:
+                shutil.rmtree(self.folder / folder, ignore_errors=True)
+            records = self.store.records()
+            for record in records:
                 self._write_layer(record)
+            for series in all_series(records).values():
+                self._write_series(series)
             self.store.mark_changed()
 
     def stop(self) -> None:
@@ -90,38 +109,63 @@ class MapServerPublisher:
         """
         record = LayerRecord.of(layer, dt.datetime.now(dt.UTC))
         with self.store.lock():
-            if (known := self.store.get(layer.name)) is not None:
+            known = self.store.get(layer.name)
+            if known is not None:
                 record = record.model_copy(update={"published": known.published})
             self._write_layer(record)
             self.store.save(record)
+            self._refresh_series({series_name(item) for item in (record, known) if item})
         logger.info("Layer %s shows %s", layer.name, layer.path.name)
         return self.links(layer.name)
 
     def remove(self, job_id: str) -> None:
         """Serve the layers of a job no longer."""
         with self.store.lock():
-            names = [r.layer.name for r in self.store.records() if r.layer.job_id == job_id]
-            if not names:
+            gone = [record for record in self.store.records() if record.layer.job_id == job_id]
+            if not gone:
                 return
-            for name in names:
-                self.store.hide(name)
-            self.store.sweep()
-        logger.info("Layers of job %s are removed: %s", job_id, ", ".join(names))
+            for record in gone:
+                self.store.hide(record.layer.name)
+            self._refresh_series({series_name(record) for record in gone})
+            for record in gone:
+                self.store.clear(record.layer.name)
+        logger.info("%d layers of job %s are removed", len(gone), job_id)
 
     def layers(self) -> list[ServedLayer]:
         """List what is served, in the order of publication."""
-        return [record.served(self.links(record.layer.name)) for record in self.store.records()]
+        return [
+            record.served(self.links(record.layer.name), series_name(record))
+            for record in self.store.records()
+        ]
+
+    def series(self) -> list[ServedSeries]:
+        """List the time series of what is served, by name."""
+        found = all_series(self.store.records()).values()
+        return [series.served(self.links(series.name)) for series in found]
 
     def links(self, name: str) -> LayerLinks:
-        """Return where a layer is served."""
+        """Return where a layer, or a series, is served."""
         return LayerLinks(wms=f"{self.url}/{name}/wms", wcs=f"{self.url}/{name}/wcs")
 
-    def has(self, name: str) -> bool:
-        """Tell whether a layer is served."""
-        return self.store.exists(name)
+    def owner(self, name: str) -> str | None:
+        """Return whose layer or series this is, or None where there is none of that name."""
+        record = self.store.get(name)
+        if record is not None:
+            return record.layer.owner
+        try:
+            return (self._series_folder(name) / OWNER_FILE).read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
-    def target(self, name: str | None, purpose: Purpose) -> Target:
-        """Return where the embedded server answers for a layer, or for all of them (None).
+    def target(self, names: Sequence[str], purpose: Purpose, owner: str | None = None) -> Target:
+        """Return where the embedded server answers for some layers and series.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Those that the answer is about; none of them: all there are.
+        owner : str, optional
+            Of all layers those of this owner.
 
         Raises
         ------
@@ -134,36 +178,64 @@ class MapServerPublisher:
             port = self.server.port()
         if port is None:
             raise PublicationError("MapServer is away")
-        if name is None:
-            self._refresh_all()
-        return Target(port, self._mapfile(name, purpose))
+        return Target(port, self._mapfile(names, purpose, owner))
 
-    def _mapfile(self, name: str | None, purpose: Purpose) -> Path:
-        folder = self.folder / "all" if name is None else self.store.path(name)
-        return folder / f"{purpose}.map"
+    def _mapfile(self, names: Sequence[str], purpose: Purpose, owner: str | None) -> Path:
+        if len(names) == 1:
+            series = self._series_folder(names[0])
+            folder = series if series.is_dir() else self.store.path(names[0])
+            return folder / f"{purpose}.map"
+        return self._derived(names, purpose, owner)
 
-    def _write_layer(self, record: LayerRecord) -> None:
-        layer = record.layer
-        links = self.links(layer.name)
-        for purpose in PURPOSES:
-            url = links.wcs if purpose == "wcs" else links.wms
-            self._write(layer.name, purpose, Service(url, layer.title, layer.abstract), [record])
-
-    def _refresh_all(self) -> None:
-        """Write the map files of all layers where layers have changed since.
+    def _derived(self, names: Sequence[str], purpose: Purpose, owner: str | None) -> Path:
+        """Return the map file of several layers, or of all; written where layers have changed.
 
         This is done when they are asked for, so that publishing does not take longer with every
         layer that is there already.
         """
-        if self.store.is_newer_than_changes(self._mapfile(None, PURPOSES[-1])):
-            return
-        with self.store.lock():
-            records = self.store.records()
-            service = Service(self.url, self.title, self.abstract)
-            for purpose in PURPOSES:
-                self._write(None, purpose, service, records)
+        kind = SETS if names else ALL
+        key = "" if owner is None and not names else short_hash(repr((owner, sorted(names))))
+        path = self.folder / kind / (key or "everyone") / f"{purpose}.map"
+        changed = self.store.last_change()
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime_ns == changed:
+                return path
+        mine = [r for r in self.store.records() if owner is None or r.layer.owner == owner]
+        series = [item for item in all_series(mine).values() if not names or item.name in names]
+        records = [record for record in mine if not names or record.layer.name in names]
+        files = [SeriesFile(item, self._index(item.name)) for item in series]
+        service = Service(self.url, self.title, self.abstract)
+        write_whole(path, map_text(service, records, purpose, files), age=changed)
+        return path
 
-    def _write(
-        self, name: str | None, purpose: Purpose, service: Service, records: Sequence[LayerRecord]
-    ) -> None:
-        write_whole(self._mapfile(name, purpose), map_text(service, records, purpose))
+    def _write_layer(self, record: LayerRecord) -> None:
+        layer = record.layer
+        links, folder = self.links(layer.name), self.store.path(layer.name)
+        for purpose in PURPOSES:
+            url = links.wcs if purpose == "wcs" else links.wms
+            service = Service(url, layer.title, layer.abstract)
+            write_whole(folder / f"{purpose}.map", map_text(service, [record], purpose))
+
+    def _refresh_series(self, names: set[str]) -> None:
+        """Write some series anew; those without a layer go."""
+        found = all_series(self.store.records()) if names - {""} else {}
+        for name in names - {""}:
+            if name in found:
+                self._write_series(found[name])
+            else:
+                shutil.rmtree(self._series_folder(name), ignore_errors=True)
+
+    def _write_series(self, series: Series) -> None:
+        folder, index = self._series_folder(series.name), self._index(series.name)
+        write_whole(index, index_text(series))
+        service = Service(self.links(series.name).wms, series.title, series.abstract)
+        for purpose in PURPOSES:
+            text = map_text(service, [], purpose, [SeriesFile(series, index)])
+            write_whole(folder / f"{purpose}.map", text)
+        write_whole(folder / OWNER_FILE, series.first.layer.owner)
+
+    def _series_folder(self, name: str) -> Path:
+        return self.folder / SERIES / name if LAYER_NAME.fullmatch(name) else self.folder / "-"
+
+    def _index(self, name: str) -> Path:
+        return self._series_folder(name) / "outlines.json"

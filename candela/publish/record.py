@@ -7,8 +7,11 @@
 
 import datetime as dt
 import fcntl
+import os
 import re
 import shutil
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -89,10 +92,12 @@ class LayerRecord(BaseModel):
             return grey_legend(self.shown or (0, 1))
         return style.legend
 
-    def served(self, links: LayerLinks) -> ServedLayer:
+    def served(self, links: LayerLinks, series: str = "") -> ServedLayer:
         """Return the layer with all that a map page needs."""
         return ServedLayer(
             **asdict(self.layer),
+            time=self.header.time,
+            series=series,
             links=links,
             bounds=self.header.bounds,
             bands=self.header.bands,
@@ -120,6 +125,7 @@ class LayerStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.layers_folder = folder / "layers"
+        self._read: dict[str, tuple[tuple[int, int], LayerRecord]] = {}  # by name, with its version
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -141,15 +147,25 @@ class LayerStore:
         """Return a layer, or None where there is none of that name."""
         if not LAYER_NAME.fullmatch(name):
             return None
+        path = self.path(name) / RECORD_FILE
         try:
-            text = (self.path(name) / RECORD_FILE).read_text(encoding="utf-8")
+            status = path.stat()
+            version = (status.st_mtime_ns, status.st_ino)
+            known, record = self._read.get(name, (None, None))
+            if record is None or known != version:
+                record = LayerRecord.model_validate_json(path.read_text(encoding="utf-8"))
+                self._read[name] = (version, record)
         except FileNotFoundError:
+            self._read.pop(name, None)
             return None
-        return LayerRecord.model_validate_json(text)
+        return record
 
     def records(self) -> list[LayerRecord]:
         """List the layers in the order of publication."""
-        names = (path.parent.name for path in self.layers_folder.glob(f"*/{RECORD_FILE}"))
+        try:
+            names = [entry.name for entry in os.scandir(self.layers_folder)]
+        except FileNotFoundError:
+            return []
         found = [record for name in names if (record := self.get(name)) is not None]
         return sorted(found, key=lambda record: (record.published, record.layer.name))
 
@@ -165,14 +181,20 @@ class LayerStore:
 
     def mark_changed(self) -> None:
         """Make everything older that was derived from all layers."""
-        (self.folder / CHANGE_FILE).touch()
+        path, time_ns = self.folder / CHANGE_FILE, time.time_ns()
+        path.touch()
+        os.utime(path, ns=(time_ns, time_ns))  # the file system's own clock is coarser
 
-    def is_newer_than_changes(self, path: Path) -> bool:
-        """Tell whether a file was written after the last change of any layer."""
+    def last_change(self) -> int:
+        """Return when any layer changed last, in nanoseconds; 0 if none ever did."""
         try:
-            return path.stat().st_mtime_ns > (self.folder / CHANGE_FILE).stat().st_mtime_ns
+            return (self.folder / CHANGE_FILE).stat().st_mtime_ns
         except FileNotFoundError:
-            return False
+            return 0
+
+    def clear(self, name: str) -> None:
+        """Remove the files of a layer that is hidden."""
+        shutil.rmtree(self.path(name), ignore_errors=True)
 
     def sweep(self) -> None:
         """Remove the files of layers that do not exist."""
@@ -181,9 +203,17 @@ class LayerStore:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that readers see the old text or the new, never a part."""
+def write_whole(path: Path, text: str, *, age: int | None = None) -> None:
+    """Write a file so that readers see the old text or the new, never a part.
+
+    Parameters
+    ----------
+    age : int, optional
+        When it shall seem written, in nanoseconds: what it was made of may be older than now.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     part.write_text(text, encoding="utf-8")
+    if age is not None:
+        os.utime(part, ns=(age, age))
     part.replace(path)

@@ -73,9 +73,27 @@ def test_nodata_pixels_come_back_as_nodata(gateway, reflectance, image_layer) ->
         assert not dataset.dataset_mask()[:40, :40].any()
 
 
-def test_the_whole_coverage_comes_without_a_subset(gateway, probability, change_layer) -> None:
-    with coverage(gateway.publisher.links(change_layer.name).wcs, change_layer.name, []) as dataset:
+def test_the_whole_coverage_comes_without_a_subset(address, probability, change_layer) -> None:
+    with coverage(address(change_layer), change_layer.name, []) as dataset:
         assert np.array_equal(dataset.read(), probability, equal_nan=True)
+
+
+def test_the_whole_coverage_is_the_file_itself_whatever_its_size(
+    gateway, monkeypatch, image_layer
+) -> None:
+    monkeypatch.setattr("candela.publish.mapfile.WCS_MAX_BYTES", 4 * 4 * 100 * 100)
+    url = gateway.publisher.publish(image_layer).wcs
+    request = {
+        "service": "WCS", "version": "2.0.1", "request": "GetCoverage",
+        "coverageId": image_layer.name, "format": "image/tiff",
+    }  # fmt: skip
+    answer = requests.get(url, params=request, timeout=10)
+    monkeypatch.undo()
+    gateway.publisher.publish(image_layer)
+    assert answer.content == image_layer.path.read_bytes()
+    assert answer.headers["Content-Type"] == "image/tiff"
+    part = requests.get(url, params=request, headers={"Range": "bytes=0-3"}, timeout=10)
+    assert (part.status_code, part.content) == (206, image_layer.path.read_bytes()[:4])
 
 
 def test_the_description_names_bands_and_nodata(address, image_layer, gateway) -> None:
@@ -161,7 +179,7 @@ def test_a_coverage_above_the_limit_is_refused_with_a_reason(
     url = gateway.publisher.publish(image_layer).wcs
     answer = requests.get(
         f"{url}?service=WCS&version=2.0.1&request=GetCoverage&coverageId={image_layer.name}"
-        "&format=image/tiff",
+        "&format=image/tiff&subset=x(600000,602000)",
         timeout=10,
     )
     monkeypatch.undo()

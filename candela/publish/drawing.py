@@ -1,0 +1,81 @@
+"""How MapServer draws a style: the part of a map file's layer that follows from it."""
+
+from candela.publish.base import LegendEntry
+from candela.publish.header import RasterHeader
+from candela.publish.styles import (
+    CLASS_STEPS,
+    ClassStyle,
+    CompositeStyle,
+    GreyStyle,
+    Range,
+    Style,
+)
+from candela.publish.syntax import block, processing, quote
+
+
+def drawing(
+    style: Style, header: RasterHeader, shown: Range | None, legend: tuple[LegendEntry, ...]
+) -> list[str]:
+    """Write what draws a raster in a style.
+
+    Parameters
+    ----------
+    shown : tuple of float or None
+        The values from black to white, where the style is grey.
+    legend : tuple of LegendEntry
+        The lines of the legend.
+    """
+    if isinstance(style, ClassStyle):
+        return _classes(header, style)
+    rest = [
+        block("CLASS", f"NAME {quote(label)}", block("STYLE", f"COLOR {quote(colours[-1])}"))
+        for label, colours in legend
+    ]  # for the legend alone: three bands are drawn without regard to classes
+    if isinstance(style, GreyStyle):
+        return [*_grey(header, style, shown or (0, 1)), *rest]
+    return [*_composite(header, style), *rest]
+
+
+def all_values(header: RasterHeader) -> list[str]:
+    """Write what gives the values of all bands."""
+    positions = range(1, len(header.bands) + 1)
+    return [processing(f"BANDS={','.join(str(position) for position in positions)}")]
+
+
+def _classes(header: RasterHeader, style: ClassStyle) -> list[str]:
+    last = style.classes[-1]
+    return [
+        processing(f"BANDS={header.band_position(style.band)}"),
+        processing(f"SCALE={style.range[0]:.17g},{style.range[1]:.17g}"),
+        processing(f"SCALE_BUCKETS={CLASS_STEPS}"),
+        *(
+            block(
+                "CLASS",
+                f"NAME {quote(item.label)}",
+                f"EXPRESSION ([pixel] >= {item.low:.17g} AND "
+                f"[pixel] {'<=' if item is last else '<'} {item.high:.17g})",
+                block("STYLE", f"COLOR {quote(item.colour)}", f"OPACITY {item.opacity}"),
+            )
+            for item in style.classes
+        ),
+    ]
+
+
+def _grey(header: RasterHeader, style: GreyStyle, shown: Range) -> list[str]:
+    """Draw one band as red, green and blue: one band alone would be classified."""
+    position = header.band_position(style.band)
+    return [
+        processing(f"BANDS={position},{position},{position}"),
+        processing(f"SCALE={shown[0]:.17g},{shown[1]:.17g}"),
+    ]
+
+
+def _composite(header: RasterHeader, style: CompositeStyle) -> list[str]:
+    bands = [str(header.band_position(channel.band)) for channel in style.channels]
+    return [
+        processing(f"BANDS={','.join(bands)}"),
+        *(
+            processing(f"SCALE_{position}={channel.range[0]:.17g},{channel.range[1]:.17g}")
+            for position, channel in enumerate(style.channels, 1)
+        ),
+    ]
