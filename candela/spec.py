@@ -33,6 +33,14 @@ MEDIA_TYPES = {
     "product": ("application/zip", "application/x-directory"),
     "json": ("application/json",),
     "geojson": ("application/geo+json", "application/json"),
+    "vector": (
+        "application/geo+json",
+        "application/json",
+        "application/vnd.geo+json",
+        "application/geopackage+sqlite3",
+        "application/zip",
+        "application/x-zipped-shp",
+    ),
     "csv": ("text/csv", "application/csv"),
     "png": ("image/png",),
     "zip": ("application/zip",),
@@ -52,7 +60,7 @@ Memory = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(Mi|Gi)$")]
 Type = Literal[
     "string", "integer", "float", "boolean", "date", "datetime",
     "bbox",
-    "raster", "product", "json", "geojson", "csv", "png", "zip", "xml", "text",
+    "raster", "product", "json", "geojson", "vector", "csv", "png", "zip", "xml", "text",
 ]  # fmt: skip
 
 
@@ -204,6 +212,8 @@ class OutputSpec(Described):
     def _check(self) -> "OutputSpec":
         if self.publish is not None and self.type != "raster":
             raise ValueError(f"only a raster can be published, not type {self.type}")
+        if self.type == "vector":
+            raise ValueError("vector is for inputs: it stands for several formats")
         return self
 
 

@@ -1,7 +1,7 @@
 """The client: find processes, run them, take up jobs."""
 
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 from owslib.wps import ASYNC, WebProcessingService
@@ -38,7 +38,8 @@ class Client:
     files : str
         How local files (``pathlib.Path``) are sent: as a ``reference`` to their path, which the
         server must be able and allowed to read, or ``inline``, up to 4 MiB each. ``auto`` is
-        ``reference`` when the server's address is on this machine, and ``inline`` otherwise.
+        ``inline``; when the server's address is on this machine, it is ``reference`` but for
+        small files of text and vectors.
     timeout_s : float
         How long an answer of the server may take to begin.
     priority : int
@@ -58,14 +59,14 @@ class Client:
         url: str = DEFAULT_URL,
         *,
         endpoint: str | None = None,
-        files: Literal["auto"] | FilesPolicy = "auto",
+        files: FilesPolicy = "auto",
         timeout_s: float = 60,
         priority: int = 0,
     ) -> None:
         self._headers = {"Prefer": f"priority={priority}"} if priority else None
         self.server = Server(url, endpoint=endpoint, timeout_s=timeout_s)
-        if files == "auto":
-            files = "reference" if self.server.is_on_this_machine else "inline"
+        if files == "auto" and not self.server.is_on_this_machine:
+            files = "inline"
         self._files: FilesPolicy = files
         self._descriptions: dict[str, ProcessDescription] = {}
 
@@ -118,8 +119,9 @@ class Client:
         **inputs
             By the names of the description. A literal: a text, a number, a truth value, a date. A
             bounding box: ``(left, bottom, right, top)``, with a CRS after them if it is not the
-            process's default. A file: a ``pathlib.Path``, an address, an ``Output`` of another
-            job, bytes, or text. Several values: a list.
+            process's default. A file: a path, an address, an ``Output`` of another job, bytes, or
+            text. Vectors: also GeoJSON as a dictionary, or what has a ``__geo_interface__``, such
+            as a table of GeoPandas. Several values: a list.
 
         Returns
         -------

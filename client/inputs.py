@@ -19,7 +19,11 @@ from candela.client.errors import InputValueError
 from candela.client.outputs import Output
 
 INLINE_BYTES = 4 * 2**20  # a file above this does not go into a request
-FilesPolicy = Literal["reference", "inline"]
+FilesPolicy = Literal["auto", "reference", "inline"]
+MEDIA_TYPES = {
+    ".gpkg": "application/geopackage+sqlite3",
+    ".zip": "application/zip",
+}  # of files that are no text although their input takes text too
 
 _NAMES = Namespaces().get_namespaces(["wps", "xlink"])
 _WPS, _XLINK = _NAMES["wps"], _NAMES["xlink"]
@@ -96,7 +100,8 @@ def encode_inputs(
     values : mapping
         Python values by the name of the input; None means "not given".
     files : str
-        Whether a local ``Path`` is sent as a ``reference`` or ``inline``.
+        Whether a local ``Path`` is sent as a ``reference`` or ``inline``; ``auto`` is a reference
+        but for small files of inputs that take text: these need no folder that the server reads.
 
     Raises
     ------
@@ -239,6 +244,8 @@ def _file(given: InputDescription, value: object, files: FilesPolicy) -> Referen
         return value
     if isinstance(value, Output):
         return _of_output(given, value)
+    if isinstance(value, str) and _names_file(given, value):
+        value = Path(value)
     if isinstance(value, Path):
         return _of_path(given, value, files)
     if isinstance(value, bytes):
@@ -246,9 +253,16 @@ def _file(given: InputDescription, value: object, files: FilesPolicy) -> Referen
     if isinstance(value, str) and _ADDRESS.match(value):
         return Reference(value)
     media_type = given.media_types[0] if given.is_text else None
-    if isinstance(value, dict) and media_type and "json" in media_type:
-        return Content(json.dumps(value, allow_nan=False), media_type)
+    if media_type and "json" in media_type:
+        if hasattr(value, "__geo_interface__"):
+            value = _geojson(value)
+        if isinstance(value, dict):
+            return Content(json.dumps(value, allow_nan=False), media_type)
     if isinstance(value, str) and media_type:
+        if "geo+json" in media_type and not value.lstrip().startswith("{"):
+            raise InputValueError(
+                f"input {given.name!r}: there is no file {value!r}, and GeoJSON begins with {{"
+            )
         return Content(value, media_type)
     raise InputValueError(
         f"input {given.name!r} is a file: give a pathlib.Path, an address (http://...), an output "
@@ -264,11 +278,27 @@ def _of_output(given: InputDescription, output: Output) -> Reference | Content:
     raise InputValueError(f"input {given.name!r} is a file, output {output.name!r} is none")
 
 
+def _names_file(given: InputDescription, text: str) -> bool:
+    """Tell the path of a file from the content of one: JSON and XML look different."""
+    if _ADDRESS.match(text) or text.lstrip().startswith(("{", "[", "<")) or "\n" in text:
+        return False
+    is_any_text = given.is_text and given.media_types[0].startswith("text/")
+    return not is_any_text and Path(text).is_file()
+
+
+def _geojson(value: Any) -> object:  # noqa: ANN401 - whatever has __geo_interface__
+    """Return what describes itself in GeoJSON's words; tables of GeoPandas know their CRS."""
+    if getattr(value, "crs", None) is not None:
+        value = value.to_crs(epsg=4326)
+    return json.loads(json.dumps(value.__geo_interface__, default=str))
+
+
 def _of_path(given: InputDescription, path: Path, files: FilesPolicy) -> Reference | Content:
     """Refer to a file where the server can see it; otherwise put it into the request."""
     if not path.exists():
         raise InputValueError(f"input {given.name!r}: {path} does not exist")
-    if files == "reference":
+    is_small_text = given.is_text and path.is_file() and path.stat().st_size <= INLINE_BYTES
+    if files == "reference" or (files == "auto" and not is_small_text):
         return Reference(path.resolve().as_uri())
     if path.is_dir():
         raise InputValueError(
@@ -281,6 +311,9 @@ def _of_path(given: InputDescription, path: Path, files: FilesPolicy) -> Referen
             f"input {given.name!r}: {path} has {size} bytes, at most {INLINE_BYTES} travel in a "
             "request; put it where the server can read it, and give its address"
         )
+    media_type = MEDIA_TYPES.get(path.suffix.lower())
+    if media_type in given.media_types:
+        return Content(path.read_bytes(), media_type)
     if given.is_text:
         return Content(path.read_text(encoding="utf-8"), given.media_types[0])
     return Content(path.read_bytes())

@@ -4,7 +4,6 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 from candela.client import Client, Job
 from candela.client.display import Table, rich_table
@@ -40,7 +39,7 @@ def execute(
     process: str,
     assignments: Sequence[str],
     *,
-    files: Literal["auto"] | FilesPolicy,
+    files: FilesPolicy,
     wait: bool,
     save: Path | None,
 ) -> None:

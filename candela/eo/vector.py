@@ -10,9 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import pyogrio
 import shapely
-from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from shapely.errors import ShapelyError
@@ -75,13 +73,10 @@ class FeatureCollection(NamedTuple):
     features: list[Feature]
 
 
-def find_kind(path: Path) -> Kind:
-    """Tell by its content what kind of vector file this is; its name says nothing.
+def find_kind(path: Path) -> Kind | None:
+    """Tell by its beginning what kind of vector file this may be; None if it is of no kind.
 
-    Raises
-    ------
-    InputError
-        If it is none of those that are read.
+    The name of a file says nothing.
     """
     with path.open("rb") as file:
         start = file.read(72)
@@ -91,7 +86,7 @@ def find_kind(path: Path) -> Kind:
         return "shapefile"
     if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return "geojson"
-    raise InputError(f"{path.name} is neither GeoJSON nor a GeoPackage nor a zipped shapefile")
+    return None
 
 
 def read_features(path: Path) -> FeatureCollection:
@@ -109,6 +104,8 @@ def read_features(path: Path) -> FeatureCollection:
         If the file is none of these, damaged, too large, or does not tell its reference system.
     """
     kind = find_kind(path)
+    if kind is None:
+        raise InputError(f"{path.name} is neither GeoJSON nor a GeoPackage nor a zipped shapefile")
     if kind != "shapefile":
         _check_size(path.name, path.stat().st_size)
     if kind == "geojson":
@@ -243,6 +240,10 @@ def _parts(name: str, archive: zipfile.ZipFile) -> Iterator[tuple[str, zipfile.Z
 
 def _read_layer(path: Path, name: str) -> FeatureCollection:
     """Read the one layer that can hold polygons."""
+    # Half a second: not for those who only ask for the kind of a file.
+    import pyogrio
+    from pyogrio.errors import DataLayerError, DataSourceError
+
     try:
         layers = pyogrio.list_layers(path)
         areal = [layer for layer, kind in layers if _may_be_areal(kind)]

@@ -12,21 +12,10 @@ from xml.etree import ElementTree
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
+from candela.eo.vector import GEOJSON_TYPES, find_kind
+
 PNG_START = b"\x89PNG\r\n\x1a\n"
 PNG_END = b"IEND\xaeB`\x82"
-GEOJSON_TYPES = frozenset(
-    {
-        "Feature",
-        "FeatureCollection",
-        "GeometryCollection",
-        "LineString",
-        "MultiLineString",
-        "MultiPoint",
-        "MultiPolygon",
-        "Point",
-        "Polygon",
-    }
-)
 
 
 def check_format(kind: str, path: Path) -> None:
@@ -67,6 +56,16 @@ def _check_geojson(path: Path) -> None:
     content = _json(path)
     if not isinstance(content, dict) or content.get("type") not in GEOJSON_TYPES:
         raise ValueError("it is JSON but no GeoJSON object")
+
+
+def _check_vector(path: Path) -> None:
+    kind = find_kind(path)
+    if kind is None:
+        raise ValueError("it is neither GeoJSON nor a GeoPackage nor a zip file")
+    if kind == "geojson":
+        _check_geojson(path)
+    elif kind == "shapefile":
+        _check_zip(path)
 
 
 def _json(path: Path) -> object:
@@ -116,6 +115,7 @@ _CHECKS: dict[str, Callable[[Path], None]] = {
     "product": _check_zip,
     "json": _check_json,
     "geojson": _check_geojson,
+    "vector": _check_vector,
     "csv": _check_csv,
     "png": _check_png,
     "zip": _check_zip,

@@ -11,17 +11,24 @@ SUFFIXES = {
     "product": ".zip",
     "json": ".json",
     "geojson": ".geojson",
+    "vector": ".geojson",
     "csv": ".csv",
     "png": ".png",
     "zip": ".zip",
     "xml": ".xml",
     "text": ".txt",
 }  # by complex type
+MEDIA_SUFFIXES = {
+    "image/jp2": ".jp2",
+    "application/geopackage+sqlite3": ".gpkg",
+    "application/zip": ".zip",
+    "application/x-zipped-shp": ".zip",
+}  # of media types that are not the first one of their complex type
 
 
 def suffix_of(kind: str, media_type: str | None) -> str:
     """Return the suffix that fits a complex type, or its media type where that says more."""
-    return ".jp2" if media_type == "image/jp2" else SUFFIXES[kind]
+    return MEDIA_SUFFIXES.get(media_type or "", SUFFIXES[kind])
 
 
 def safe_name(name: str, default: str) -> str:

@@ -61,6 +61,7 @@ def test_a_published_output_gets_links_to_its_layer(written):
         ("type: date,", "type: date, colour: red,", 8, "colour"),
         ("type: raster, publish", "type: json, publish", 11, "only a raster can be published"),
         ("first:", "workdir:", 1, "an input cannot be called workdir"),
+        ("type: raster, publish: {style: grey}", "type: vector", 11, "vector is for inputs"),
         ("abstract: Adds", "abstract: [Adds", 5, "expected"),
     ],
 )

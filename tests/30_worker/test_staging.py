@@ -204,11 +204,29 @@ def test_an_inline_value_above_the_limit_is_refused(stage):
         stage({"type": "text"}, "12345", staging=Staging(max_input_bytes=4))
 
 
-@pytest.mark.parametrize("kind", ["json", "geojson", "xml", "png", "zip"])
+@pytest.mark.parametrize("kind", ["json", "geojson", "vector", "xml", "png", "zip"])
 def test_content_that_is_not_what_it_should_be_is_the_users_mistake(stage, kind):
     with pytest.raises(InputError, match=f"is not of type {kind}") as caught:
         stage({"type": kind}, "[neither")
     assert caught.value.locator == "x"
+
+
+def test_a_vector_is_taken_in_any_of_its_forms(stage):
+    point = '{"type": "Point", "coordinates": [1, 2]}'
+    header = b"SQLite format 3\x00" + bytes(52) + b"GPKG"
+    package = Inline(
+        value=base64.b64encode(header).decode(),
+        encoding="base64",
+        media_type="application/geopackage+sqlite3",
+    )
+    assert stage({"type": "vector"}, point).name == "x.geojson"
+    assert stage({"type": "vector"}, package).name == "x.gpkg"
+
+
+@pytest.mark.parametrize("content", ["<kml/>", '{"type": "Topology"}', "PK\x03\x04"])
+def test_a_file_that_is_no_vector_is_refused(stage, content):
+    with pytest.raises(InputError, match="x.geojson is not of type vector"):
+        stage({"type": "vector"}, content)
 
 
 def test_a_reference_is_fetched_under_its_own_name(stage, web, answer):

@@ -1,10 +1,12 @@
 """Python values as inputs of a request."""
 
 import datetime as dt
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 
 from candela.client.descriptions import InputDescription, ProcessDescription
 from candela.client.errors import InputValueError
@@ -23,6 +25,10 @@ def process(**inputs: dict[str, object]) -> ProcessDescription:
 
 RASTER = {"type": "file", "media_types": ("image/tiff; subtype=geotiff",)}
 JSON = {"type": "file", "media_types": ("application/json",)}
+VECTOR = {
+    "type": "file",
+    "media_types": ("application/geo+json", "application/geopackage+sqlite3", "application/zip"),
+}
 
 
 @pytest.mark.parametrize(
@@ -131,6 +137,34 @@ def test_what_cannot_travel_is_refused_with_what_to_do(tmp_path: Path) -> None:
 def test_json_may_be_given_as_a_dictionary() -> None:
     ((_, content),) = encode_inputs(process(x=JSON), {"x": {"a": [1]}}, files="inline")
     assert content == Content('{"a": [1]}', "application/json")
+
+
+def test_small_vectors_travel_in_the_request_and_large_ones_are_referred_to(tmp_path: Path) -> None:
+    (tmp_path / "a.gpkg").write_bytes(b"SQLite")
+    (tmp_path / "a.geojson").write_text("{}")
+    with (tmp_path / "large.zip").open("wb") as file:
+        file.truncate(INLINE_BYTES + 1)
+    described = process(x={**VECTOR, "max_occurs": 3})
+    paths = [tmp_path / "a.gpkg", str(tmp_path / "a.geojson"), tmp_path / "large.zip"]
+    encoded = encode_inputs(described, {"x": paths}, files="auto")
+    assert [value for _, value in encoded] == [
+        Content(b"SQLite", "application/geopackage+sqlite3"),
+        Content("{}", "application/geo+json"),
+        Reference(paths[2].as_uri()),
+    ]
+
+
+def test_vectors_may_be_given_as_text_as_a_dictionary_or_as_what_describes_itself() -> None:
+    point = {"type": "Point", "coordinates": [1.0, 2.0]}
+    described = process(x={**VECTOR, "max_occurs": 3})
+    values = [json.dumps(point), point, shapely.Point(1, 2)]
+    encoded = encode_inputs(described, {"x": values}, files="inline")
+    assert [json.loads(value.data) for _, value in encoded] == [point, point, point]
+
+
+def test_a_vector_file_that_is_not_there_is_told_before_sending() -> None:
+    with pytest.raises(InputValueError, match=r"there is no file 'parcels\.gpkg'"):
+        encode_inputs(process(x=VECTOR), {"x": "parcels.gpkg"}, files="auto")
 
 
 def test_typed_inputs_become_values(tmp_path: Path) -> None:
