@@ -38,6 +38,14 @@ class GroundRange:
     origins: Floats
     coefficients: Floats
 
+    def evaluate(self, records: NDArray[np.int_], slant_ranges: Floats) -> Floats:
+        """Return ground ranges in metres after given polynomials, arrays of one shape."""
+        variable = slant_ranges - self.origins[records]
+        total: Floats = self.coefficients[records, -1]
+        for power in range(self.coefficients.shape[1] - 2, -1, -1):
+            total = total * variable + self.coefficients[records, power]
+        return total
+
 
 @dataclass(frozen=True, eq=False)
 class GeolocationGrid:

@@ -1,0 +1,257 @@
+"""Bring Sentinel-1 images onto map grids: positions of whole blocks, and resampling."""
+
+import math
+from typing import Literal, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
+from candela.eo.ellipsoid import GEOGRAPHIC, earth_fixed
+from candela.eo.grid import Grid
+from candela.eo.lattice import Lattice
+from candela.eo.sentinel1_geometry import Look, RangeDoppler
+from candela.eo.sentinel1_orbit import seconds_since
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Interpolation = Literal["bilinear", "bicubic"]
+
+LATTICE_M = 1000.0  # from point to point; the error is below 0.001 lines and pixels
+LEVELS_M = (0.0, 4500.0, 9000.0)  # heights at which the equations are solved
+COLUMN_M = 500.0  # of the table, in ground range
+RANGE_MARGIN_M = 1000.0  # that the table reaches beyond the image, in slant range
+RANGES = 20_000  # from which the table is made
+TIME_MARGIN_S = 2.0  # that the table reaches beyond the image
+MARGIN = 3  # pixels around positions that an interpolation looks at, and one for rounding
+MAX_REMAP = 32_766  # cv2 keeps positions as 16-bit numbers
+LEAST_SHARE = 0.5  # of an interpolation's weight that must lie on pixels with data
+_KERNELS = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
+
+
+class Positions(NamedTuple):
+    """Where each pixel of a part of a grid lies in an image.
+
+    Attributes
+    ----------
+    lines, pixels : ndarray, shape (rows, cols), float32
+        From 0, whole numbers are centres of pixels; both NaN outside of the image.
+    """
+
+    lines: Singles
+    pixels: Singles
+
+    @property
+    def window(self) -> Window | None:
+        """The part of the image that ``resample`` needs, not clipped to it; None if nothing."""
+        if np.isnan(self.lines).all():
+            return None
+        (row, rows), (col, cols) = _span(self.lines), _span(self.pixels)
+        return Window(col, row, cols, rows)
+
+
+class Geocoding:
+    """Where the pixels of a map grid lie in an image.
+
+    Parameters
+    ----------
+    model : RangeDoppler
+        The geometry of the image.
+    grid : Grid
+        The map grid; it must have a CRS.
+
+    Notes
+    -----
+    Times and slant ranges are solved on a lattice of the grid for three heights; between, they are
+    bilinear in x and y and quadratic in height. The polynomials for ground range are blended in
+    time, with kinks that a lattice would cut off; so the lattice has the ground range after one
+    polynomial, and a table says what that is in pixels at each time.
+    """
+
+    def __init__(self, model: RangeDoppler, grid: Grid) -> None:
+        self.model = model
+        self.lattice = Lattice.of(grid, LATTICE_M)
+        self._table = _GroundRangeTable(model)
+        longitudes, latitudes = self.lattice.in_crs(GEOGRAPHIC)
+        levels = []
+        times: Floats | None = None
+        for height in LEVELS_M:
+            look = model.look(earth_fixed(longitudes, latitudes, height), start=times)
+            times = look.times
+            lines = look.times / model.azimuth_time_interval
+            levels.append(np.stack([lines, self._table.columns(look.slant_ranges)]))
+        powers = np.array(LEVELS_M)[:, None] ** np.arange(len(LEVELS_M))
+        # shape (power of the height, line and column of the table, rows, cols)
+        self._coefficients = np.tensordot(np.linalg.inv(powers), np.array(levels), axes=1)
+
+    def positions(self, window: Window, heights: Singles | float) -> Positions:
+        """Return where the pixels of a part of the grid lie in the image.
+
+        Parameters
+        ----------
+        window : Window
+            The part, whole pixels.
+        heights : ndarray, shape (window.height, window.width), float32; or float
+            Metres above the ellipsoid; NaN where unknown.
+        """
+        if isinstance(heights, np.ndarray):
+            lines, columns = (self._spread(part, window, heights) for part in (0, 1))
+        else:
+            level = self._level(heights)
+            lines, columns = self.lattice.spread(level, window).astype(np.float32)
+        return self._in_image(lines, self._table.pixels(lines, columns))
+
+    def reaches(self, height: float) -> bool:
+        """Tell whether any point of the grid's lattice, at a height, lies in the image."""
+        lines, columns = self._level(height).astype(np.float32)
+        positions = self._in_image(lines, self._table.pixels(lines, columns))
+        return bool(np.isfinite(positions.lines).any())
+
+    def _level(self, height: float) -> Floats:
+        powers = height ** np.arange(len(LEVELS_M))
+        return np.tensordot(powers, self._coefficients, axes=1)
+
+    def _spread(self, part: int, window: Window, heights: Singles) -> Singles:
+        """Evaluate the quadratic; only its constant needs more than seven digits."""
+        constant, linear, quadratic = self._coefficients[:, part]
+        change = self.lattice.spread(quadratic.astype(np.float32), window)
+        change *= heights
+        change += self.lattice.spread(linear.astype(np.float32), window)
+        change *= heights
+        total = self.lattice.spread(constant, window)
+        total += change
+        return total.astype(np.float32)
+
+    def _in_image(self, lines: Singles, pixels: Singles) -> Positions:
+        last_line, last_pixel = self.model.lines - 0.5, self.model.samples - 0.5
+        inside = (
+            lines.min() >= -0.5
+            and lines.max() <= last_line
+            and pixels.min() >= -0.5
+            and pixels.max() <= last_pixel
+        )
+        if not inside:  # NaN counts as outside
+            within = (lines >= -0.5) & (lines <= last_line)
+            within &= (pixels >= -0.5) & (pixels <= last_pixel)
+            lines[~within] = np.nan
+            pixels[~within] = np.nan
+        return Positions(lines, pixels)
+
+
+class _GroundRangeTable:
+    """The pixels of an image over time (rows) and range (columns), looked up by cv2.
+
+    The columns are regular in the ground range that the middle polynomial gives, which is almost
+    what the pixels are regular in.
+    """
+
+    def __init__(self, model: RangeDoppler) -> None:
+        known = seconds_since(model.ground_range.times, model.epoch)
+        step = float(np.diff(known).min()) if len(known) > 1 else TIME_MARGIN_S
+        # Rows lie on the records, where the blend has its kinks, as long as these are regular.
+        first_time = known[0] - math.ceil((known[0] + TIME_MARGIN_S) / step) * step
+        last_time = model.azimuth_time_interval * (model.lines - 1) + TIME_MARGIN_S
+        self._ground_range, self._middle, self._offset = model.ground_range, len(known) // 2, 0.0
+        near, far = model.slant_ranges
+        ranges = np.linspace(near - RANGE_MARGIN_M, far + RANGE_MARGIN_M, RANGES)
+        columns = self.columns(ranges)
+        self._offset = float(columns[0])
+        times, sampled = np.meshgrid(
+            np.arange(first_time, last_time + step, step),
+            np.interp(np.arange(columns[0], columns[-1]), columns, ranges),
+            indexing="ij",
+        )
+        self.values = model.place(Look(times, sampled)).pixels.astype(np.float32)
+        self.rows_per_line = np.float32(model.azimuth_time_interval / step)
+        self.first_row = np.float32(-first_time / step)
+
+    def columns(self, slant_ranges: Floats) -> Floats:
+        """Return where slant ranges lie in the table."""
+        record = np.full(slant_ranges.shape, self._middle)
+        return self._ground_range.evaluate(record, slant_ranges) / COLUMN_M - self._offset
+
+    def pixels(self, lines: Singles, columns: Singles) -> Singles:
+        """Return pixels of the image; NaN beyond the table."""
+        rows = lines * self.rows_per_line
+        rows += self.first_row
+        found: Singles = cv2.remap(
+            self.values,
+            columns,
+            rows,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=math.nan,
+        )
+        return found
+
+
+def resample(
+    values: Singles,
+    positions: Positions,
+    window: Window,
+    interpolation: Interpolation = "bilinear",
+) -> Singles:
+    """Interpolate an image at positions.
+
+    Parameters
+    ----------
+    values : ndarray, shape (window.height, window.width), float32
+        A part of the image, 0 where there are no data and positive elsewhere.
+    positions : Positions
+        Where to interpolate; NaN gives 0.
+    window : Window
+        Which part of the image ``values`` is.
+    interpolation : str
+        ``bilinear``, or ``bicubic`` (Keys, a = -0.75; below the smallest value around it is cut).
+
+    Returns
+    -------
+    ndarray, shape as the positions, float32
+        0 where more than half of the weight would come from pixels without data or outside of the
+        image; elsewhere only pixels with data count, so nothing fades towards borders.
+
+    Raises
+    ------
+    ValueError
+        If the part has a side above 32 766 pixels.
+    """
+    if max(values.shape) > MAX_REMAP or max(positions.lines.shape) > MAX_REMAP:
+        raise ValueError(f"{values.shape} pixels at once, expected at most {MAX_REMAP} a side")
+    x = positions.pixels - np.float32(window.col_off)
+    y = positions.lines - np.float32(window.row_off)
+    kernel = _KERNELS[interpolation]
+    total = _remap(values, x, y, kernel)
+    least = float(values.min(initial=math.inf))
+    if least > 0 and _lies_inside(x, y, values.shape):
+        return np.maximum(total, least, out=total) if interpolation == "bicubic" else total
+    has_data = values > 0
+    share = _remap(has_data.astype(np.float32), x, y, kernel)
+    np.divide(total, share, out=total, where=share > 0)
+    if interpolation == "bicubic":
+        least = float(values.min(initial=math.inf, where=has_data))
+        np.maximum(total, least, out=total)
+    total[~(share >= LEAST_SHARE)] = 0
+    return total
+
+
+def _remap(values: Singles, x: Singles, y: Singles, kernel: int) -> Singles:
+    result: Singles = cv2.remap(
+        values, x, y, kernel, borderMode=cv2.BORDER_CONSTANT, borderValue=0.0
+    )
+    return result
+
+
+def _lies_inside(x: Singles, y: Singles, shape: tuple[int, ...]) -> bool:
+    """Tell whether all positions, none of them NaN, are so far inside that no border counts."""
+    return all(
+        values.min() >= MARGIN - 1 and values.max() <= side - MARGIN
+        for values, side in ((y, shape[0]), (x, shape[1]))
+    )
+
+
+def _span(values: Singles) -> tuple[int, int]:
+    """Return the first pixel and the number of pixels around positions."""
+    first = math.floor(float(np.nanmin(values))) - MARGIN
+    last = math.ceil(float(np.nanmax(values))) + MARGIN
+    return first, last - first + 1
