@@ -13,9 +13,11 @@ CandelaError
 │   ├── InputError              a worker refuses the content of an input
 │   ├── ReferenceUnavailableError  an input given by reference cannot be fetched
 │   ├── LimitError              a job ran out of time or memory
+│   ├── UnavailableError        a part that is needed does not answer for now
 │   └── JobFailedError          a job ended without success (raised by waiters)
 ├── SpecError                   a process.yaml is wrong
 ├── OutputError                 a process broke its own description
+├── RunnerError                 what runs jobs refuses one for good
 ├── PublicationError            the map server refused a layer
 │   └── PublisherAwayError          it does not answer; the same may work later
 └── StorageError                results cannot be stored
@@ -94,6 +96,10 @@ class LimitError(PublicError):
     """A job ran out of time or memory."""
 
 
+class UnavailableError(PublicError):
+    """A part that is needed, such as the job database, does not answer for now."""
+
+
 class JobFailedError(PublicError):
     """A job ended without success."""
 
@@ -104,6 +110,10 @@ class SpecError(CandelaError):
 
 class OutputError(CandelaError):
     """A process broke its own description."""
+
+
+class RunnerError(CandelaError):
+    """What runs jobs refuses one for good."""
 
 
 class PublicationError(CandelaError):

@@ -39,7 +39,13 @@ class Cause(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     DEADLINE = "deadline"
     CANCELLED = "cancelled"
+    MACHINE_MEMORY = "machine_memory"  # the kernel ended it: the machine had no more memory
     VANISHED = "vanished"  # the machine broke it, or nobody knows any more
+    # Of a cluster; the message is for the user:
+    IMAGE = "image"  # its image cannot be had
+    UNSCHEDULABLE = "unschedulable"  # no machine has room for it
+    EVICTED = "evicted"  # it used more disk than it may
+    DISRUPTED = "disrupted"  # machines gave it up again and again
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,417 @@
+"""Run each job in a pod of its own, as a Job of a Kubernetes cluster.
+
+The cluster remembers everything: names are those of attempts, so any number of gateways may submit
+the same, follow it, end it, or start anew and find what is there. A Job that was ended stays for
+its ``ttlSecondsAfterFinished``, so that a submit which comes late starts nothing.
+"""
+
+import datetime as dt
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from kubernetes import client, config
+from kubernetes.client import ApiException
+from urllib3.exceptions import HTTPError
+
+from candela.errors import NotFoundError, RunnerError, StorageError
+from candela.runners.base import Cause, Ended, Limits, RunState
+from candela.runners.manifest import (
+    ATTEMPT_LABEL,
+    JOB_LABEL,
+    SELECTOR,
+    Images,
+    Manifest,
+    job_manifest,
+    job_name,
+)
+from candela.runners.reflector import Object, Reflector
+from candela.runners.verdict import ENDED, ENDED_MESSAGE, is_finished, run_state, trouble_of
+from candela.storage import Storage
+from candela.worker.contract import (
+    JOB_FILE,
+    LOG_FILE,
+    OUTPUTS_FOLDER,
+    RESULT_FILE,
+    JobDocument,
+    job_key,
+)
+
+logger = logging.getLogger(__name__)
+
+JOB_NAME = "batch.kubernetes.io/job-name"  # label that the cluster gives to the pods of a Job
+TIMEOUT_S = (5.0, 30.0)  # to connect, to be answered
+LISTED_S = 30.0  # how long the first look at the cluster may take
+CANCEL_S = 60.0  # how long the pods of a Job that is ended may take
+PAUSE_S = 0.2
+LOOK_S = 2.0  # between two looks at pods that do not start
+LOG_TAIL_BYTES = 64 * 2**10
+REMEMBERED = 10_000
+FINAL = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY})
+TROUBLE = (ApiException, HTTPError)  # of the API server, or on the way to it
+
+
+class Patience:
+    """How long a pod may wait before its attempt is ended, in seconds, by cause."""
+
+    def __init__(self, *, image_s: float = 300, room_s: float = 86_400) -> None:
+        self.limits = {Cause.IMAGE: image_s, Cause.UNSCHEDULABLE: room_s}
+
+
+class KubernetesRunner:
+    """Jobs in one namespace of a cluster.
+
+    Parameters
+    ----------
+    storage : Storage
+        Holds the files of jobs; pods must reach it at the same URL.
+    template : dict
+        The Job that is filled in for each attempt.
+    namespace : str
+        Where Jobs are made.
+    images : Images
+        Which image each kind has.
+    patience : Patience, optional
+        When to give up on pods that do not start.
+    queue : str, optional
+        The queue of Kueue in which Jobs wait.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        template: Manifest,
+        *,
+        namespace: str,
+        images: Images,
+        patience: Patience | None = None,
+        queue: str = "",
+    ) -> None:
+        self._storage = storage
+        self._template = template
+        self._namespace = namespace
+        self._images = images
+        self._patience = patience or Patience()
+        self._queue = queue
+        self._client = connect()
+        self._batch = client.BatchV1Api(self._client)
+        self._core = client.CoreV1Api(self._client)
+        self._ended: deque[Ended] = deque(maxlen=REMEMBERED)
+        self._settled: set[str] = set()  # Jobs whose end was noticed and whose log is kept
+        self._waiting_since: dict[tuple[str, Cause], float] = {}
+        self._changing = threading.RLock()
+        self._closing = threading.Event()
+        self._jobs = self._reflector("jobs", self._batch.list_namespaced_job, _name)
+        self._pods = self._reflector("pods", self._core.list_namespaced_pod, _job_of)
+        self._watcher = threading.Thread(target=self._watch, name="kubernetes-runner", daemon=True)
+        for part in (self._jobs, self._pods, self._watcher):
+            part.start()
+
+    @property
+    def name(self) -> str:
+        """The same for all gateways of a namespace: each can follow what any has started."""
+        return f"kubernetes:{self._namespace}"
+
+    def submit(self, job: JobDocument, limits: Limits) -> str:
+        """Start an attempt, unless it was started before.
+
+        Raises
+        ------
+        StorageError
+            If bucket or cluster do not answer, or a quota is used up.
+        RunnerError
+            If the cluster refuses the Job for good.
+        """
+        name = job_name(job.process, job.id, job.attempt)
+        if self._read(name) is not None:
+            return name
+        manifest = job_manifest(
+            self._template,
+            job,
+            limits,
+            image=self._images.name(limits.image),
+            storage_url=self._storage.url,
+            queue=self._queue,
+        )
+        self._storage.write(job_key(job.id, JOB_FILE), job.to_json().encode())
+        try:
+            self._batch.create_namespaced_job(
+                self._namespace, manifest, _preload_content=False, _request_timeout=TIMEOUT_S
+            )
+        except ApiException as error:
+            if error.status == HTTPStatus.CONFLICT:
+                return name  # another gateway was faster
+            if error.status in FINAL:
+                raise RunnerError(f"the cluster refuses job {job.id}: {_told(error)}") from error
+            raise StorageError(f"the cluster refuses for now: {_told(error)}") from error
+        except HTTPError as error:
+            raise StorageError(f"the cluster does not answer: {error}") from error
+        logger.info("Created Job %s", name)
+        return name
+
+    def find(self, job_id: str, attempt: int) -> str | None:
+        """Return the backend reference of an attempt, or None if it was never started."""
+        selector = f"{JOB_LABEL}={job_id},{ATTEMPT_LABEL}={attempt}"
+        found = self._ask(self._batch.list_namespaced_job, label_selector=selector)
+        return _name(found["items"][0]) if found and found["items"] else None
+
+    def state(self, reference: str) -> RunState:
+        """Tell where an attempt stands; while the cluster does not answer it runs."""
+        self._jobs.wait(LISTED_S)
+        self._pods.wait(LISTED_S)
+        jobs = self._jobs.group(reference)
+        try:
+            job = jobs[0] if jobs else self._read(reference)
+        except StorageError as error:
+            return RunState(message=str(error))
+        state = run_state(job, self._pods.group(reference), _now())
+        if not state.is_running and job is not None:
+            self._settle(reference, job, state)
+        return state
+
+    def cancel(self, reference: str) -> RunState:
+        """End an attempt; on return its pods are gone.
+
+        Raises
+        ------
+        StorageError
+            If the cluster does not answer, or a pod does not end.
+        """
+        state = self.state(reference)
+        if not state.is_running:
+            return state
+        self._end(reference, Cause.CANCELLED, "cancelled")
+        deadline = time.monotonic() + CANCEL_S
+        while (state := self.state(reference)).is_running:
+            if time.monotonic() > deadline:
+                raise StorageError(f"the pods of {reference} do not end")
+            time.sleep(PAUSE_S)
+        return state
+
+    def logs(self, job_id: str) -> str:
+        """Return the last 64 KiB of what the job said, in all its attempts."""
+        kept = self._kept_log(job_id)
+        try:
+            selector = f"{JOB_LABEL}={job_id}"
+            found = self._ask(self._core.list_namespaced_pod, label_selector=selector) or {}
+            pods = sorted(
+                found.get("items", ()), key=lambda pod: pod["metadata"]["creationTimestamp"]
+            )
+            said = [self._said(pod) for pod in pods if _heading(pod) not in kept]
+        except StorageError:
+            said = []  # what is kept is better than nothing
+        return "".join([kept, *said])[-LOG_TAIL_BYTES:]
+
+    def poll(self) -> list[Ended]:
+        """Return the attempts that ended since the last call."""
+        for reference in self._jobs.groups():
+            if reference not in self._settled:
+                self.state(reference)
+        ended = []
+        while self._ended:
+            ended.append(self._ended.popleft())
+        return ended
+
+    def close(self) -> None:
+        """Watch no longer; running jobs go on."""
+        self._closing.set()
+        self._watcher.join()
+        self._jobs.close()
+        self._pods.close()
+        self._client.close()
+
+    def _reflector(self, kind: str, list_objects: Any, group_of: Any) -> Reflector:  # noqa: ANN401
+        def listed(**options: object) -> Any:  # noqa: ANN401 - urllib3's answer
+            return list_objects(
+                self._namespace, label_selector=SELECTOR, _preload_content=False, **options
+            )
+
+        return Reflector(kind, listed, group_of=group_of)
+
+    def _watch(self) -> None:
+        """End attempts whose pods wait for too long."""
+        while not self._closing.wait(LOOK_S):
+            try:
+                for reference in self._jobs.groups():
+                    self._look(reference)
+            except (StorageError, *TROUBLE) as error:
+                logger.warning("A look at waiting pods failed: %s; trying again", error)
+
+    def _look(self, reference: str) -> None:
+        trouble = trouble_of(self._pods.group(reference))
+        if trouble is None:
+            return
+        key = (reference, trouble.cause)
+        since = self._waiting_since.setdefault(key, time.monotonic())
+        jobs = self._jobs.group(reference)
+        if not jobs or is_finished(jobs[0]):
+            self._waiting_since.pop(key)
+        elif time.monotonic() - since > self._patience.limits[trouble.cause]:
+            logger.warning("Ending %s: %s", reference, trouble.message)
+            self._end(reference, trouble.cause, trouble.message)
+
+    def _end(self, reference: str, cause: Cause, message: str) -> None:
+        """Let the cluster end a Job, and write into it why; the first cause counts."""
+        job = self._read(reference)
+        if job is None or is_finished(job) or ENDED in (job["metadata"].get("annotations") or {}):
+            return
+        try:
+            if job["spec"].get("suspend"):  # by a queue: there are no pods yet
+                self._batch.delete_namespaced_job(
+                    reference,
+                    self._namespace,
+                    propagation_policy="Background",
+                    _request_timeout=TIMEOUT_S,
+                )
+            else:
+                self._batch.patch_namespaced_job(
+                    reference,
+                    self._namespace,
+                    _ending(job, cause, message),
+                    _preload_content=False,
+                    _request_timeout=TIMEOUT_S,
+                )
+        except ApiException as error:
+            if error.status == HTTPStatus.CONFLICT:  # the Job has changed meanwhile
+                self._end(reference, cause, message)
+            elif error.status != HTTPStatus.NOT_FOUND:
+                raise StorageError(f"{reference} cannot be ended: {_told(error)}") from error
+        except HTTPError as error:
+            raise StorageError(f"the cluster does not answer: {error}") from error
+
+    def _settle(self, reference: str, job: Object, state: RunState) -> None:
+        """Keep the log of an attempt that has ended, and remove parts that are worth nothing."""
+        with self._changing:
+            if reference in self._settled:
+                return
+            job_id = job["metadata"]["labels"][JOB_LABEL]
+            attempt = int(job["metadata"]["labels"][ATTEMPT_LABEL])
+            if self._storage.exists(job_key(job_id, JOB_FILE)):  # else it was removed
+                self._keep_log(job_id, self._pods.group(reference), attempt, state)
+                if not self._storage.exists(job_key(job_id, RESULT_FILE)):
+                    self._storage.delete(job_key(job_id, OUTPUTS_FOLDER))
+            self._settled.add(reference)
+            self._ended.append(Ended(reference, job_id, attempt, state))
+        logger.info("%s has ended: %s, exit code %s", reference, state.cause, state.exit_code)
+
+    def _keep_log(self, job_id: str, pods: list[Object], attempt: int, state: RunState) -> None:
+        """Put what pods said where it outlives them; doing it twice is harmless."""
+        kept = self._kept_log(job_id)
+        said = [self._said(pod) for pod in pods if _heading(pod) not in kept]
+        if state.cause is not Cause.FINISHED:
+            end = f"Attempt {attempt} has ended: {state.cause}, {state.message}\n"
+            said += [end] if end not in kept else []
+        if said:
+            self._storage.write(job_key(job_id, LOG_FILE), "".join([kept, *said]).encode())
+
+    def _kept_log(self, job_id: str) -> str:
+        try:
+            return self._storage.read(job_key(job_id, LOG_FILE)).decode(errors="replace")
+        except NotFoundError:
+            return ""
+
+    def _said(self, pod: Object) -> str:
+        """Return what a pod said, under its heading; nothing if it is gone or never started."""
+        try:
+            answer = self._core.read_namespaced_pod_log(
+                _name(pod),
+                self._namespace,
+                tail_lines=10_000,
+                limit_bytes=2**20,
+                _preload_content=False,
+                _request_timeout=TIMEOUT_S,
+            )
+            return _heading(pod) + bytes(answer.data).decode(errors="replace")
+        except TROUBLE as error:
+            logger.debug("Pod %s has no log: %s", _name(pod), error)
+            return ""
+
+    def _read(self, name: str) -> Object | None:
+        """Return a Job from the cluster itself."""
+        return self._ask(self._batch.read_namespaced_job, name) if name else None
+
+    def _ask(self, method: Any, *names: str, **options: object) -> Any:  # noqa: ANN401 - JSON
+        """Call a method of the API that reads.
+
+        Raises
+        ------
+        StorageError
+            If the cluster does not answer, or refuses.
+        """
+        try:
+            answer = method(
+                *names,
+                self._namespace,
+                _preload_content=False,
+                _request_timeout=TIMEOUT_S,
+                **options,
+            )
+            return json.loads(answer.data)
+        except ApiException as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise StorageError(f"the cluster refuses: {_told(error)}") from error
+        except HTTPError as error:
+            raise StorageError(f"the cluster does not answer: {error}") from error
+
+
+def connect() -> client.ApiClient:
+    """Return a client for the cluster that this pod is in, or that the kubeconfig names.
+
+    Raises
+    ------
+    StorageError
+        If there is neither.
+    """
+    settings = client.Configuration()
+    try:
+        config.load_config(client_configuration=settings)
+    except config.ConfigException as error:
+        raise StorageError(f"there is no cluster: {error}") from error
+    settings.connection_pool_maxsize = 16
+    settings.retries = False
+    return client.ApiClient(settings)
+
+
+def _ending(job: Object, cause: Cause, message: str) -> Manifest:
+    """Return the patch that ends a Job: a deadline in the past.
+
+    Its pods are ended and the Job stays; a deletion would leave nothing to tell the cause, and a
+    submit that comes late would start it again.
+    """
+    return {
+        "metadata": {
+            "resourceVersion": job["metadata"]["resourceVersion"],
+            "annotations": {ENDED: str(cause), ENDED_MESSAGE: message},
+        },
+        "spec": {"activeDeadlineSeconds": 0},
+    }
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def _name(each: Mapping[str, Any]) -> str:
+    return str(each["metadata"]["name"])
+
+
+def _job_of(pod: Mapping[str, Any]) -> str:
+    return str(pod["metadata"]["labels"].get(JOB_NAME, ""))
+
+
+def _heading(pod: Mapping[str, Any]) -> str:
+    return f"--- {_name(pod)}\n"
+
+
+def _told(error: ApiException) -> str:
+    """Return what the API server said, in a sentence."""
+    try:
+        return str(json.loads(error.body)["message"])
+    except (TypeError, ValueError, KeyError):
+        return f"{error.status} {error.reason}"

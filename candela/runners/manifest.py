@@ -1,0 +1,172 @@
+"""The Kubernetes Job of an attempt: a template and a pure function."""
+
+import copy
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from candela.errors import StorageError
+from candela.runners.base import Limits
+from candela.worker.contract import JobDocument
+
+Manifest = dict[str, Any]  # a Kubernetes object, as JSON has it
+
+NAME_LENGTH = 63  # of a Job whose pods carry its name as a label
+JOB_LABEL = "candela/job"
+ATTEMPT_LABEL = "candela/attempt"
+PROCESS_LABEL = "candela/process"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+SELECTOR = f"app.kubernetes.io/name=candela,app.kubernetes.io/component=worker,{JOB_LABEL}"
+WORKER = "worker"  # the container of the template that is filled in
+WORK_FOLDER = "/work"
+GPU = "nvidia.com/gpu"
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+
+
+class Images(NamedTuple):
+    """Which image a kind has: ``<prefix><kind>:<tag>``."""
+
+    prefix: str = "localhost/candela-"
+    tag: str = "dev"
+
+    def name(self, kind: str) -> str:
+        """Return the name of a kind of image."""
+        return f"{self.prefix}{kind}:{self.tag}"
+
+
+class TemplateError(StorageError):
+    """A job template is not what the runner can fill in."""
+
+
+def load_template(path: Path) -> Manifest:
+    """Read a job template.
+
+    Raises
+    ------
+    TemplateError
+        If it is no Job with a container ``worker``.
+    """
+    try:
+        template = yaml.safe_load(path.read_text(encoding="utf-8"))
+        _worker(template)
+    except (OSError, yaml.YAMLError, KeyError, TypeError, StopIteration) as error:
+        raise TemplateError(f"{path} is no Job with a container {WORKER!r}: {error!r}") from error
+    return dict(template)
+
+
+def job_name(process: str, job_id: str, attempt: int) -> str:
+    """Return the name of an attempt's Job: the same for the same attempt, whoever asks.
+
+    Raises
+    ------
+    StorageError
+        If no name can be made of the id.
+    """
+    end = f"-{job_id}-{attempt}"
+    start = re.sub(r"[^a-z0-9-]", "-", process.lower())[: NAME_LENGTH - len(end)].strip("-")
+    name = f"{start}{end}"
+    if not _NAME.fullmatch(job_id) or not _NAME.fullmatch(name) or len(name) > NAME_LENGTH:
+        raise StorageError(f"{job_id!r} is no valid job id")
+    return name
+
+
+def job_manifest(
+    template: Mapping[str, Any],
+    job: JobDocument,
+    limits: Limits,
+    *,
+    image: str,
+    storage_url: str,
+    queue: str = "",
+) -> Manifest:
+    """Fill a template in for one attempt.
+
+    Memory is requested as it is limited, so a machine is never promised twice; of cores a process
+    may use more than it asks for, when nobody else wants them. The time limit is that of the pod:
+    it begins when a machine has taken the pod, so waiting for one does not count.
+
+    Parameters
+    ----------
+    template : mapping
+        A Job.
+    job : JobDocument
+        What to run.
+    limits : Limits
+        What the attempt may use.
+    image : str
+        The name of the image.
+    storage_url : str
+        Where job.json is.
+    queue : str, optional
+        The queue of Kueue in which the Job waits.
+
+    Returns
+    -------
+    dict
+        The Job; the template is as it was.
+    """
+    manifest: Manifest = copy.deepcopy(dict(template))
+    labels = {
+        JOB_LABEL: job.id,
+        ATTEMPT_LABEL: str(job.attempt),
+        PROCESS_LABEL: job.process,
+    }
+    if queue:
+        manifest["metadata"]["labels"] = {
+            **manifest["metadata"].get("labels", {}),
+            QUEUE_LABEL: queue,
+        }
+    manifest["metadata"]["name"] = job_name(job.process, job.id, job.attempt)
+    pod = manifest["spec"]["template"]
+    for metadata in (manifest["metadata"], pod.setdefault("metadata", {})):
+        metadata["labels"] = {**metadata.get("labels", {}), **labels}
+    pod["spec"]["activeDeadlineSeconds"] = math.ceil(limits.timeout_s)
+    worker = _worker(manifest)
+    worker["image"] = image
+    worker["args"] = [
+        *worker.get("args", ()),
+        *("--storage", storage_url, "--job", job.id, "--workdir", WORK_FOLDER),
+    ]
+    given = {variable["name"] for variable in worker.get("env", ())}
+    variables = _variables(limits)
+    worker["env"] = [
+        *worker.get("env", ()),
+        *({"name": name, "value": value} for name, value in variables if name not in given),
+    ]
+    worker["resources"] = _resources(worker.get("resources", {}), limits)
+    return manifest
+
+
+def _variables(limits: Limits) -> list[tuple[str, str]]:
+    threads = str(max(1, math.ceil(limits.cpu)))
+    return [
+        ("HOME", WORK_FOLDER),
+        ("TMPDIR", f"{WORK_FOLDER}/tmp"),
+        ("OMP_NUM_THREADS", threads),
+        ("OPENBLAS_NUM_THREADS", threads),
+        ("GDAL_NUM_THREADS", threads),
+    ]
+
+
+def _resources(given: Mapping[str, Any], limits: Limits) -> Manifest:
+    memory = f"{math.ceil(limits.memory_bytes / 2**20)}Mi"
+    requests = {"cpu": f"{math.ceil(1000 * limits.cpu)}m", "memory": memory}
+    ceilings = {"memory": memory}
+    if limits.gpu:
+        ceilings[GPU] = str(limits.gpu)
+    return {
+        **given,
+        "requests": {**given.get("requests", {}), **requests},
+        "limits": {**given.get("limits", {}), **ceilings},
+    }
+
+
+def _worker(manifest: Mapping[str, Any]) -> Manifest:
+    containers = manifest["spec"]["template"]["spec"]["containers"]
+    found: Manifest = next(each for each in containers if each["name"] == WORKER)
+    return found

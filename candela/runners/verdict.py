@@ -1,0 +1,191 @@
+"""What a Job and its pods say about an attempt: a pure function of their documents."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from candela.runners.base import Cause, RunState
+
+Document = Mapping[str, Any]  # a Kubernetes object, as JSON has it
+
+ENDED = "candela/ended"  # annotation of a Job that a gateway has ended: the cause
+ENDED_MESSAGE = "candela/ended-message"
+LOST_S = 60.0  # how long the machine of a pod that should be gone may stay silent
+KILLED = frozenset({137, 143})  # exit codes of SIGKILL and SIGTERM
+NO_IMAGE = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "ErrImageNeverPull",
+        "InvalidImageName",
+        "ImageInspectError",
+    }
+)
+NO_CONTAINER = frozenset(
+    {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+)
+
+
+class Trouble(NamedTuple):
+    """Why a pod does not start: it may get better by itself, or not."""
+
+    cause: Cause
+    message: str
+
+
+def run_state(job: Document | None, pods: Sequence[Document], now: dt.datetime) -> RunState:
+    """Tell where an attempt stands.
+
+    Parameters
+    ----------
+    job : mapping, optional
+        The Job; None if there is none.
+    pods : sequence of mapping
+        Its pods.
+    now : datetime
+        The time, in UTC.
+
+    Returns
+    -------
+    RunState
+        Its message is for people: what a pod that does not start waits for, or how it ended.
+    """
+    pods = sorted(pods, key=_age)
+    newest = pods[-1] if pods else None
+    if job is None:
+        return RunState(Cause.VANISHED, message="its Job is gone")
+    ended = _annotations(job).get(ENDED)
+    if ended is not None:
+        if not is_finished(job) or any(not _is_over(pod) for pod in pods):
+            return RunState(message="ending")
+        exit_code = _exit_code(newest) if newest else None
+        return RunState(Cause(ended), exit_code, _annotations(job).get(ENDED_MESSAGE, ""))
+    if newest is not None:
+        verdict = _pod_state(newest, now)
+        if verdict.cause is Cause.DISRUPTED and not is_finished(job):
+            return RunState(message=f"{verdict.message}; starting again")
+        if not verdict.is_running or not is_finished(job):
+            return verdict
+    if not is_finished(job):
+        is_suspended = bool(job["spec"].get("suspend"))
+        return RunState(message="waiting for its turn in the cluster" if is_suspended else "")
+    return _job_state(job)
+
+
+def is_finished(job: Document) -> bool:
+    """Tell whether the cluster will start no more pods of a Job, and all have ended."""
+    return _finish(job) is not None
+
+
+def trouble_of(pods: Sequence[Document]) -> Trouble | None:
+    """Tell why the newest pod does not start, if it does not."""
+    if not pods:
+        return None
+    pod = max(pods, key=_age)
+    for status in _containers(pod):
+        waiting = status.get("state", {}).get("waiting", {})
+        reason, message = waiting.get("reason", ""), waiting.get("message", "")
+        if reason in NO_IMAGE:
+            text = f"the image {status.get('image', '')} cannot be had: {message or reason}"
+            return Trouble(Cause.IMAGE, text)
+        if reason in NO_CONTAINER:
+            return Trouble(Cause.IMAGE, f"the container cannot be made: {message or reason}")
+    scheduled = _condition(pod, "PodScheduled")
+    if scheduled and scheduled["status"] == "False" and scheduled.get("reason") == "Unschedulable":
+        text = f"no machine has room for it: {scheduled.get('message', '')}"
+        return Trouble(Cause.UNSCHEDULABLE, text)
+    return None
+
+
+def _pod_state(pod: Document, now: dt.datetime) -> RunState:
+    status = pod.get("status", {})
+    terminated = _terminated(pod)
+    disruption = _condition(pod, "DisruptionTarget")
+    if terminated is None and status.get("phase") not in {"Failed", "Succeeded"}:
+        if disruption and _is_lost(pod, now):
+            return RunState(Cause.VANISHED, message=f"the machine {_node(pod)} does not answer")
+        trouble = trouble_of([pod])
+        return RunState(message=trouble.message if trouble else "")
+    exit_code = _exit_code(pod)
+    reason = status.get("reason", "")
+    message = status.get("message", "")
+    if exit_code == 0:
+        return RunState(Cause.FINISHED, 0)
+    if reason == "DeadlineExceeded":
+        return RunState(Cause.DEADLINE, exit_code, message)
+    if terminated is not None and terminated.get("reason") == "OOMKilled":
+        return RunState(Cause.OUT_OF_MEMORY, exit_code, "killed by the kernel: out of memory")
+    if disruption and disruption["status"] == "True":
+        text = f"the machine {_node(pod)} gave it up: {disruption.get('message', '')}"
+        return RunState(Cause.DISRUPTED, exit_code, text)
+    if reason == "Evicted":
+        return RunState(Cause.EVICTED, exit_code, message)
+    if exit_code is None:  # the machine refused it
+        return RunState(Cause.DISRUPTED, None, message or reason)
+    if exit_code in KILLED:
+        return RunState(Cause.VANISHED, exit_code, "ended from outside")
+    return RunState(Cause.FINISHED, exit_code)
+
+
+def _job_state(job: Document) -> RunState:
+    """Tell how a Job ended whose pods are no more."""
+    finish = _finish(job) or {}
+    if finish.get("type") == "Complete":
+        return RunState(Cause.FINISHED, 0)
+    if finish.get("reason") == "DeadlineExceeded":
+        return RunState(Cause.DEADLINE, message=finish.get("message", ""))
+    return RunState(Cause.VANISHED, message=finish.get("message", ""))
+
+
+def _finish(job: Document) -> Document | None:
+    for kind in ("Complete", "Failed"):
+        condition = _condition(job, kind)
+        if condition and condition["status"] == "True":
+            return condition
+    return None
+
+
+def _is_over(pod: Document) -> bool:
+    return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
+
+
+def _is_lost(pod: Document, now: dt.datetime) -> bool:
+    deleted = pod["metadata"].get("deletionTimestamp")
+    if not deleted:
+        return False
+    return (now - dt.datetime.fromisoformat(deleted)).total_seconds() > LOST_S
+
+
+def _exit_code(pod: Document) -> int | None:
+    terminated = _terminated(pod)
+    return None if terminated is None else int(terminated["exitCode"])
+
+
+def _terminated(pod: Document) -> Document | None:
+    for status in _containers(pod):
+        terminated: Document | None = status.get("state", {}).get("terminated")
+        if terminated is not None:
+            return terminated
+    return None
+
+
+def _containers(pod: Document) -> Iterator[Document]:
+    yield from pod.get("status", {}).get("containerStatuses") or ()
+
+
+def _condition(document: Document, kind: str) -> Document | None:
+    conditions: Sequence[Document] = document.get("status", {}).get("conditions") or ()
+    return next((each for each in conditions if each["type"] == kind), None)
+
+
+def _annotations(document: Document) -> Mapping[str, str]:
+    annotations: Mapping[str, str] = document["metadata"].get("annotations") or {}
+    return annotations
+
+
+def _node(pod: Document) -> str:
+    return str(pod.get("spec", {}).get("nodeName", ""))
+
+
+def _age(pod: Document) -> tuple[str, str]:
+    return pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]
