@@ -20,7 +20,8 @@ from gateway import ask, connect, served_folder
 
 from candela.jobs.model import Job, State, new_id, now
 from candela.jobs.request import ExecuteRequest
-from candela.jobs.store import JobStore, _columns, open_engine
+from candela.jobs.database import open_engine
+from candela.jobs.store import JobStore, _columns
 from candela.jobs.tables import JOBS
 
 REQUESTS = 200

@@ -12,27 +12,29 @@ import threading
 import time
 from dataclasses import replace
 
-from candela.errors import CandelaError, NotFoundError
+from candela.errors import NotFoundError, RunnerError, StorageError, UnavailableError
+from candela.jobs.endings import failure_of, fault_of, pause_before
 from candela.jobs.model import ACTIVE, Job, State, now
 from candela.jobs.publication import Publication
 from candela.jobs.service import JobService
 from candela.jobs.tokens import token_for
 from candela.runners.base import Cause, Limits, RunState
 from candela.worker.contract import (
-    RESULT_FILE,
     Failure,
     JobDocument,
     ProgressTarget,
     ResultDocument,
     Staging,
-    job_key,
 )
+from candela.worker.documents import read_result
 
 logger = logging.getLogger(__name__)
 
-ATTEMPTS = 3  # how often a job is tried when the machine, not the algorithm, breaks it
+WAITING = "waiting for the storage"
+MOST_ACTIVE = 10_000
 BUSY_ROUND_S = 0.02
 IDLE_ROUND_S = 0.5
+AWAY_ROUND_S = 2.0  # while the database or the storage is away
 
 
 class Dispatcher:
@@ -58,6 +60,7 @@ class Dispatcher:
         self._key = key
         self._staging = staging
         self._publication = Publication(service)
+        self._pauses: dict[str, float] = {}  # until when (monotonic) a job waits for the storage
         self._looked = -math.inf  # into the queue
         self._seen = -1  # changes of the store, then
         self._stopping = threading.Event()
@@ -79,10 +82,12 @@ class Dispatcher:
         while not self._stopping.is_set():
             try:
                 active = self.round()
+            except UnavailableError as error:  # jobs wait in the store until it is back
+                logger.warning("The dispatcher waits: %s", error)
+                self._stopping.wait(AWAY_ROUND_S)
             except Exception:
-                # The database or the disk may be away; jobs wait in the store until it is back.
                 logger.exception("A round of the dispatcher failed; trying again")
-                self._stopping.wait(IDLE_ROUND_S)
+                self._stopping.wait(AWAY_ROUND_S)
             else:
                 if active:
                     self._stopping.wait(BUSY_ROUND_S)
@@ -92,13 +97,15 @@ class Dispatcher:
     def round(self) -> int:
         """Move every job on that can be moved; return how many are in hand."""
         mine = self._runner.name
-        for job in self._store.jobs(states=ACTIVE, runner=mine, limit=1000, oldest_first=True):
-            self._follow(job)
+        jobs = self._store.jobs(states=ACTIVE, runner=mine, limit=MOST_ACTIVE, oldest_first=True)
+        for job in jobs:
+            self._advance(job)
+        self._pauses = {job.id: self._pauses[job.id] for job in jobs if job.id in self._pauses}
         running = self._store.count(states=[State.DISPATCHING, State.RUNNING], runner=mine)
         if running < self._service.bounds.slots and self._may_find_jobs():
             claimed = self._store.claim(mine, self._service.bounds)
             for job in claimed:
-                self._submit(job)
+                self._advance(job)
             running += len(claimed)
             self._looked, self._seen = time.monotonic(), self._store.changes
         return running
@@ -107,6 +114,23 @@ class Dispatcher:
         """Tell whether the queue may be another one than at the last look."""
         return self._seen != self._store.changes or time.monotonic() > self._looked + IDLE_ROUND_S
 
+    def _advance(self, job: Job) -> None:
+        """Move one job on; what is wrong with it, or with its files, does not hold up others."""
+        if time.monotonic() < self._pauses.get(job.id, -math.inf):
+            return
+        try:
+            self._follow(job)
+        except NotFoundError as error:
+            self._fail(job, Failure(kind="NotFoundError", message=error.message))
+        except RunnerError as error:
+            message = f"the job could not be started: {error}"
+            self._fail(job, Failure(kind="InternalError", message=message))
+        except StorageError as error:
+            logger.warning("Job %s waits for the storage: %s", job.id, error)
+            self._pauses[job.id] = time.monotonic() + AWAY_ROUND_S
+            if job.message != WAITING:
+                self._store.report(job.id, job.percent, WAITING)
+
     def _follow(self, job: Job) -> None:
         if job.state is State.DISPATCHING:
             self._submit(job)
@@ -114,6 +138,8 @@ class Dispatcher:
             run = self._runner.state(job.backend)
             if not run.is_running:
                 self._settle(job, run)
+            elif run.message and run.message != job.message:  # why it does not start
+                self._store.report(job.id, job.percent, run.message)
         elif job.state is State.PUBLISHING:
             self._publication.offer(job)
 
@@ -133,19 +159,18 @@ class Dispatcher:
             ),
         )
         limits = Limits(
-            cpu=spec.run.cpu, memory_bytes=spec.run.memory_bytes, timeout_s=spec.run.timeout
+            cpu=spec.run.cpu,
+            memory_bytes=spec.run.memory_bytes,
+            timeout_s=spec.run.timeout,
+            gpu=spec.run.gpu,
+            image=spec.run.image,
         )
-        try:
-            backend = self._runner.submit(document, limits)
-        except CandelaError as error:
-            self._fail(
-                job, Failure(kind="InternalError", message=f"the job did not start: {error}")
-            )
-            return
+        backend = self._runner.submit(document, limits)
         moved = self._store.move(
             job.id,
             [State.DISPATCHING],
             State.RUNNING,
+            of_attempt=job.attempt,
             backend=backend,
             message="running",
             started=now(),
@@ -155,48 +180,45 @@ class Dispatcher:
 
     def _settle(self, job: Job, run: RunState) -> None:
         result = self._result(job)
-        if result is None:
+        if result is None or (run.cause is Cause.OUT_OF_MEMORY and _is_internal(result.error)):
             self._settle_without_result(job, run)
         elif result.error is not None:
             self._fail(job, result.error, result)
         else:
             publishing = self._store.move(
-                job.id, [State.RUNNING], State.PUBLISHING, result=result, message="publishing"
+                job.id,
+                [State.RUNNING],
+                State.PUBLISHING,
+                of_attempt=job.attempt,
+                result=result,
+                message="publishing",
             )
             if publishing:
                 self._publication.offer(publishing)
 
     def _result(self, job: Job) -> ResultDocument | None:
-        key = job_key(job.id, RESULT_FILE)
-        if not self._service.storage.exists(key):
-            return None
-        result = ResultDocument.model_validate_json(self._service.storage.read(key))
-        return result if result.attempt == job.attempt else None
+        """Return the outcome of the attempt, if it has one."""
+        result = read_result(self._service.storage, job.id)
+        return result if result is not None and result.attempt == job.attempt else None
 
     def _settle_without_result(self, job: Job, run: RunState) -> None:
-        spec = self._service.spec(job)
-        if run.cause is Cause.DEADLINE:
-            message = f"the job ran longer than the {spec.run.timeout} s that {job.process} may"
-            self._fail(job, Failure(kind="LimitError", message=message))
-        elif run.cause is Cause.OUT_OF_MEMORY:
-            message = f"the job needed more memory than the {spec.run.memory} that it may have"
-            self._fail(job, Failure(kind="LimitError", message=message))
-        elif run.cause is Cause.VANISHED and job.attempt < ATTEMPTS:
-            logger.warning("The worker of job %s vanished; trying again", job.id)
-            self._store.move(
-                job.id,
-                [State.RUNNING],
-                State.ACCEPTED,
-                attempt=job.attempt + 1,
-                runner="",
-                backend="",
-                percent=0.0,
-                message="the worker vanished; waiting for another try",
-            )
-        else:
-            code = f" (exit code {run.exit_code})" if run.exit_code is not None else ""
-            message = f"internal error, job {job.id}: the worker ended without a result{code}"
-            self._fail(job, Failure(kind="InternalError", message=message))
+        fault = fault_of(run)
+        if fault is None or job.attempt >= fault.tries:
+            self._fail(job, failure_of(job, self._service.spec(job).run, run))
+            return
+        logger.warning("Job %s: %s; trying again", job.id, fault.reason)
+        self._store.move(
+            job.id,
+            [State.RUNNING],
+            State.ACCEPTED,
+            of_attempt=job.attempt,
+            attempt=job.attempt + 1,
+            runner="",
+            backend="",
+            percent=0.0,
+            not_before=now() + pause_before(job.attempt + 1),
+            message=f"{fault.reason}; waiting for try {job.attempt + 1}",
+        )
 
     def _is_over(self, job: Job) -> bool:
         """Tell whether a job was dismissed, and not moved on by another dispatcher."""
@@ -208,5 +230,15 @@ class Dispatcher:
     def _fail(self, job: Job, error: Failure, result: ResultDocument | None = None) -> None:
         logger.info("Job %s of %s failed: %s", job.id, job.process, error.message)
         self._store.move(
-            job.id, [job.state], State.FAILED, error=error, result=result, message=error.message
+            job.id,
+            [job.state],
+            State.FAILED,
+            of_attempt=job.attempt,
+            error=error,
+            result=result,
+            message=error.message,
         )
+
+
+def _is_internal(error: Failure | None) -> bool:
+    return error is not None and error.kind == "InternalError"

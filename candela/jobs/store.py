@@ -6,15 +6,16 @@ both.
 
 import datetime as dt
 import threading
+import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, Engine, Row, make_url
+from sqlalchemy.engine import Connection, Row
 
 from candela.errors import NotFoundError, StorageError
+from candela.jobs.database import open_engine, reported
 from candela.jobs.migrations import upgrade
 from candela.jobs.model import TRANSITIONS, Event, Job, State, now
 from candela.jobs.queue import Bounds, Candidate, Share, choose
@@ -26,34 +27,11 @@ QUEUE_LOCK = 0x43514555  # any number: dispatchers that claim at the same time t
 POLL_S = 0.25  # how often a waiter looks for changes made by another process
 
 
-def open_engine(url: str) -> Engine:
-    """Return an engine with the settings that the store relies on."""
-    parsed: URL = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, pool_pre_ping=True)
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(parsed, connect_args={"timeout": 30, "check_same_thread": False})
-
-    @sa.event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's own type
-        connection.isolation_level = None  # the store says BEGIN itself, see below
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")  # what is answered is on disk
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # NOTE: a deferred transaction that turns from reader to writer fails at once when
-        # another one writes, whatever the timeout; an immediate one waits for its turn.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
-
-
 class JobStore:
     """Jobs in a database.
 
-    All methods may be called from any thread and, on one database, from any process.
+    All methods may be called from any thread and, on one database, from any process. They raise
+    ``UnavailableError`` while the database does not answer.
 
     Parameters
     ----------
@@ -80,8 +58,14 @@ class JobStore:
         self._engine.dispose()
 
     def ping(self) -> None:
-        """Raise if the database does not answer."""
-        with self._reader.connect() as connection:
+        """Ask the database for nothing.
+
+        Raises
+        ------
+        UnavailableError
+            If it does not answer.
+        """
+        with self._read() as connection:
             connection.execute(sa.select(1))
 
     def add(self, job: Job) -> None:
@@ -104,7 +88,7 @@ class JobStore:
         NotFoundError
             If there is none with this id.
         """
-        with self._reader.connect() as connection:
+        with self._read() as connection:
             row = connection.execute(sa.select(JOBS).where(JOBS.c.id == job_id)).first()
         if row is None:
             raise NotFoundError(f"there is no job {job_id!r}", "jobId")
@@ -123,7 +107,7 @@ class JobStore:
         """List jobs, the newest first unless told otherwise."""
         query = _filtered(sa.select(JOBS), states, process, runner).limit(limit).offset(offset)
         by_time = JOBS.c.created if oldest_first else JOBS.c.created.desc()
-        with self._reader.connect() as connection:
+        with self._read() as connection:
             return [_job(row) for row in connection.execute(query.order_by(by_time))]
 
     def count(
@@ -135,7 +119,7 @@ class JobStore:
     ) -> int:
         """Count jobs."""
         query = _filtered(sa.select(sa.func.count()).select_from(JOBS), states, process, runner)
-        with self._reader.connect() as connection:
+        with self._read() as connection:
             return int(connection.execute(query).scalar_one())
 
     def claim(self, runner: str, bounds: Bounds) -> list[Job]:
@@ -145,7 +129,7 @@ class JobStore:
         the slots are those of one runner.
         """
         waiting = sa.select(JOBS.c.id).where(JOBS.c.state == State.ACCEPTED).limit(1)
-        with self._reader.connect() as connection:
+        with self._read() as connection:
             if connection.execute(waiting).first() is None:
                 return []
         with self._write() as connection:
@@ -187,7 +171,7 @@ class JobStore:
             .where(JOBS.c.state.in_([State.ACCEPTED, *STARTED]))
             .group_by(JOBS.c.owner, JOBS.c.process)
         )
-        with self._reader.connect() as connection:
+        with self._read() as connection:
             return [Share(*row) for row in connection.execute(query)]
 
     def run_time_s(self, process: str) -> float | None:
@@ -198,7 +182,7 @@ class JobStore:
             .order_by(JOBS.c.finished.desc())
             .limit(RECENT_RUNS)
         )
-        with self._reader.connect() as connection:
+        with self._read() as connection:
             times = [
                 (row.finished - row.started).total_seconds()
                 for row in connection.execute(query)
@@ -209,30 +193,30 @@ class JobStore:
     def find_by_key(self, owner: str, key: str) -> Job | None:
         """Return the job that an owner submitted under an idempotency key."""
         query = sa.select(JOBS).where(JOBS.c.owner == owner, JOBS.c.idempotency_key == key)
-        with self._reader.connect() as connection:
+        with self._read() as connection:
             row = connection.execute(query).first()
         return None if row is None else _job(row)
 
-    def expired(self, time: dt.datetime, limit: int) -> list[Job]:
+    def expired(self, moment: dt.datetime, limit: int) -> list[Job]:
         """Return finished jobs whose time to be kept is over."""
         query = (
             sa.select(JOBS)
-            .where(JOBS.c.expires < time, JOBS.c.state.in_([s for s in State if s.is_final]))
+            .where(JOBS.c.expires < moment, JOBS.c.state.in_([s for s in State if s.is_final]))
             .limit(limit)
         )
-        with self._reader.connect() as connection:
+        with self._read() as connection:
             return [_job(row) for row in connection.execute(query)]
 
     def known(self, job_ids: Collection[str]) -> set[str]:
         """Return those of some ids that belong to a job."""
         query = sa.select(JOBS.c.id).where(JOBS.c.id.in_(list(job_ids)))
-        with self._reader.connect() as connection:
+        with self._read() as connection:
             return set(connection.execute(query).scalars())
 
     def states(self, job_ids: Collection[str]) -> dict[str, State]:
         """Return the states of those of some ids that belong to a job."""
         query = sa.select(JOBS.c.id, JOBS.c.state).where(JOBS.c.id.in_(list(job_ids)))
-        with self._reader.connect() as connection:
+        with self._read() as connection:
             return {row.id: State(row.state) for row in connection.execute(query)}
 
     def published(self) -> dict[str, frozenset[str]]:
@@ -240,7 +224,7 @@ class JobStore:
         query = sa.select(JOBS.c.id, JOBS.c.links).where(
             JOBS.c.state == State.SUCCEEDED, JOBS.c.links.is_not(None)
         )
-        with self._reader.connect() as connection:
+        with self._read() as connection:
             return {
                 row.id: frozenset(link.layer for link in row.links.values())
                 for row in connection.execute(query)
@@ -252,9 +236,17 @@ class JobStore:
         job_id: str,
         sources: Iterable[State],
         target: State,
+        *,
+        of_attempt: int | None = None,
         **changes: Any,  # noqa: ANN401
     ) -> Job | None:
         """Move a job to another state, if it is in one of ``sources`` and may go there.
+
+        Parameters
+        ----------
+        of_attempt : int, optional
+            Move it only if this is its attempt still: what another gateway tries again meanwhile
+            is not to be ended by news of the attempt before.
 
         Returns
         -------
@@ -266,7 +258,7 @@ class JobStore:
             changes["finished"] = time = now()
             changes["expires"] = time + self._keep if self._keep else None
         with self._write() as connection:
-            return _move(connection, job_id, sources, changes)
+            return _move(connection, job_id, sources, changes, of_attempt)
 
     def report(self, job_id: str, percent: float, message: str) -> bool:
         """Note the progress of a running job; a report that comes late is dropped."""
@@ -285,7 +277,7 @@ class JobStore:
     def events(self, job_id: str) -> list[Event]:
         """Return what happened to a job, in order."""
         query = sa.select(EVENTS).where(EVENTS.c.job == job_id).order_by(EVENTS.c.number)
-        with self._reader.connect() as connection:
+        with self._read() as connection:
             return [
                 Event(row.time, State(row.state), row.message) for row in connection.execute(query)
             ]
@@ -304,14 +296,15 @@ class JobStore:
 
     def wait(self, job_id: str, timeout_s: float) -> Job:
         """Wait until a job is in a final state, or the time is over; return it as it is then."""
-        deadline = dt.timedelta(seconds=timeout_s) + now()
+        end = time.monotonic() + timeout_s
         while True:
+            seen = self.changes
+            job, left = self.get(job_id), end - time.monotonic()
+            if job.state.is_final or left <= 0:
+                return job
             with self._changed:
-                job = self.get(job_id)
-                left = (deadline - now()).total_seconds()
-                if job.state.is_final or left <= 0:
-                    return job
-                self._changed.wait(min(left, POLL_S))
+                if seen == self.changes:
+                    self._changed.wait(min(left, POLL_S))
 
     def wait_for_change(self, timeout_s: float) -> None:
         """Sleep until this process changes any job, or the time is over."""
@@ -325,8 +318,13 @@ class JobStore:
             self._changed.notify_all()
 
     @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with reported(), self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
     def _write(self) -> Iterator[Connection]:
-        with self._engine.begin() as connection:
+        with reported(), self._engine.begin() as connection:
             yield connection
         self.wake()
 
@@ -357,16 +355,18 @@ def _job(row: Row[Any]) -> Job:
 
 
 def _move(
-    connection: Connection, job_id: str, sources: Iterable[State], changes: dict[str, Any]
+    connection: Connection,
+    job_id: str,
+    sources: Iterable[State],
+    changes: dict[str, Any],
+    of_attempt: int | None = None,
 ) -> Job | None:
     target: State = changes["state"]
     allowed = [source for source in sources if target in TRANSITIONS.get(source, ())]
-    moved = connection.execute(
-        sa.update(JOBS)
-        .where(JOBS.c.id == job_id, JOBS.c.state.in_(allowed))
-        .values(updated=now(), **changes)
-        .returning(JOBS)
-    ).first()
+    query = sa.update(JOBS).where(JOBS.c.id == job_id, JOBS.c.state.in_(allowed))
+    if of_attempt is not None:
+        query = query.where(JOBS.c.attempt == of_attempt)
+    moved = connection.execute(query.values(updated=now(), **changes).returning(JOBS)).first()
     if moved is None:
         return None
     job = _job(moved)

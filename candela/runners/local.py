@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import psutil
 
 from candela.errors import NotFoundError, StorageError
 from candela.runners.base import Cause, Ended, Limits, RunState
+from candela.runners.kernel import KernelKills
 from candela.runners.processes import (
     MARK,
     POLL_S,
@@ -34,11 +36,10 @@ from candela.worker.contract import (
     JOB_FILE,
     LOG_FILE,
     OUTPUTS_FOLDER,
-    RESULT_FILE,
     JobDocument,
-    ResultDocument,
     job_key,
 )
+from candela.worker.documents import read_result
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,12 @@ REAP_S = 5.0  # how long the last threads of a zombie may take
 CLEAN_S = 3600.0  # between two looks for records to forget
 LOG_TAIL_BYTES = 64 * 2**10
 REMEMBERED = 10_000  # ends that nobody has asked for yet
-FROM_OUTSIDE = frozenset({-9, -15, EXIT_TERMINATED})  # exit codes of a worker that was ended
+FROM_OUTSIDE = frozenset(  # exit codes of a worker that was ended; others are its own crashes
+    {
+        *(-sent for sent in (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)),
+        EXIT_TERMINATED,
+    }
+)
 
 
 class LocalRunner:
@@ -70,6 +76,8 @@ class LocalRunner:
         Variables that workers get in addition, such as those of a proxy.
     grace_s : float, optional
         How long a worker has to end by itself before it is killed.
+    kernel_kills : KernelKills, optional
+        Tells a kill by the kernel from one by somebody else.
     """
 
     def __init__(
@@ -80,6 +88,7 @@ class LocalRunner:
         command: Sequence[str] = COMMAND,
         environment: Mapping[str, str] | None = None,
         grace_s: float = GRACE_S,
+        kernel_kills: KernelKills | None = None,
     ) -> None:
         self._storage = storage
         self._work = work_folder.resolve()
@@ -87,6 +96,7 @@ class LocalRunner:
         self._environment = dict(environment or {})
         self._grace_s = grace_s
         self._records = Records(self._work)
+        self._kernel_kills = kernel_kills or KernelKills()
         self._running = {record.name: record for record in self._records.unended()}
         self._ended: deque[Ended] = deque(maxlen=REMEMBERED)
         self._changing = threading.RLock()
@@ -134,13 +144,22 @@ class LocalRunner:
         return None if record is None else record.reference
 
     def state(self, reference: str) -> RunState:
-        """Tell where an attempt stands."""
+        """Tell where an attempt stands.
+
+        Raises
+        ------
+        StorageError
+            If it has ended and that cannot be noted now.
+        """
         record = self._running.get(reference.partition(":")[0]) or self._records.find(reference)
         if record is None or record.reference != reference:
             return RunState(Cause.VANISHED, message=f"nothing is known of {reference}")
         if record.ended or is_alive(record.pid, self._mark(record)):
             return record.state
-        return self._finish(record)
+        try:
+            return self._finish(record)
+        except OSError as error:
+            raise StorageError(f"the end of {record.name} cannot be noted: {error}") from error
 
     def cancel(self, reference: str) -> RunState:
         """End an attempt; on return all of its processes are gone."""
@@ -255,19 +274,26 @@ class LocalRunner:
         records = list(self._running.values())
         if not records:
             return
+        self._kernel_kills.are_recent()
         members = find_members({self._mark(record): record.pid for record in records})
         for record in records:
-            if not self.state(record.reference).is_running:
-                continue
-            ran_s = time.time() - record.started
-            used = memory_bytes(members[self._mark(record)], record.memory_bytes)
-            if record.cause is not None:  # a gateway died while it was ending this
-                self._end(record, record.cause, record.message)
-            elif ran_s > record.timeout_s:
-                self._end(record, Cause.DEADLINE, f"ran longer than {record.timeout_s:g} s")
-            elif used > record.memory_bytes:
-                message = f"used {used / 2**20:.0f} of {record.memory_bytes / 2**20:.0f} MiB"
-                self._end(record, Cause.OUT_OF_MEMORY, message)
+            try:
+                self._look_at(record, members[self._mark(record)])
+            except (OSError, psutil.Error, StorageError) as error:
+                logger.warning("%s cannot be looked at now: %s", record.name, error)
+
+    def _look_at(self, record: Record, members: list[psutil.Process]) -> None:
+        if not self.state(record.reference).is_running:
+            return
+        ran_s = time.time() - record.started
+        used = memory_bytes(members, record.memory_bytes)
+        if record.cause is not None:  # a gateway died while it was ending this
+            self._end(record, record.cause, record.message)
+        elif ran_s > record.timeout_s:
+            self._end(record, Cause.DEADLINE, f"ran longer than {record.timeout_s:g} s")
+        elif used > record.memory_bytes:
+            message = f"used {used / 2**20:.0f} of {record.memory_bytes / 2**20:.0f} MiB"
+            self._end(record, Cause.OUT_OF_MEMORY, message)
 
     def _end(self, record: Record, cause: Cause, message: str) -> RunState:
         """End the processes of an attempt; the first cause counts."""
@@ -291,27 +317,40 @@ class LocalRunner:
                 self._running.pop(record.name, None)
                 return current.state
             end_members(self._mark(current), current.pid, 0.0)
-            exit_code = _exit_code(current.pid)
             shutil.rmtree(self._mark(current), ignore_errors=True)
+            current = self._with_exit_code(current)
             has_result = self._has_result(current)
-            verdict = _verdict(current, exit_code, has_result=has_result)
-            ended = current.model_copy(update={"ended": True, "exit_code": exit_code, **verdict})
+            verdict = _verdict(current, has_result=has_result)
+            ended = current.model_copy(update={"ended": True, **verdict})
             if not has_result:
                 self._storage.delete(job_key(ended.job, OUTPUTS_FOLDER))  # parts, worth nothing
             self._keep_log(ended)
             self._records.write(ended)
             self._running.pop(record.name, None)
             self._ended.append(Ended(ended.reference, ended.job, ended.attempt, ended.state))
-        logger.info("%s has ended: %s, exit code %s", ended.name, ended.cause, exit_code)
+        logger.info("%s has ended: %s, exit code %s", ended.name, ended.cause, ended.exit_code)
         return ended.state
 
+    def _with_exit_code(self, record: Record) -> Record:
+        """Write down what is told only once: the storage may be away for the rest."""
+        exit_code = _exit_code(record.pid)
+        if exit_code is None:
+            return record
+        known: dict[str, object] = {"exit_code": exit_code}
+        if (
+            record.cause is None
+            and exit_code == -signal.SIGKILL
+            and self._kernel_kills.are_recent()
+        ):
+            known |= {"cause": Cause.MACHINE_MEMORY, "message": "the machine had no more memory"}
+        current = record.model_copy(update=known)
+        self._running[record.name] = current
+        self._records.write(current)
+        return current
+
     def _has_result(self, record: Record) -> bool:
-        try:
-            content = self._storage.read(job_key(record.job, RESULT_FILE))
-            result = ResultDocument.model_validate_json(content)
-        except (NotFoundError, ValueError):
-            return False
-        return result.attempt == record.attempt
+        result = read_result(self._storage, record.job)
+        return result is not None and result.attempt == record.attempt
 
     def _keep_log(self, record: Record) -> None:
         """Say in the log why the job was ended, and put the log where it is kept."""
@@ -319,10 +358,13 @@ class LocalRunner:
         if not path.is_file():
             return  # removed with its job
         if record.cause is not Cause.FINISHED:
-            with path.open("a") as file:
-                file.write(
-                    f"Attempt {record.attempt} has ended: {record.cause}, {record.message}\n"
-                )
+            try:
+                with path.open("a") as file:
+                    file.write(
+                        f"Attempt {record.attempt} has ended: {record.cause}, {record.message}\n"
+                    )
+            except OSError as error:  # a full disk, say: the record has it
+                logger.warning("The end of %s is not in its log: %s", record.name, error)
         if self._storage.local_path(job_key(record.job, LOG_FILE)) is None:
             self._storage.put(job_key(record.job, LOG_FILE), path)
             path.unlink(missing_ok=True)
@@ -334,11 +376,11 @@ class LocalRunner:
             self._storage.fetch(key, path)
 
 
-def _verdict(record: Record, exit_code: int | None, *, has_result: bool) -> dict[str, object]:
-    """Say why an attempt ended, where we did not end it."""
+def _verdict(record: Record, *, has_result: bool) -> dict[str, object]:
+    """Say why an attempt ended, where that is not known."""
     if record.cause is not None:
         return {}
-    is_broken = exit_code is None or exit_code in FROM_OUTSIDE
+    is_broken = record.exit_code is None or record.exit_code in FROM_OUTSIDE
     if is_broken and not has_result:
         return {"cause": Cause.VANISHED, "message": "ended from outside, or unseen"}
     return {"cause": Cause.FINISHED}

@@ -8,17 +8,19 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from candela.errors import CandelaError
+from candela.errors import CandelaError, StorageError
 from candela.spec import find_spec, load_specs
 from candela.storage import open_storage
 from candela.worker.contract import (
     EXIT_INTERNAL,
     EXIT_REFUSED,
     EXIT_SUCCEEDED,
+    EXIT_UNAVAILABLE,
     JobDocument,
     ResultDocument,
 )
-from candela.worker.job import INTERNAL, read_job, read_result, run_job
+from candela.worker.documents import read_job, read_result
+from candela.worker.job import INTERNAL, run_job
 from candela.worker.reporting import Reporter
 from candela.worker.termination import end_on_sigterm
 from candela.worker.workdir import TEMPORARY
@@ -34,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     end_on_sigterm(workdir)
     try:
         return _run(options.storage, options.job, workdir)
+    except StorageError as error:
+        logger.critical("%s", error)
+        return EXIT_UNAVAILABLE
     except CandelaError as error:
         logger.critical("%s", error)
         return EXIT_INTERNAL
@@ -96,8 +101,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Run one CANDELA job: fetch its inputs, run its process, store its outputs.",
         epilog=(
             f"Exit code: {EXIT_SUCCEEDED} succeeded, {EXIT_REFUSED} the input was refused, "
-            f"{EXIT_INTERNAL} internal error. The outcome itself is in jobs/<id>/result.json; "
-            "see docs/container-contract.md."
+            f"{EXIT_INTERNAL} internal error, {EXIT_UNAVAILABLE} the storage does not work. "
+            "The outcome itself is in jobs/<id>/result.json; see docs/container-contract.md."
         ),
     )
     parser.add_argument(

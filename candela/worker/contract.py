@@ -171,4 +171,5 @@ class ResultDocument(Document):
 EXIT_SUCCEEDED = 0
 EXIT_INTERNAL = 1  # our mistake, or the process's: trying again may help
 EXIT_REFUSED = 3  # the input is to blame: trying again does not help
+EXIT_UNAVAILABLE = 4  # the storage does not work: trying again may help; no result.json
 EXIT_TERMINATED = 143  # ended from outside, by SIGTERM

@@ -7,17 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
-from pydantic import ValidationError
-
 from candela.eo.progress import Progress
 from candela.eo.raster import gdal_environment
 from candela.eo.threads import use_threads
-from candela.errors import LimitError, NotFoundError, OutputError, PublicError, StorageError
+from candela.errors import LimitError, OutputError, PublicError, StorageError
 from candela.spec import ProcessSpec
 from candela.storage import Storage
 from candela.worker.checking import check_outputs
 from candela.worker.contract import (
-    JOB_FILE,
     OUTPUTS_FOLDER,
     RESULT_FILE,
     Failure,
@@ -28,6 +25,7 @@ from candela.worker.contract import (
     job_key,
 )
 from candela.worker.delivery import deliver
+from candela.worker.documents import read_job
 from candela.worker.staging import Stager
 from candela.worker.usage import Meter
 from candela.worker.workdir import INPUTS, WORK, empty_workdir, prepare_workdir
@@ -38,36 +36,6 @@ INTERNAL = Failure(kind="InternalError", message="internal error")
 OUT_OF_MEMORY = LimitError("the job needs more memory than there is")
 
 Run = Callable[..., Mapping[str, object]]
-
-
-def read_job(storage: Storage, job_id: str) -> JobDocument:
-    """Return job.json.
-
-    Raises
-    ------
-    StorageError
-        If it is not there or not valid.
-    """
-    try:
-        return JobDocument.model_validate_json(storage.read(job_key(job_id, JOB_FILE)))
-    except (NotFoundError, ValidationError) as error:
-        raise StorageError(f"job {job_id} has no valid {JOB_FILE}: {error}") from error
-
-
-def read_result(storage: Storage, job_id: str) -> ResultDocument | None:
-    """Return result.json, or None if the job has no outcome yet.
-
-    Raises
-    ------
-    StorageError
-        If it cannot be read or is not valid.
-    """
-    try:
-        return ResultDocument.model_validate_json(storage.read(job_key(job_id, RESULT_FILE)))
-    except NotFoundError:
-        return None
-    except ValidationError as error:
-        raise StorageError(f"{RESULT_FILE} of job {job_id} is not valid: {error}") from error
 
 
 def run_job(

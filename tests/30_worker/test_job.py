@@ -12,7 +12,8 @@ from candela.errors import InputError, StorageError
 from candela.spec import ProcessSpec
 from candela.worker import job as jobs
 from candela.worker.contract import JobDocument, ResultDocument
-from candela.worker.job import read_result, run_job
+from candela.worker.documents import read_result
+from candela.worker.job import run_job
 from candela.worker.workdir import WorkdirError
 
 

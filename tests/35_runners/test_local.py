@@ -1,5 +1,7 @@
 """The local runner, on real subprocesses."""
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,8 +13,9 @@ import psutil
 import pytest
 
 from candela.errors import StorageError
-from candela.runners import local, records
+from candela.runners import kernel, local, records
 from candela.runners.base import Cause, Ended, Limits, RunState
+from candela.runners.kernel import KernelKills
 from candela.runners.local import LocalRunner
 from candela.runners.processes import find_members
 from candela.storage import open_storage
@@ -321,6 +324,7 @@ GATEWAY = """
 import os, signal, sys, time
 from pathlib import Path
 from candela.runners.base import Limits
+from candela.runners.kernel import KernelKills
 from candela.runners.local import LocalRunner
 from candela.storage import open_storage
 from candela.storage.folder import FolderStorage
@@ -445,3 +449,53 @@ def test_a_worker_that_cannot_be_started_is_reported(make_runner, tmp_path):
     runner = make_runner(command=("/nowhere/python",))
     with pytest.raises(StorageError, match="cannot be started here"):
         runner.submit(trial("finish"), LIMITS)
+
+
+def test_a_worker_that_the_kernel_ended_for_want_of_memory_is_told_apart(make_runner, tmp_path):
+    counters = tmp_path / "vmstat"
+    counters.write_text("nr_free_pages 7\noom_kill 3\n")
+    runner = make_runner(kernel_kills=KernelKills(counters))
+    reference = runner.submit(trial("pause"), LIMITS)
+    paused(tmp_path)
+    counters.write_text("nr_free_pages 7\noom_kill 4\n")
+    os.kill(int(reference.split(":")[1]), signal.SIGKILL)
+    state = ended(runner, reference)
+    assert (state.cause, state.exit_code) == (Cause.MACHINE_MEMORY, -9)
+
+
+def test_a_kill_by_the_kernel_is_not_remembered_for_long(tmp_path, monkeypatch):
+    counters = tmp_path / "vmstat"
+    counters.write_text("oom_kill 3\n")
+    kills = KernelKills(counters)
+    assert not kills.are_recent()
+    counters.write_text("oom_kill 4\n")
+    assert kills.are_recent()
+    monkeypatch.setattr(kernel, "RECENT_S", 0.0)
+    assert not kills.are_recent()
+    assert not KernelKills(tmp_path / "none").are_recent()
+
+
+def test_how_a_worker_ended_is_not_forgotten_while_the_storage_is_away(make_runner, tmp_path):
+    runner = make_runner()
+    reference = runner.submit(trial("die"), LIMITS)
+    storage = runner._storage
+    runner._storage = FolderThatIsAway(storage.root)
+    until(lambda: is_away(runner, reference))
+    runner._storage = storage
+    state = runner.state(reference)
+    assert (state.cause, state.exit_code) == (Cause.VANISHED, -9)
+
+
+def is_away(runner, reference):
+    try:
+        runner.state(reference)
+    except StorageError as error:
+        return "is away" in str(error)
+    return False
+
+
+class FolderThatIsAway(FolderStorage):
+    """A network file system whose server is down."""
+
+    def read(self, key):
+        raise StorageError(f"{key} is away")

@@ -9,11 +9,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from candela.errors import NotFoundError, StorageError
+from candela.jobs.database import open_engine
 from candela.jobs.migrations import upgrade
 from candela.jobs.model import UNFINISHED, Job, State, new_id, now
 from candela.jobs.queue import Bounds, Share
 from candela.jobs.request import ExecuteRequest
-from candela.jobs.store import JobStore, open_engine
+from candela.jobs.store import JobStore
 from candela.jobs.tables import SCHEMA
 from candela.worker.contract import Box, Failure, Inline, OutputLiteral, Reference, ResultDocument
 

@@ -1,0 +1,73 @@
+"""Connections to the job database, and what is said when there are none."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+
+from candela.errors import InvalidValueError, UnavailableError
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_S = 10  # for a connection
+CONNECTION = {  # a PostgreSQL that is cut off is noticed soon (libpq's own words)
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,  # ms
+}
+AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, sa.exc.TimeoutError)
+
+
+def open_engine(url: str) -> Engine:
+    """Return an engine with the settings that the store relies on."""
+    parsed: URL = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return sa.create_engine(
+            parsed, pool_pre_ping=True, pool_timeout=PATIENCE_S, connect_args=CONNECTION
+        )
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(parsed, connect_args={"timeout": 30, "check_same_thread": False})
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's own type
+        connection.isolation_level = None  # the store says BEGIN itself, see below
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")  # what is answered is on disk
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # NOTE: a deferred transaction that turns from reader to writer fails at once when
+        # another one writes, whatever the timeout; an immediate one waits for its turn.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn a database that does not answer into an error of ours.
+
+    Raises
+    ------
+    UnavailableError
+        If it does not answer.
+    InvalidValueError
+        If it cannot hold a value, such as a text with a null byte.
+    """
+    try:
+        yield
+    except sa.exc.DataError as error:
+        raise InvalidValueError("a value cannot be kept in the job database") from error
+    except AWAY as error:
+        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        logger.warning("The job database does not answer: %s", reason)
+        raise UnavailableError(
+            "the job database does not answer; please try again later"
+        ) from error

@@ -1,0 +1,67 @@
+"""What an attempt that ended without a result means: another try, or why the job failed.
+
+The machine's faults are tried again, each time after a longer pause; the job's own are not.
+"""
+
+import datetime as dt
+from typing import NamedTuple
+
+from candela.jobs.model import Job
+from candela.runners.base import Cause, RunState
+from candela.spec import RunSpec
+from candela.worker.contract import EXIT_UNAVAILABLE, Failure
+
+NOT_RUN = frozenset({Cause.IMAGE, Cause.UNSCHEDULABLE, Cause.DISRUPTED})
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 60.0
+
+
+class Fault(NamedTuple):
+    """A fault of the machine."""
+
+    reason: str
+    tries: int  # how often a job is tried in all, if this goes on
+    kind: str = "InternalError"
+
+
+KILLED = Fault("the worker was ended from outside", 10)
+NO_MEMORY = Fault("the machine ran out of memory", 3, "LimitError")
+NO_STORAGE = Fault("the storage did not work", 10)
+
+
+def fault_of(run: RunState) -> Fault | None:
+    """Return the machine's fault at the end of an attempt; None if it was the job's own."""
+    if run.cause is Cause.FINISHED and run.exit_code == EXIT_UNAVAILABLE:
+        return NO_STORAGE
+    return {Cause.VANISHED: KILLED, Cause.MACHINE_MEMORY: NO_MEMORY}.get(
+        run.cause or Cause.FINISHED
+    )
+
+
+def pause_before(attempt: int) -> dt.timedelta:
+    """Return how long a job waits before an attempt; the first one comes at once."""
+    pause_s = FIRST_PAUSE_S * 2.0 ** (attempt - 2) if attempt > 1 else 0.0
+    return dt.timedelta(seconds=min(LONGEST_PAUSE_S, pause_s))
+
+
+def failure_of(job: Job, limits: RunSpec, run: RunState) -> Failure:
+    """Say why a job failed whose last attempt has no result."""
+    if run.cause is Cause.DEADLINE:
+        message = f"the job ran longer than the {limits.timeout} s that {job.process} may"
+        return Failure(kind="LimitError", message=message)
+    if run.cause is Cause.OUT_OF_MEMORY:
+        message = f"the job needed more memory than the {limits.memory} that it may have"
+        return Failure(kind="LimitError", message=message)
+    if run.cause in NOT_RUN:
+        message = f"the job could not be run: {run.message}"
+        return Failure(kind="UnavailableError", message=message)
+    if run.cause is Cause.EVICTED:
+        message = f"the job used more disk than it may: {run.message}"
+        return Failure(kind="LimitError", message=message)
+    fault = fault_of(run)
+    if fault is not None:
+        message = f"{fault.reason}, at the last of {job.attempt} tries of job {job.id}"
+        return Failure(kind=fault.kind, message=message)
+    code = f" (exit code {run.exit_code})" if run.exit_code is not None else ""
+    message = f"internal error, job {job.id}: the worker ended without a result{code}"
+    return Failure(kind="InternalError", message=message)
