@@ -9,7 +9,7 @@ import secrets
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -61,6 +61,20 @@ class Settings(BaseSettings):
         How long a synchronous Execute may be waited for.
     grace_s : float
         How long the answer to an asynchronous Execute is held back, in case the job is that fast.
+    runner : str
+        What runs jobs: ``local`` (processes of this machine) or ``kubernetes`` (a pod for each).
+    namespace : str
+        Of the cluster, in which Jobs are made.
+    job_template : Path
+        The Job that is filled in for each attempt (``k8s/base/job-template.yaml``).
+    image_prefix, image_tag : str
+        What the names of workers' images begin and end with: ``<prefix><kind>:<tag>``.
+    image_patience_s, room_patience_s : float
+        How long a pod may wait for its image, and for a machine with room for it.
+    queue : str
+        The local queue of Kueue in which Jobs wait; without it they do not.
+    worker_url : str
+        The address under which workers reach the gateway, if it is not ``url``.
     """
 
     model_config = SettingsConfigDict(env_prefix="CANDELA_", extra="forbid", frozen=True)
@@ -78,6 +92,15 @@ class Settings(BaseSettings):
     owner_header: str = ""
     sync_timeout_s: float = Field(default=3600, gt=0)
     grace_s: float = Field(default=1.5, ge=0)
+    runner: Literal["local", "kubernetes"] = "local"
+    namespace: str = "default"
+    job_template: Path | None = None
+    image_prefix: str = "localhost/candela-"
+    image_tag: str = "dev"
+    image_patience_s: float = Field(default=300, gt=0)
+    room_patience_s: float = Field(default=86_400, gt=0)
+    queue: str = ""
+    worker_url: str = ""
 
     @field_validator("allowed_hosts")
     @classmethod
@@ -93,6 +116,12 @@ class Settings(BaseSettings):
             given = f"{bucket.rstrip('/')}/"
             if kept.startswith(given) or given.startswith(kept):
                 raise ValueError(f"inputs may not be read from {bucket}: jobs are kept there")
+        return self
+
+    @model_validator(mode="after")
+    def _check_cluster(self) -> Self:
+        if self.runner == "kubernetes" and self.job_template is None:
+            raise ValueError("runner kubernetes needs a job_template")
         return self
 
     @classmethod
@@ -113,6 +142,11 @@ class Settings(BaseSettings):
     def base_url(self) -> str:
         """The public address without a slash at its end."""
         return self.url.rstrip("/")
+
+    @cached_property
+    def progress_url(self) -> str:
+        """The address to which workers report, without a slash at its end."""
+        return (self.worker_url or self.url).rstrip("/")
 
     @cached_property
     def folder(self) -> Path:

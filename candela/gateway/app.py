@@ -11,12 +11,12 @@ from candela.errors import CandelaError
 from candela.gateway import jobs_api, outputs, ows
 from candela.gateway.pages import pages_blueprint
 from candela.gateway.protocols.wps10 import service as wps10
+from candela.gateway.runner import make_runner
 from candela.jobs.dispatcher import Dispatcher
 from candela.jobs.reconciler import Reconciler
 from candela.jobs.service import JobService
 from candela.jobs.store import JobStore
 from candela.publish.mapserver import MapServerPublisher
-from candela.runners.local import LocalRunner
 from candela.settings import Limits, Metadata, Settings
 from candela.spec import load_specs
 from candela.storage import open_storage
@@ -52,9 +52,7 @@ class Gateway:
             specs=load_specs(),
             store=JobStore(settings.database_url, keep_days=limits.keep_days),
             storage=storage,
-            runner=LocalRunner(
-                storage, settings.folder / "work", environment=_worker_environment(settings)
-            ),
+            runner=make_runner(settings, storage),
             publisher=MapServerPublisher(
                 settings.folder / "ows", settings.base_url, title=metadata.title
             ),
@@ -72,7 +70,7 @@ class Gateway:
             max_input_bytes=limits.max_input_bytes,
         )
         dispatcher = Dispatcher(
-            jobs, base_url=settings.base_url, key=settings.signing_key, staging=staging
+            jobs, base_url=settings.progress_url, key=settings.signing_key, staging=staging
         )
         return cls(settings, metadata, jobs, dispatcher, Reconciler(jobs))
 
@@ -120,12 +118,3 @@ class Gateway:
                 logger.warning("The gateway is not ready: %s", error)
                 return Response("not ready\n", 503, mimetype="text/plain")
             return jsonify(status="ready")
-
-
-def _worker_environment(settings: Settings) -> dict[str, str]:
-    """Return what workers of this machine need to reach buckets, where there are any."""
-    if not settings.storage_url.startswith("s3:") and not settings.input_buckets:
-        return {}
-    from candela.storage.bucket import worker_environment  # boto3 takes a while to import
-
-    return worker_environment(settings.s3_endpoint)

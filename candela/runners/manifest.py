@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from candela.errors import StorageError
+from candela.errors import CandelaError, StorageError
 from candela.runners.base import Limits
 from candela.worker.contract import JobDocument
 
@@ -39,7 +39,7 @@ class Images(NamedTuple):
         return f"{self.prefix}{kind}:{self.tag}"
 
 
-class TemplateError(StorageError):
+class TemplateError(CandelaError):
     """A job template is not what the runner can fill in."""
 
 

@@ -1,0 +1,48 @@
+"""What runs the jobs of a gateway, as its settings say."""
+
+from candela.runners.base import Runner
+from candela.runners.local import LocalRunner
+from candela.settings import ConfigurationError, Settings
+from candela.storage import Storage
+
+
+def make_runner(settings: Settings, storage: Storage) -> Runner:
+    """Return a runner, at work.
+
+    Raises
+    ------
+    ConfigurationError
+        If jobs cannot be run in this way.
+    StorageError
+        If there is no cluster.
+    """
+    if settings.runner == "local":
+        return LocalRunner(
+            storage, settings.folder / "work", environment=_worker_environment(settings)
+        )
+    # Imported where they are needed: the client of the cluster takes a while.
+    from candela.runners.kubernetes import KubernetesRunner, Patience
+    from candela.runners.manifest import Images, TemplateError, load_template
+
+    assert settings.job_template is not None  # the settings see to it
+    try:
+        template = load_template(settings.job_template)
+    except TemplateError as error:
+        raise ConfigurationError(str(error)) from error
+    return KubernetesRunner(
+        storage,
+        template,
+        namespace=settings.namespace,
+        images=Images(settings.image_prefix, settings.image_tag),
+        patience=Patience(image_s=settings.image_patience_s, room_s=settings.room_patience_s),
+        queue=settings.queue,
+    )
+
+
+def _worker_environment(settings: Settings) -> dict[str, str]:
+    """Return what workers of this machine need to reach buckets, where there are any."""
+    if not settings.storage_url.startswith("s3:") and not settings.input_buckets:
+        return {}
+    from candela.storage.bucket import worker_environment  # boto3 takes a while to import
+
+    return worker_environment(settings.s3_endpoint)
