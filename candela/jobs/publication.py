@@ -144,13 +144,13 @@ def reconcile(service: JobService) -> None:
     Layers are removed whose job is no more, or came to no good end; those that a successful job
     should have and has not are published again.
     """
-    shown = service.publisher.layers()
-    states = service.store.states({layer.job_id for layer in shown})
-    for job_id in {layer.job_id for layer in shown}:
+    jobs = service.publisher.jobs()
+    states = service.store.states(jobs)
+    for job_id in jobs:
         if states.get(job_id) not in {State.PUBLISHING, State.SUCCEEDED}:
             logger.warning("The layers of job %s, which has none, are removed", job_id)
             service.withdraw(job_id)
-    names = {layer.name for layer in shown}
+    names = {layer.name for layer in service.publisher.layers()}
     for job_id, wanted in service.store.published().items():
         if not wanted <= names:
             logger.warning("The layers of job %s are missing and published again", job_id)

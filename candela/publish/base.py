@@ -140,6 +140,9 @@ class Publisher(Protocol):
     def remove(self, job_id: str) -> None:
         """Serve the layers of a job no longer."""
 
+    def jobs(self) -> set[str]:
+        """Return the ids of the jobs of which anything is there, even by halves."""
+
     def layers(self) -> list[ServedLayer]:
         """List what is served, in the order of publication."""
 

@@ -131,6 +131,10 @@ class MapServerPublisher:
                 self.store.clear(record.layer.name)
         logger.info("%d layers of job %s are removed", len(gone), job_id)
 
+    def jobs(self) -> set[str]:
+        """Return the ids of the jobs of which anything is there."""
+        return {record.layer.job_id for record in self.store.records()}
+
     def layers(self) -> list[ServedLayer]:
         """List what is served, in the order of publication."""
         return [

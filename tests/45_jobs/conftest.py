@@ -36,6 +36,9 @@ class Board:
     def remove(self, job_id):
         self.shown = {k: v for k, v in self.shown.items() if v.job_id != job_id}
 
+    def jobs(self):
+        return {layer.job_id for layer in self.shown.values()}
+
     def layers(self):
         return list(self.shown.values())
 

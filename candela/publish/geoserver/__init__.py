@@ -1,0 +1,1 @@
+"""The publisher for production: layers of a GeoServer, by its REST interface."""

@@ -1,0 +1,229 @@
+"""What GeoServer is told, as pure functions: names, documents, and the files of a mosaic."""
+
+import io
+import re
+import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
+
+from candela.publish.geoserver.rest import Document
+from candela.publish.metadata import ATTRIBUTION, isotime, keywords
+from candela.publish.record import LayerRecord
+from candela.publish.series import Series, short_hash
+from candela.publish.styles import ClassStyle, CompositeStyle
+from candela.publish.styles.sld import sld_text
+
+RECORD_KEY = "candela"  # of the entry that tells what a store is; stores without it are not ours
+COG_KEY = "CogSettings.Key"
+COG_READERS = {"s3": "S3", "http": "HTTP", "https": "HTTP"}
+MOSAIC_TYPE = "ImageMosaic"
+TIME_FORMAT = "%Y%m%dT%H%M%SZ"
+NEW_STYLE_SIGN = 8  # letters of the hash that a style's name ends with
+
+
+def workspace_name(prefix: str, owner: str) -> str:
+    """Return the workspace of an owner: readable, and different for different owners."""
+    if not owner:
+        return f"{prefix}_all"
+    word = re.sub(r"[^a-z0-9]+", "_", owner.lower()).strip("_")[:40]
+    return f"{prefix}_{word}_{short_hash(owner)}" if word else f"{prefix}_{short_hash(owner)}"
+
+
+def style_of(record: LayerRecord) -> tuple[str, bytes]:
+    """Return name and SLD of the style that a layer needs.
+
+    The name changes with the content, so that a style, once made, is never changed.
+    """
+    style, position = record.style, record.header.band_position
+    text = sld_text(style, position, name=record.layer.style, shown=record.shown)
+    name = f"{record.layer.style}_{short_hash(text.decode())}"
+    return name, sld_text(style, position, name=name, shown=record.shown)
+
+
+def is_shared(record: LayerRecord) -> bool:
+    """Whether other layers have the very same style; that of a grey one depends on its values."""
+    return isinstance(record.style, ClassStyle | CompositeStyle)
+
+
+def workspace_document(name: str) -> Document:
+    """Make a workspace."""
+    return {"workspace": {"name": name}}
+
+
+def store_document(workspace: str, record: LayerRecord, url: str) -> Document:
+    """Make the store of one raster, which remembers what it shows."""
+    noted = [{"@key": RECORD_KEY, "$": remembered(record)}]
+    scheme = url.removeprefix("cog://").partition(":")[0]
+    if scheme in COG_READERS:
+        settings = {"rangeReaderSettings": COG_READERS[scheme], "useCachingStream": False}
+        noted.append({"@key": COG_KEY, "cogSettings": settings})  # type: ignore[dict-item]
+    return {
+        "coverageStore": {
+            "name": record.layer.name,
+            "description": f"Output {record.layer.output} of job {record.layer.job_id}",
+            "type": "GeoTIFF",
+            "enabled": True,
+            "workspace": {"name": workspace},
+            "url": url,
+            "metadata": {"entry": noted},
+        }
+    }
+
+
+def remembered(record: LayerRecord) -> str:
+    """Write what a store remembers; the path is of no use on other machines."""
+    layer = replace(record.layer, path=record.layer.path.relative_to(record.layer.path.parent))
+    return record.model_copy(update={"layer": layer}).model_dump_json()
+
+
+def coverage_document(name: str, native_name: str = "") -> Document:
+    """Make a coverage with all that GeoServer finds out itself."""
+    native = {"nativeCoverageName": native_name, "nativeName": native_name} if native_name else {}
+    return {"coverage": {"name": name, **native}}
+
+
+def described(record: LayerRecord, found: Document) -> Document:
+    """Say of a coverage what GeoServer cannot know; ``found`` is what it made of the file."""
+    layer = record.layer
+    links = {
+        "type": "text/html", "metadataType": "other", "about": "lineage", "content": layer.lineage,
+    }  # fmt: skip
+    return {
+        "coverage": {
+            "title": layer.title,
+            "abstract": layer.abstract,
+            "keywords": {"string": keywords(record)},
+            "srs": f"EPSG:{record.header.epsg}",
+            "projectionPolicy": "FORCE_DECLARED",
+            "nativeFormat": "GeoTIFF",
+            **({"metadataLinks": {"metadataLink": [links]}} if layer.lineage else {}),
+            **_dimensions(record, found),
+            "enabled": True,
+        }
+    }
+
+
+def described_series(series: Series, found: Document) -> Document:
+    """Say of a mosaic's coverage what GeoServer cannot know, and advertise its times."""
+    first = series.first
+    time = {
+        "@key": "time",
+        "dimensionInfo": {
+            "enabled": True,
+            "presentation": "LIST",
+            "units": "ISO8601",
+            "defaultValue": {"strategy": "MAXIMUM"},
+        },
+    }
+    return {
+        "coverage": {
+            "title": series.title,
+            "abstract": series.abstract,
+            "keywords": {"string": keywords(first)},
+            "srs": f"EPSG:{first.header.epsg}",
+            "projectionPolicy": "FORCE_DECLARED",
+            **_dimensions(first, found),
+            "metadata": {"entry": [time]},
+            "enabled": True,
+        }
+    }
+
+
+def _dimensions(record: LayerRecord, found: Document) -> Document:
+    """Name the bands, and their missing value where GeoServer did not find it in the file."""
+    dimensions = ((found.get("coverage") or {}).get("dimensions") or {}).get("coverageDimension")
+    if not dimensions:
+        return {}
+    dimensions = dimensions if isinstance(dimensions, list) else [dimensions]
+    nodata = record.header.nodata
+    missing = {"nullValues": {"double": [float(nodata)]}} if nodata not in {None, "nan"} else {}
+    named = [
+        {**missing, **dimension, "name": band}
+        for dimension, band in zip(dimensions, record.header.bands, strict=False)
+    ]
+    return {"dimensions": {"coverageDimension": named}}
+
+
+def layer_document(style: str, workspace: str) -> Document:
+    """Give a layer its style and say whose data it shows."""
+    return {
+        "layer": {
+            "defaultStyle": {"name": f"{workspace}:{style}", "workspace": workspace},
+            "attribution": {"title": ATTRIBUTION, "logoWidth": 0, "logoHeight": 0},
+            "enabled": True,
+            "advertised": True,
+        }
+    }
+
+
+def group_document(workspace: str, name: str, title: str, layers: Sequence[str]) -> Document:
+    """Gather the layers of a job."""
+    return {
+        "layerGroup": {
+            "name": name,
+            "mode": "NAMED",
+            "title": title,
+            "workspace": {"name": workspace},
+            "publishables": {
+                "published": [{"@type": "layer", "name": f"{workspace}:{item}"} for item in layers]
+            },
+            "styles": {"style": [""] * len(layers)},
+        }
+    }
+
+
+def group_name(record: LayerRecord) -> str:
+    """Return what the layers of a job are called together."""
+    return f"{record.layer.process or 'job'}_{record.layer.job_id}".replace("-", "_")
+
+
+def granule_name(record: LayerRecord) -> str:
+    """Return the file name of a layer's raster, from which a mosaic takes the time."""
+    time = record.header.time
+    return f"{record.layer.name}_{time:{TIME_FORMAT}}.tif" if time else f"{record.layer.name}.tif"
+
+
+def mosaic_archive(name: str, *, is_cog: bool, datastore: str = "") -> bytes:
+    """Write the files that an empty mosaic is made of.
+
+    Parameters
+    ----------
+    name : str
+        Of its coverage.
+    is_cog : bool
+        Whether the rasters are read by HTTP or S3; then the time is the last date in a name.
+    datastore : str, optional
+        datastore.properties: where the index is kept; by default GeoServer decides.
+    """
+    indexer = {
+        "Name": name,
+        "Schema": "*the_geom:Polygon,location:String,time:java.util.Date",
+        "TimeAttribute": "time",
+        "PropertyCollectors": "TimestampFileNameExtractorSPI[timeregex](time)",
+        "CanBeEmpty": "true",
+        "AbsolutePath": "true",
+        "Caching": "false",
+        **({"Cog": "true"} if is_cog else {}),
+    }
+    date, time = "[0-9]{8}$", "[0-9]{8}T[0-9]{6}"
+    regex = f"regex={date},format=yyyyMMdd" if is_cog else f"regex={time},format=yyyyMMdd'T'HHmmss"
+    content = {
+        "indexer.properties": "\n".join(f"{key}={value}" for key, value in indexer.items()),
+        "timeregex.properties": regex,
+        **({"datastore.properties": datastore} if datastore else {}),
+    }
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for path, text in content.items():
+            archive.writestr(path, f"{text}\n")
+    return file.getvalue()
+
+
+def has_time_in_name(record: LayerRecord) -> bool:
+    """Whether the file's own name ends with its date, which is all that a COG mosaic sees."""
+    time = record.header.time
+    return (
+        time is not None
+        and record.layer.path.stem.endswith(f"{time:%Y%m%d}")
+        and (isotime(time).endswith("T00:00:00Z"))
+    )

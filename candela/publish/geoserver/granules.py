@@ -1,0 +1,84 @@
+"""Where GeoServer finds the rasters: a folder of links, or addresses.
+
+In the folder each published raster is a hard link: GeoServer sees what is published and nothing
+else, and a request that is under way when a job is removed still finds its file.
+"""
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Literal
+
+from candela.errors import PublisherAwayError
+from candela.publish.geoserver.documents import granule_name
+from candela.publish.record import LayerRecord
+
+
+class Granules:
+    """The rasters as GeoServer sees them.
+
+    Parameters
+    ----------
+    mode : {"file", "s3", "http"}
+        How it reads them.
+    folder : Path
+        Seen by the gateway and by GeoServer under the same path.
+    outputs_url : str
+        Where the gateway serves outputs.
+    """
+
+    def __init__(self, mode: Literal["file", "s3", "http"], folder: Path, outputs_url: str) -> None:
+        self.mode = mode
+        self.folder = folder.resolve()
+        self.outputs_url = outputs_url.rstrip("/")
+
+    def url(self, workspace: str, record: LayerRecord) -> str:
+        """Return the address of a raster for a store."""
+        if self.mode == "file":
+            return self._path(workspace, record).as_uri()
+        if self.mode == "s3":
+            return f"cog://{record.layer.href}"
+        return f"cog://{self.outputs_url}/{record.layer.job_id}/{record.layer.path.name}"
+
+    def provide(self, workspace: str, record: LayerRecord) -> str:
+        """Let GeoServer see a raster; return its address.
+
+        Raises
+        ------
+        PublisherAwayError
+            If the folder is not there, or full.
+        """
+        if self.mode == "file":
+            try:
+                _link(record.layer.path, self._path(workspace, record))
+            except OSError as error:
+                raise PublisherAwayError(f"{self.folder}: {error.strerror}") from error
+        return self.url(workspace, record)
+
+    def withdraw(self, workspace: str, record: LayerRecord) -> None:
+        """Let GeoServer see a raster no longer."""
+        if self.mode == "file":
+            path = self._path(workspace, record)
+            path.unlink(missing_ok=True)
+            for left in path.parent.glob(f"{record.layer.name}*"):  # such as .aux.xml, .ovr
+                left.unlink(missing_ok=True)
+
+    def _path(self, workspace: str, record: LayerRecord) -> Path:
+        return self.folder / workspace / granule_name(record)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Make a hard link, or a copy where the two are on different file systems."""
+    if target.exists() and target.samefile(source):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        try:
+            os.link(source, part)
+        except OSError:
+            shutil.copyfile(source, part)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)

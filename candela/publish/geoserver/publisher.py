@@ -1,0 +1,327 @@
+"""Layers of a GeoServer.
+
+Each raster has a store, a coverage and a layer of the same name, in the workspace of its owner;
+rasters of a time series are granules of an image mosaic, too. All that is known of a layer is
+remembered by its store, which is made first and removed last: whatever is cut off is found again,
+completed by the same call, or undone. Workspaces without the prefix, and stores that remember
+nothing, are somebody else's and never touched.
+"""
+
+import datetime as dt
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import ValidationError
+
+from candela.errors import PublisherAwayError
+from candela.publish.base import Layer, LayerLinks, ServedLayer, ServedSeries
+from candela.publish.geoserver import documents
+from candela.publish.geoserver.granules import Granules
+from candela.publish.geoserver.mosaic import Mosaics
+from candela.publish.geoserver.rest import Document, GeoServerRest, entries, listed
+from candela.publish.record import LayerRecord
+from candela.publish.series import Series, all_series, series_name
+from candela.publish.styles.sld import MEDIA_TYPE
+
+logger = logging.getLogger(__name__)
+
+Mode = Literal["file", "s3", "http"]
+Result = TypeVar("Result")
+
+TRIES = 4
+FIRST_PAUSE_S = 0.2
+
+
+@dataclass(frozen=True)
+class Site:
+    """How a GeoServer is used.
+
+    Attributes
+    ----------
+    public_url : str
+        Its address as clients see it.
+    prefix : str
+        Of our workspaces.
+    mode : {"file", "s3", "http"}
+        How GeoServer reads rasters: files in ``folder``, objects of the storage, or the gateway's
+        outputs by HTTP; the latter two need its COG extension.
+    folder : Path
+        A folder that the gateway and GeoServer see under the same path, on the file system of the
+        results if they are not to be copied.
+    outputs_url : str
+        Where the gateway serves outputs.
+    private : bool
+        Whether an owner's workspace is for the role of its name only.
+    mosaic_index : str
+        datastore.properties of the mosaics.
+    """
+
+    public_url: str
+    prefix: str = "candela"
+    mode: Mode = "file"
+    folder: Path = Path("published")
+    outputs_url: str = ""
+    private: bool = False
+    mosaic_index: str = ""
+
+
+class GeoServerPublisher:
+    """Publishes rasters on a GeoServer.
+
+    Parameters
+    ----------
+    rest : GeoServerRest
+        The server.
+    site : Site
+        How it is used.
+    first_pause_s : float
+        How long to wait before a second try; each further pause is twice as long.
+    """
+
+    def __init__(
+        self, rest: GeoServerRest, site: Site, *, first_pause_s: float = FIRST_PAUSE_S
+    ) -> None:
+        self.rest = rest
+        self.site = site
+        self.first_pause_s = first_pause_s
+        self.granules = Granules(site.mode, site.folder, site.outputs_url)
+        self.mosaics = Mosaics(rest, is_cog=site.mode != "file", datastore=site.mosaic_index)
+        self._known: dict[tuple[str, str], LayerRecord] = {}  # by workspace and store
+        self._lock = threading.Lock()  # mosaics are changed by one thread of a gateway at a time
+
+    def start(self) -> None:
+        """Look whether GeoServer is there; if not, jobs wait until it is."""
+        try:
+            self.rest.get("rest", "workspaces.json")
+        except PublisherAwayError as error:
+            logger.warning("%s; layers are published when it is back", error)
+        else:
+            logger.info("GeoServer at %s shows layers", self.rest.url)
+
+    def stop(self) -> None:
+        """Release all connections."""
+        self.rest.close()
+
+    def publish(self, layer: Layer) -> LayerLinks:
+        """Serve the layer by WMS and WCS.
+
+        Raises
+        ------
+        PublicationError
+            If the raster cannot be read or shown.
+        PublisherAwayError
+            If GeoServer does not answer, after several tries.
+        """
+        record = LayerRecord.of(layer, dt.datetime.now(dt.UTC))
+        self._persist(lambda: self._publish(record))
+        logger.info("Layer %s shows %s", layer.name, layer.path.name)
+        return self.links(layer.owner, layer.name)
+
+    def remove(self, job_id: str) -> None:
+        """Serve the layers of a job no longer."""
+        self._persist(lambda: self._remove(job_id))
+
+    def jobs(self) -> set[str]:
+        """Return the jobs of which anything is there, even by halves."""
+        return {record.layer.job_id for _, record in self._persist(self._all_records)}
+
+    def layers(self) -> list[ServedLayer]:
+        """List what is served, in the order of publication."""
+        return [
+            record.served(self.links(record.layer.owner, record.layer.name), self._series(record))
+            for record in self._persist(self._served_records)
+        ]
+
+    def series(self) -> list[ServedSeries]:
+        """List the time series of what is served, by name."""
+        records = [r for r in self._persist(self._served_records) if self._series(r)]
+        return [
+            series.served(self.links(series.first.layer.owner, series.name))
+            for series in all_series(records).values()
+        ]
+
+    def links(self, owner: str, name: str) -> LayerLinks:
+        """Return where a layer, or a series, is served."""
+        base = f"{self.site.public_url.rstrip('/')}/{self._workspace(owner)}/{name}"
+        return LayerLinks(wms=f"{base}/wms", wcs=f"{base}/wcs")
+
+    def _workspace(self, owner: str) -> str:
+        return documents.workspace_name(self.site.prefix, owner)
+
+    def _series(self, record: LayerRecord) -> str:
+        """Return the series of a layer, where its time can be told to GeoServer."""
+        in_name = self.site.mode == "file" or documents.has_time_in_name(record)
+        return series_name(record) if in_name else ""
+
+    def _persist(self, action: Callable[[], Result]) -> Result:
+        """Do something again from its beginning while GeoServer is away for a moment.
+
+        What is done already is looked up, not done twice.
+        """
+        for number in range(TRIES - 1):
+            try:
+                return action()
+            except PublisherAwayError as error:
+                logger.info("Trying again: %s", error)
+                time.sleep(self.first_pause_s * 2**number)
+        return action()
+
+    def _publish(self, record: LayerRecord) -> None:
+        layer, workspace = record.layer, self._workspace(record.layer.owner)
+        self._ensure_workspace(workspace, layer.owner)
+        style, sld = documents.style_of(record)
+        self._ensure_style(workspace, style, sld)
+        url = self.granules.provide(workspace, record)
+        was_there = self._ensure_store(workspace, record, url)
+        self._ensure_coverage(workspace, record)
+        self.rest.put(
+            "rest", "layers", f"{workspace}:{layer.name}.json",
+            document=documents.layer_document(style, workspace),
+        )  # fmt: skip
+        if was_there:
+            self._truncate(f"{workspace}:{layer.name}")
+        if self._series(record):
+            with self._lock:
+                self.mosaics.add(workspace, self._members(workspace, record), url, style)
+        self._ensure_group(workspace, record)
+
+    def _members(self, workspace: str, record: LayerRecord) -> Series:
+        """Return the series that a layer belongs to, from all that stores remember."""
+        known = {r.layer.name: r for _, r in self._records(workspace)} | {record.layer.name: record}
+        return all_series(list(known.values()))[series_name(record)]
+
+    def _ensure_workspace(self, workspace: str, owner: str) -> None:
+        if self.rest.get("rest", "workspaces", f"{workspace}.json") is None:
+            self.rest.post("rest", "workspaces", document=documents.workspace_document(workspace))
+        if self.site.private and owner:
+            self._ensure_access(workspace)
+
+    def _ensure_access(self, workspace: str) -> None:
+        """Let only the role that is called like the workspace read what is in it."""
+        rule, roles = f"{workspace}.*.r", f"{workspace.upper()},ADMIN"
+        rules = self.rest.get("rest", "security", "acl", "layers.json") or {}
+        if rule not in rules:
+            self.rest.post("rest", "security", "acl", "layers", document={rule: roles})
+        elif rules[rule] != roles:
+            self.rest.put("rest", "security", "acl", "layers", document={rule: roles})
+
+    def _ensure_style(self, workspace: str, name: str, sld: bytes) -> None:
+        place = ("rest", "workspaces", workspace, "styles")
+        if self.rest.get(*place, f"{name}.json") is None:
+            self.rest.send("POST", *place, content=sld, media_type=MEDIA_TYPE, name=name)
+
+    def _ensure_store(self, workspace: str, record: LayerRecord, url: str) -> bool:
+        """Make or change the store of a raster; return whether it was there."""
+        place = ("rest", "workspaces", workspace, "coveragestores")
+        found = self.rest.get(*place, f"{record.layer.name}.json")
+        if found is not None:
+            before = _record_of(found.get("coverageStore") or {})
+            if before is not None:  # the place in the order of publication is kept
+                record = record.model_copy(update={"published": before.published})
+        document = documents.store_document(workspace, record, url)
+        if found is None:
+            self.rest.post(*place, document=document)
+        else:
+            self.rest.put(*place, record.layer.name, document=document)
+        self._known[workspace, record.layer.name] = record
+        return found is not None
+
+    def _ensure_coverage(self, workspace: str, record: LayerRecord) -> None:
+        name = record.layer.name
+        place = ("rest", "workspaces", workspace, "coveragestores", name, "coverages")
+        found = self.rest.get(*place, f"{name}.json")
+        if found is None:
+            self.rest.post(*place, document=documents.coverage_document(name))
+            found = self.rest.get(*place, f"{name}.json") or {}
+        document = documents.described(record, found)
+        self.rest.put(*place, name, document=document, calculate="nativebbox,latlonbbox")
+
+    def _truncate(self, layer: str) -> None:
+        """Forget the tiles of a layer that was published before."""
+        content = f"<truncateLayer><layerName>{layer}</layerName></truncateLayer>".encode()
+        self.rest.send(
+            "POST", "gwc", "rest", "masstruncate", content=content, media_type="text/xml"
+        )
+
+    def _ensure_group(self, workspace: str, record: LayerRecord) -> None:
+        """Gather the layers of a job that has several."""
+        job_id = record.layer.job_id
+        names = [r.layer.name for _, r in self._records(workspace) if r.layer.job_id == job_id]
+        if len(names) < 2:
+            return
+        name, place = documents.group_name(record), ("rest", "workspaces", workspace, "layergroups")
+        title = f"{record.layer.process}, job {job_id}"
+        document = documents.group_document(workspace, name, title, sorted(names))
+        if self.rest.get(*place, f"{name}.json") is None:
+            self.rest.post(*place, document=document)
+        else:
+            self.rest.put(*place, name, document=document)
+
+    def _remove(self, job_id: str) -> None:
+        for workspace, record in list(self._all_records()):
+            if record.layer.job_id == job_id:
+                self._remove_layer(workspace, record)
+                logger.info("Layer %s is removed", record.layer.name)
+
+    def _remove_layer(self, workspace: str, record: LayerRecord) -> None:
+        """Remove all of a layer; its store, which remembers it, comes last."""
+        place = ("rest", "workspaces", workspace)
+        self.rest.delete(*place, "layergroups", documents.group_name(record))
+        if self._series(record):
+            with self._lock:
+                self.mosaics.drop(
+                    workspace, series_name(record), self.granules.url(workspace, record)
+                )
+        self.rest.delete(*place, "coveragestores", record.layer.name, recurse="true")
+        self._known.pop((workspace, record.layer.name), None)
+        if not documents.is_shared(record):
+            style, _ = documents.style_of(record)
+            self.rest.delete_unless_used(*place, "styles", style, purge="true")
+        self.granules.withdraw(workspace, record)
+
+    def _served_records(self) -> list[LayerRecord]:
+        """Return what has a layer, in the order of publication."""
+        found = []
+        for workspace in self._workspaces():
+            document = self.rest.get("rest", "workspaces", workspace, "coverages.json")
+            names = {item["name"] for item in listed(document, "coverages", "coverage")}
+            found += [r for _, r in self._records(workspace) if r.layer.name in names]
+        return sorted(found, key=lambda record: (record.published, record.layer.name))
+
+    def _all_records(self) -> list[tuple[str, LayerRecord]]:
+        return [item for workspace in self._workspaces() for item in self._records(workspace)]
+
+    def _workspaces(self) -> list[str]:
+        document = self.rest.get("rest", "workspaces.json")
+        names = [str(item["name"]) for item in listed(document, "workspaces", "workspace")]
+        return [name for name in names if name.startswith(f"{self.site.prefix}_")]
+
+    def _records(self, workspace: str) -> Iterator[tuple[str, LayerRecord]]:
+        """Return what the stores of a workspace remember; each is asked once."""
+        place = ("rest", "workspaces", workspace)
+        document = self.rest.get(*place, "coveragestores.json")
+        names = [str(s["name"]) for s in listed(document, "coverageStores", "coverageStore")]
+        for gone in [key for key in self._known if key[0] == workspace and key[1] not in names]:
+            self._known.pop(gone, None)
+        for name in names:
+            if (workspace, name) not in self._known:
+                found = self.rest.get(*place, "coveragestores", f"{name}.json") or {}
+                record = _record_of(found.get("coverageStore") or {})
+                if record is None:
+                    continue
+                self._known[workspace, name] = record
+            yield workspace, self._known[workspace, name]
+
+
+def _record_of(store: Document) -> LayerRecord | None:
+    """Return what a store remembers, or None where it is not ours."""
+    text = entries(store).get(documents.RECORD_KEY)
+    try:
+        return LayerRecord.model_validate_json(text) if text else None
+    except ValidationError:
+        return None

@@ -1,0 +1,106 @@
+"""Styles as Styled Layer Descriptors (OGC 02-070, SLD 1.0.0), for GeoServer."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from lxml import etree
+from lxml.builder import ElementMaker
+
+from candela.publish.styles import (
+    BandReference,
+    ClassStyle,
+    CompositeStyle,
+    GreyStyle,
+    Range,
+    Style,
+)
+
+SLD = "http://www.opengis.net/sld"
+MEDIA_TYPE = "application/vnd.ogc.sld+xml"
+BELOW_ALL = "#000000"
+
+Position = Callable[[BandReference], int]
+
+_make = ElementMaker(namespace=SLD, nsmap={None: SLD, "ogc": "http://www.opengis.net/ogc"})
+
+
+def sld_text(style: Style, position: Position, *, name: str, shown: Range | None = None) -> bytes:
+    """Write a style as an SLD.
+
+    Parameters
+    ----------
+    position : callable
+        Returns the position, from 1, of a band that the style names.
+    name : str
+        What the style is called.
+    shown : tuple of float, optional
+        The values from black to white, where the style is grey.
+    """
+    if isinstance(style, ClassStyle):
+        symbolizer = _classes(style, position)
+    elif isinstance(style, GreyStyle):
+        symbolizer = _symbolizer(_channel("GrayChannel", position(style.band), shown or (0, 1)))
+    else:
+        symbolizer = _symbolizer(*_composite(style, position))
+    document = _make.StyledLayerDescriptor(
+        _make.NamedLayer(
+            _make.Name(name),
+            _make.UserStyle(
+                _make.Name(name),
+                _make.Title(style.title),
+                _make.FeatureTypeStyle(_make.Rule(symbolizer)),
+            ),
+        ),
+        version="1.0.0",
+    )
+    return bytes(etree.tostring(document, xml_declaration=True, encoding="UTF-8"))
+
+
+def _symbolizer(*channels: etree._Element) -> etree._Element:
+    return _make.RasterSymbolizer(_make.Opacity("1.0"), _make.ChannelSelection(*channels))
+
+
+def _composite(style: CompositeStyle, position: Position) -> list[etree._Element]:
+    names = ("RedChannel", "GreenChannel", "BlueChannel")
+    return [
+        _channel(name, position(channel.band), channel.range)
+        for name, channel in zip(names, style.channels, strict=True)
+    ]
+
+
+def _channel(name: str, position: int, shown: Range) -> etree._Element:
+    """Stretch a band between two values; what is beyond them is black, or full."""
+    low, high = shown
+    return _make(
+        name,
+        _make.SourceChannelName(str(position)),
+        _make.ContrastEnhancement(
+            _make.Normalize(
+                _make.VendorOption("StretchToMinimumMaximum", name="algorithm"),
+                _make.VendorOption(f"{low:.17g}", name="minValue"),
+                _make.VendorOption(f"{high:.17g}", name="maxValue"),
+            )
+        ),
+    )
+
+
+def _classes(style: ClassStyle, position: Position) -> etree._Element:
+    """Write intervals; an entry colours the values from the entry before to below its own."""
+    entries = []
+    reached = -math.inf
+    for item in sorted(style.classes, key=lambda item: item.low):
+        if item.low > reached:
+            entries.append(_entry(BELOW_ALL, item.low, 0.0, ""))
+        reached = item.high
+        last = item is style.classes[-1]
+        end = float(np.nextafter(np.float32(item.high), np.float32(math.inf))) if last else reached
+        entries.append(_entry(item.colour, end, item.opacity / 100, item.label))
+    symbolizer = _symbolizer(_make.GrayChannel(_make.SourceChannelName(str(position(style.band)))))
+    symbolizer.append(_make.ColorMap(*entries, type="intervals"))
+    return symbolizer
+
+
+def _entry(colour: str, quantity: float, opacity: float, label: str) -> etree._Element:
+    attributes = {"color": colour, "quantity": f"{quantity:.9g}", "opacity": f"{opacity:g}"}
+    return _make.ColorMapEntry(**attributes, **({"label": label} if label else {}))
