@@ -58,6 +58,17 @@ class Lattice:
         x, y = self.grid.transform @ (columns, lines)
         return np.asarray(x), np.asarray(y)
 
+    @property
+    def inside(self) -> tuple[Floats, Floats]:
+        """As ``coordinates``, but what lies beyond the grid is moved to its last row and column."""
+        rows, cols = (
+            np.minimum(np.arange(count) * self.spacing, side - 1) + 0.5
+            for count, side in zip(self.shape, self.grid.shape, strict=True)
+        )
+        columns, lines = np.meshgrid(cols, rows)
+        x, y = self.grid.transform @ (columns, lines)
+        return np.asarray(x), np.asarray(y)
+
     def in_crs(self, crs: CRS) -> tuple[Floats, Floats]:
         """Return the x and y of all points in another CRS."""
         return project(self.grid.crs, crs, *self.coordinates)

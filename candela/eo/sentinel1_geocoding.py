@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from candela.eo.ellipsoid import GEOGRAPHIC, earth_fixed
+from candela.eo.ellipsoid import GEOGRAPHIC, earth_fixed, project
 from candela.eo.grid import Grid
 from candela.eo.lattice import Lattice
 from candela.eo.sentinel1_geometry import Look, RangeDoppler
@@ -41,14 +41,6 @@ class Positions(NamedTuple):
 
     lines: Singles
     pixels: Singles
-
-    @property
-    def window(self) -> Window | None:
-        """The part of the image that ``resample`` needs, not clipped to it; None if nothing."""
-        if np.isnan(self.lines).all():
-            return None
-        (row, rows), (col, cols) = _span(self.lines), _span(self.pixels)
-        return Window(col, row, cols, rows)
 
 
 class Geocoding:
@@ -102,11 +94,26 @@ class Geocoding:
             lines, columns = self.lattice.spread(level, window).astype(np.float32)
         return self._in_image(lines, self._table.pixels(lines, columns))
 
-    def reaches(self, height: float) -> bool:
-        """Tell whether any point of the grid's lattice, at a height, lies in the image."""
-        lines, columns = self._level(height).astype(np.float32)
-        positions = self._in_image(lines, self._table.pixels(lines, columns))
-        return bool(np.isfinite(positions.lines).any())
+    def window(self, positions: Positions) -> Window | None:
+        """Return the part of the image that ``resample`` needs, or None if no pixel is in it."""
+        if np.isnan(positions.lines).all():
+            return None
+        row, rows = _span(positions.lines, self.model.lines)
+        col, cols = _span(positions.pixels, self.model.samples)
+        return Window(col, row, cols, rows)
+
+    def places(self) -> tuple[Floats, Floats]:
+        """Return points of the grid, about one each kilometre, that the image shows at height 0.
+
+        Returns
+        -------
+        tuple of ndarray, shape (n,)
+            Longitudes and latitudes in degrees; empty where the image does not reach the grid.
+        """
+        longitudes, latitudes = project(self.lattice.grid.crs, GEOGRAPHIC, *self.lattice.inside)
+        points = self.model.locate(earth_fixed(longitudes, latitudes, 0.0))
+        shown = self.model.contains(points)
+        return longitudes[shown], latitudes[shown]
 
     def _level(self, height: float) -> Floats:
         powers = height ** np.arange(len(LEVELS_M))
@@ -250,8 +257,8 @@ def _lies_inside(x: Singles, y: Singles, shape: tuple[int, ...]) -> bool:
     )
 
 
-def _span(values: Singles) -> tuple[int, int]:
+def _span(values: Singles, side: int) -> tuple[int, int]:
     """Return the first pixel and the number of pixels around positions."""
-    first = math.floor(float(np.nanmin(values))) - MARGIN
-    last = math.ceil(float(np.nanmax(values))) + MARGIN
+    first = max(0, math.floor(float(np.nanmin(values))) - MARGIN)
+    last = min(side - 1, math.ceil(float(np.nanmax(values))) + MARGIN)
     return first, last - first + 1

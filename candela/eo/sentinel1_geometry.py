@@ -133,6 +133,11 @@ class RangeDoppler:
         """Return the line and pixel of Earth-fixed points, shape (3, ...), exactly."""
         return self.place(self.look(points))
 
+    def contains(self, points: ImagePoints) -> NDArray[np.bool_]:
+        """Tell which points lie in the image; a pixel reaches half a pixel around its centre."""
+        inside: NDArray[np.bool_] = (points.lines >= -0.5) & (points.lines <= self.lines - 0.5)
+        return inside & (points.pixels >= -0.5) & (points.pixels <= self.samples - 0.5)
+
     def _ground_range(self, look: Look) -> Floats:
         """Blend the results of the polynomials before and after linearly in time."""
         known = seconds_since(self.ground_range.times, self.epoch)
