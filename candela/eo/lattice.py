@@ -53,19 +53,18 @@ class Lattice:
     @property
     def coordinates(self) -> tuple[Floats, Floats]:
         """The x and y of all points, in the CRS of the grid."""
-        rows, cols = (np.arange(count) * self.spacing + 0.5 for count in self.shape)
-        columns, lines = np.meshgrid(cols, rows)
-        x, y = self.grid.transform @ (columns, lines)
-        return np.asarray(x), np.asarray(y)
+        return self._centres(*(np.arange(count) * self.spacing for count in self.shape))
 
     @property
     def inside(self) -> tuple[Floats, Floats]:
         """As ``coordinates``, but what lies beyond the grid is moved to its last row and column."""
-        rows, cols = (
-            np.minimum(np.arange(count) * self.spacing, side - 1) + 0.5
-            for count, side in zip(self.shape, self.grid.shape, strict=True)
+        counts = zip(self.shape, self.grid.shape, strict=True)
+        return self._centres(
+            *(np.minimum(np.arange(count) * self.spacing, side - 1) for count, side in counts)
         )
-        columns, lines = np.meshgrid(cols, rows)
+
+    def _centres(self, rows: NDArray[np.int_], cols: NDArray[np.int_]) -> tuple[Floats, Floats]:
+        columns, lines = np.meshgrid(cols + 0.5, rows + 0.5)
         x, y = self.grid.transform @ (columns, lines)
         return np.asarray(x), np.asarray(y)
 
