@@ -17,7 +17,6 @@ import pytest
 import requests
 
 ROOT = Path(__file__).parents[1]
-BESIDE = ROOT.parent / "shared" / "cluster" / "up"
 NETWORKS = ["127.0.0.1", "::1", "localhost", "10.0.0.0/8"]
 S3_PORT = 9500  # as in k8s/overlays/test
 DATABASE_PORT = 9532
@@ -50,9 +49,14 @@ class Cluster:
         self.run("apply", "-f", "-", *words, stdin=text)
 
 
+def is_wanted() -> bool:
+    """Tell whether tests are to use a cluster: whatever they are told, not just any."""
+    return bool(os.environ.get("CANDELA_TEST_CLUSTER"))
+
+
 def find_cluster() -> Cluster:
     """Return the cluster of ``make test-cluster``, or skip the test and say why."""
-    if not os.environ.get("CANDELA_TEST_CLUSTER"):
+    if not is_wanted():
         pytest.skip("tests on a cluster run with `make test-cluster`")
     given = os.environ.get("KUBECONFIG")
     kubectl = shutil.which("kubectl")

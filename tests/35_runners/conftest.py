@@ -1,0 +1,162 @@
+"""Places to run jobs in: this machine, and a cluster where there is one."""
+
+import json
+import os
+import sys
+import uuid
+from pathlib import Path
+
+import boto3
+import pytest
+from buckets import CREDENTIALS
+from clusters import NETWORKS, Cluster, find_cluster, is_wanted, s3_server_for_pods, secret
+
+from candela.runners.base import Runner
+from candela.runners.kubernetes import KubernetesRunner, Patience
+from candela.runners.local import LocalRunner
+from candela.runners.manifest import Images, load_template
+from candela.runners.processes import find_members
+from candela.storage import Storage, open_storage
+
+ROOT = Path(__file__).parents[2]
+TRIAL = Path(__file__).with_name("trial_worker.py")
+PODS_S3_PORT = 9501
+
+
+class Here:
+    """Subprocesses of this machine."""
+
+    memory = 250 * 2**20  # enough for a worker that does nothing much
+    lead_s = 0.0  # what a worker may take to start, of its time
+
+    def __init__(self, folder: Path):
+        self.work = folder / "work"
+        self.storage: Storage = open_storage((folder / "storage").as_uri())
+        self.made: list[LocalRunner] = []
+
+    def make(self, **options: object) -> Runner:
+        options = {"command": (sys.executable, str(TRIAL)), "grace_s": 1.0, **options}
+        self.made.append(LocalRunner(self.storage, self.work, **options))
+        return self.made[-1]
+
+    def processes(self, job_id: str, attempt: int) -> int:
+        mark = str(self.work / f"{job_id}-{attempt}")
+        return len(find_members({mark: 0})[mark])
+
+    def close(self) -> None:
+        for runner in self.made:
+            for record in list(runner._running.values()):
+                runner.cancel(record.reference)
+            runner.close()
+
+
+class InCluster:
+    """Pods of a cluster, files in a bucket."""
+
+    memory = 250 * 2**20
+    lead_s = 2.0
+
+    def __init__(self, cluster: Cluster, namespace: str, bucket: str, endpoint: str):
+        self.cluster = cluster
+        self.namespace = namespace
+        self.storage: Storage = open_storage(f"s3://{bucket}", endpoint=endpoint)
+        self.made: list[KubernetesRunner] = []
+
+    def make(self, **options: object) -> Runner:
+        options = {"patience": Patience(image_s=3, room_s=3), **options}
+        runner = KubernetesRunner(
+            self.storage,
+            trial_template(),
+            namespace=self.namespace,
+            images=Images(
+                os.environ.get("CANDELA_IMAGE_PREFIX", "localhost/candela-"),
+                os.environ.get("CANDELA_IMAGE_TAG", "dev"),
+            ),
+            **options,
+        )
+        self.made.append(runner)
+        return runner
+
+    def processes(self, job_id: str, attempt: int) -> int:
+        selector = f"candela/job={job_id},candela/attempt={attempt}"
+        pods = self.cluster.json("get", "pods", "-n", self.namespace, "-l", selector)["items"]
+        return sum(pod["status"]["phase"] in {"Pending", "Running"} for pod in pods)
+
+    def close(self) -> None:
+        for runner in self.made:
+            runner.close()
+        self.cluster.run("delete", "jobs", "-n", self.namespace, "--all", "--wait=false")
+
+
+def trial_template() -> dict:
+    """Return the project's template with the worker that misbehaves on demand."""
+    template = load_template(ROOT / "k8s/base/job-template.yaml")
+    pod = template["spec"]["template"]["spec"]
+    (worker,) = pod["containers"]
+    worker |= {"command": ["python3"], "args": ["/trial/trial_worker.py"]}
+    worker["volumeMounts"].append({"name": "trial", "mountPath": "/trial"})
+    pod["volumes"].append({"name": "trial", "configMap": {"name": "trial"}})
+    pod["terminationGracePeriodSeconds"] = 1
+    return template
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    return find_cluster()
+
+
+@pytest.fixture(scope="session")
+def pods_s3(cluster):
+    with s3_server_for_pods(cluster.host, PODS_S3_PORT) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def namespace(cluster, pods_s3):
+    """Make a namespace in which only pods under the strictest rules may be."""
+    name = f"candela-runners-{uuid.uuid4().hex[:6]}"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    metadata = {"name": name, "labels": labels}
+    cluster.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
+    for part in ("rbac", "priorities"):
+        cluster.run("apply", "-n", name, "-f", str(ROOT / f"k8s/base/{part}.yaml"))
+    variables = {**CREDENTIALS, "AWS_ENDPOINT_URL_S3": pods_s3}
+    cluster.apply(secret("candela-s3", variables), "-n", name)
+    cluster.run("create", "configmap", "trial", "-n", name, f"--from-file={TRIAL}")
+    yield name
+    cluster.run("delete", "namespace", name, "--wait=false")
+
+
+CLUSTERS = [pytest.param("in a cluster", marks=pytest.mark.allow_hosts(NETWORKS))]
+
+
+@pytest.fixture(params=["here", *(CLUSTERS if is_wanted() else ())])
+def place(request, tmp_path, monkeypatch):
+    """Return where jobs run: every test of a runner runs in all places."""
+    if request.param == "here":
+        place: Here | InCluster = Here(tmp_path)
+    else:
+        place = _in_cluster(request, monkeypatch)
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def in_cluster(request, monkeypatch):
+    place = _in_cluster(request, monkeypatch)
+    yield place
+    place.close()
+
+
+def _in_cluster(request, monkeypatch) -> InCluster:
+    cluster = request.getfixturevalue("cluster")
+    namespace = request.getfixturevalue("namespace")
+    url = request.getfixturevalue("pods_s3")
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL_S3": url}.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"test-{uuid.uuid4().hex}"
+    boto3.client("s3").create_bucket(
+        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    return InCluster(cluster, namespace, bucket, url)
