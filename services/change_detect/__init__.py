@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candela.eo.blocks import Block, split
+from candela.eo.parcels import ParcelTally
 from candela.eo.progress import Progress, part
 from candela.eo.raster import add_overviews, create_image, gdal_environment
 from candela.eo.threads import thread_count
 
 from .algorithm import HALO, Detector
-from .encoder import load_encoder
+from .encoder import BANDS, load_encoder
 from .pair import Masks, Pair, open_pair
+from .parcels import (
+    MeasuredParcel,
+    measured,
+    open_parcels,
+    summary,
+    write_geojson,
+    write_table,
+)
+from .parcels_picture import TRUE_COLOUR, draw_parcels
 from .report import Report
 from .survey import Survey, fit, survey_pair
 from .views import VISIBLE
@@ -39,6 +49,7 @@ def run(
     model: str,
     runtime: str,
     scale: float | None,
+    parcels: Path | None,
     workdir: Path,
     progress: Progress,
 ) -> dict[str, Path]:
@@ -55,6 +66,8 @@ def run(
     scale : float, optional
         Log magnitude that counts as typical, in place of the pair's own: the same for all pairs
         of a series makes their maps comparable.
+    parcels : Path, optional
+        Vector file with polygons.
     workdir : Path
         Where the outputs are written.
     progress : Progress
@@ -62,7 +75,8 @@ def run(
     Returns
     -------
     dict
-        ``change`` (GeoTIFF), ``preview`` (PNG) and ``statistics`` (JSON).
+        ``change`` (GeoTIFF), ``preview`` (PNG) and ``statistics`` (JSON); with parcels also
+        ``parcels`` (GeoJSON), ``parcels_table`` (CSV) and ``parcels_preview`` (PNG).
 
     Raises
     ------
@@ -77,6 +91,8 @@ def run(
             "preview": workdir / f"{name}_preview.png",
             "statistics": workdir / f"{name}_statistics.json",
         }
+        placed = open_parcels(parcels, pair.grid) if parcels else []
+        tally = ParcelTally(placed, pair.grid)
         encode = load_encoder(runtime)
         progress(1, "looking at samples of both images")
         surveyed = survey_pair(pair)
@@ -87,10 +103,16 @@ def run(
         if scale is not None:
             detector = replace(detector, typical=scale)
         facts["scale"] = detector.typical
-        report = _write_change(pair, detector, outputs["change"], model, part(progress, 15, 95))
+        report = _write_change(
+            pair, detector, outputs["change"], model, tally, part(progress, 15, 95)
+        )
         progress(95, "making overviews, preview and statistics")
         add_overviews(outputs["change"])
         report.write_preview(outputs["preview"])
+        if placed:
+            found = measured(placed, tally.statistics(), pair.grid)
+            facts["parcels"] = summary(found)
+            outputs |= _write_parcels(found, pair, workdir / f"{name}_parcels")
         statistics = json.dumps(facts | report.statistics(), indent=2)
         outputs["statistics"].write_text(statistics + "\n", encoding="utf-8")
     progress(100, "done")
@@ -98,7 +120,7 @@ def run(
 
 
 def _write_change(
-    pair: Pair, detector: Detector, path: Path, model: str, progress: Progress
+    pair: Pair, detector: Detector, path: Path, model: str, tally: ParcelTally, progress: Progress
 ) -> Report:
     """Write the change map block by block."""
     report = Report(pair.grid.shape)
@@ -108,7 +130,22 @@ def _write_change(
         for block, change, visible in _detect_blocks(pair, detector, progress):
             image.write(change, 1, window=block.inner)
             report.add(block.inner, change, visible)
+            tally.add(block.inner, change)
     return report
+
+
+def _write_parcels(found: Sequence[MeasuredParcel], pair: Pair, stem: Path) -> dict[str, Path]:
+    """Write all that is said of parcels."""
+    outputs = {
+        "parcels": stem.with_suffix(".geojson"),
+        "parcels_table": stem.with_suffix(".csv"),
+        "parcels_preview": stem.with_suffix(".png"),
+    }
+    write_geojson(outputs["parcels"], found)
+    write_table(outputs["parcels_table"], found)
+    colours = [pair.indexes[1][BANDS.index(band)] for band in TRUE_COLOUR]
+    draw_parcels(outputs["parcels_preview"], found, pair.after, colours)
+    return outputs
 
 
 def _detect_blocks(

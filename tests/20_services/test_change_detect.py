@@ -16,12 +16,12 @@ from candela.eo.smoothing import gaussian
 from candela.errors import InputError
 from candela.services.change_detect import run, survey
 from candela.services.change_detect.encoder import BANDS, load_encoder
-from candela.spec import load_specs
+from candela.spec import load_spec, services_folder
 
 SIZE = 192
 ROOF = np.array([2600, 2800, 3000, 3100, 3200, 3300, 3400, 3400, 3600, 3300])
 OBJECT = (slice(90, 104), slice(60, 74))
-DEFAULTS = load_specs()["ChangeDetect"].defaults
+DEFAULTS = load_spec(services_folder() / "change_detect" / "process.yaml").defaults
 TAGS = {
     "before": {"PRODUCT_ID": "first", "SENSING_TIME": "2020-07-18T10:50:31Z", "LEVEL": "L2A"},
     "after": {"PRODUCT_ID": "second", "SENSING_TIME": "2022-06-28T10:50:31Z", "LEVEL": "L2A"},

@@ -225,7 +225,7 @@ def test_a_vector_is_taken_in_any_of_its_forms(stage):
 
 @pytest.mark.parametrize("content", ["<kml/>", '{"type": "Topology"}', "PK\x03\x04"])
 def test_a_file_that_is_no_vector_is_refused(stage, content):
-    with pytest.raises(InputError, match="x.geojson is not of type vector"):
+    with pytest.raises(InputError, match=r"x\.geojson is not of type vector"):
         stage({"type": "vector"}, content)
 
 
