@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 
+from candela.eo.grid import Shape
 from candela.eo.raster import open_image
 from candela.eo.safe import Safe, open_safe
 from candela.eo.sentinel1_annotation import Annotation, read_annotation
@@ -264,6 +265,11 @@ class Measurement:
 
     dataset: rasterio.DatasetReader
     name: str
+
+    @property
+    def shape(self) -> Shape:
+        """Lines and samples."""
+        return Shape(self.dataset.height, self.dataset.width)
 
     def read(self, window: Window) -> NDArray[np.uint16]:
         """Read digital numbers, shape (lines, pixels); 0 is nodata.

@@ -202,7 +202,7 @@ def outline_of(area: Area) -> shapely.Polygon:
     left, bottom, right, top = area.bounds
     step = max(right - left, top - bottom, 1e-9) / 20  # follows the curve of edges
     box = shapely.segmentize(shapely.box(*area.bounds), step)
-    return unwrap(_project(box, area.crs, "EPSG:4326"))
+    return unwrap(project(box, area.crs, "EPSG:4326"))
 
 
 def unwrap(outline: shapely.Polygon) -> shapely.Polygon:
@@ -225,7 +225,7 @@ def _tiles_of_zone(zone: int, outline: shapely.Geometry) -> dict[str, float]:
     near = shapely.intersection(outline, shapely.box(meridian - reach, -90, meridian + reach, 90))
     if near.is_empty:
         return {}
-    projected = _project(
+    projected = project(
         shapely.segmentize(near, EDGE_STEP_DEGREES), "EPSG:4326", f"EPSG:{32600 + zone}"
     )
     names, boxes = _zone_boxes(zone)
@@ -246,9 +246,11 @@ def _zone_boxes(zone: int) -> tuple[NDArray[np.str_], NDArray[np.object_]]:
     return np.array(names), shapely.box(left, top - SIDE_M, left + SIDE_M, top)
 
 
-def _project(geometry: shapely.Geometry, source: str, target: str) -> shapely.Geometry:
-    def project(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def project(geometry: shapely.Geometry, source: CRS | str, target: CRS | str) -> shapely.Geometry:
+    """Bring a geometry to another CRS; the order of its axes is always x, y."""
+
+    def move(points: NDArray[np.float64]) -> NDArray[np.float64]:
         x, y = rasterio.warp.transform(source, target, points[:, 0], points[:, 1])
         return np.column_stack([x, y])
 
-    return shapely.transform(geometry, project)
+    return shapely.transform(geometry, move)

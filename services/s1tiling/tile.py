@@ -1,0 +1,278 @@
+"""Make the images of one tile, all cores at work, block by block."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.windows import Window
+
+from candela.eo.blocks import Block, split
+from candela.eo.ellipsoid import GEOGRAPHIC, earth_fixed
+from candela.eo.grid import Grid
+from candela.eo.heights import Dem, Heights
+from candela.eo.preview import preview_shape, write_png
+from candela.eo.progress import Progress, part
+from candela.eo.raster import add_overviews, create_image
+from candela.eo.sentinel1 import Product
+from candela.eo.sentinel1_geocoding import Geocoding, resample
+from candela.eo.speckle import despeckle
+from candela.eo.threads import thread_count
+from candela.eo.tiles import tile_grid
+from candela.errors import InputError, blamed_on
+
+from .algorithm import MASK_RADIUS, join, picture, smooth_mask
+from .naming import Treatment, image_name, image_tags
+from .slices import Amplitudes, Slice
+
+BLOCK = 1024  # pixels
+MARGIN = 8  # pixels of a slice around what its part of the tile needs
+LOWEST_M, HIGHEST_M = -500.0, 9000.0  # heights that are thought possible
+
+Power = NDArray[np.float32]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass
+class Tile:
+    """The images of a tile.
+
+    Attributes
+    ----------
+    name : str
+    products : list of Product
+        Those that the images have pixels of, in order of time.
+    images : dict of str to Path
+        By polarisation.
+    mask, preview : Path
+    valid : dict of str to int
+        How many pixels of each polarisation have data.
+    """
+
+    name: str
+    products: list[Product]
+    images: dict[str, Path]
+    mask: Path
+    preview: Path
+    valid: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def files(self) -> list[Path]:
+        """All files."""
+        return [*self.images.values(), self.mask, self.preview]
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A slice on the tile's grid; what of it can lie there is in memory."""
+
+    product: Product
+    geocoding: Geocoding
+    amplitudes: dict[str, Amplitudes]
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """All that the pixels of a tile follow from."""
+
+    grid: Grid
+    parts: list[_Part]
+    heights: Heights
+    treatment: Treatment
+
+
+def make_tile(
+    name: str,
+    slices: Sequence[Slice],
+    heights: Heights,
+    treatment: Treatment,
+    folder: Path,
+    progress: Progress,
+) -> Tile:
+    """Make the images of a tile.
+
+    Parameters
+    ----------
+    name : str
+        Its id.
+    slices : sequence of Slice
+        In order of time; those that miss the tile are left out.
+    heights : Heights
+        Of the ground.
+    treatment : Treatment
+        What is to be done.
+    folder : Path
+        Where the images go.
+    progress : Progress
+        Told after each block.
+
+    Returns
+    -------
+    Tile
+
+    Raises
+    ------
+    InputError
+        If a measurement is damaged or has no data here, or heights are not known.
+    """
+    grid = tile_grid(name, treatment.resolution)
+    progress(0, f"Reading what lies in tile {name}")
+    parts = [found for item in slices if (found := _part_of(item, grid)) is not None]
+    if not parts:
+        raise InputError(f"the products have no pixels in tile {name}", "tiles")
+    if isinstance(heights, Dem):
+        with blamed_on("dem"):
+            for item in parts:
+                heights.check_covers(*item.geocoding.places())
+    tile = _named(name, [item.product for item in parts], list(slices[0].images), treatment, folder)
+    _write_images(tile, _Scene(grid, parts, heights, treatment), part(progress, 10, 80))
+    for path in tile.images.values():
+        progress(80, f"Making overviews and preview of tile {name}")
+        add_overviews(path)
+    add_overviews(tile.mask, resampling=Resampling.nearest)
+    _write_preview(tile, grid)
+    return tile
+
+
+def _named(
+    name: str,
+    products: list[Product],
+    polarisations: list[str],
+    treatment: Treatment,
+    folder: Path,
+) -> Tile:
+    ending = "_filtered" if treatment.speckle_filter else ""
+    names = {key: image_name(products, name, key) for key in polarisations}
+    first = names[polarisations[0]]
+    return Tile(
+        name,
+        products,
+        {key: folder / f"{stem}{ending}.tif" for key, stem in names.items()},
+        folder / f"{first}_BorderMask.tif",
+        folder / f"{first}_preview.png",
+    )
+
+
+def _part_of(item: Slice, grid: Grid) -> _Part | None:
+    """Read what of a slice can lie in the tile, whatever the heights; None if that is nothing."""
+    geocoding = Geocoding(item.model, grid)
+    if not geocoding.places()[0].size:
+        return None
+    longitudes, latitudes = geocoding.lattice.in_crs(GEOGRAPHIC)
+    places = [
+        item.model.locate(earth_fixed(longitudes, latitudes, height))
+        for height in (LOWEST_M, HIGHEST_M)
+    ]
+    (top, bottom), (left, right) = (
+        np.clip([np.min(axis) - MARGIN, np.max(axis) + MARGIN + 1], 0, side).astype(int)
+        for axis, side in zip(
+            zip(*places, strict=True), (item.model.lines, item.model.samples), strict=True
+        )
+    )
+    window = Window(left, top, right - left, bottom - top)
+    amplitudes = {name: image.read(window) for name, image in item.images.items()}
+    return _Part(item.product, geocoding, amplitudes)
+
+
+def _write_images(tile: Tile, scene: _Scene, progress: Progress) -> None:
+    """Write images and mask; this thread writes, the others compute."""
+    grid, treatment = scene.grid, scene.treatment
+    halo = treatment.filter_radius if treatment.speckle_filter else 0
+    blocks = list(split(grid.shape, BLOCK, halo=max(halo, 2 * MASK_RADIUS)))
+    valid = dict.fromkeys(tile.images, 0)
+    with ExitStack() as stack:
+        images = {
+            name: stack.enter_context(
+                create_image(
+                    path,
+                    grid,
+                    dtype="float32",
+                    nodata=0,
+                    bands=[name],
+                    tags=image_tags(tile.products, tile.name, name, treatment)
+                    | scene.heights.tags(),
+                )
+            )
+            for name, path in tile.images.items()
+        }
+        tags = image_tags(tile.products, tile.name, next(iter(tile.images)), treatment)
+        del tags["POLARIZATION"]
+        mask = stack.enter_context(
+            create_image(tile.mask, grid, dtype="uint8", nodata=255, bands=["valid"], tags=tags)
+        )
+        done = _in_order(lambda block: _compute(block, scene), blocks)
+        for number, (block, (powers, is_valid)) in enumerate(zip(blocks, done, strict=True), 1):
+            for name, power in powers.items():
+                images[name].write(power, 1, window=block.inner)
+                valid[name] += int(np.count_nonzero(power))
+            mask.write(is_valid, 1, window=block.inner)
+            progress(100 * number / len(blocks), f"Tile {tile.name}")
+    if not any(valid.values()):
+        raise InputError(
+            f"the measurement is blank in tile {tile.name}: all amplitudes of "
+            f"{', '.join(product.name for product in tile.products)} are 0 there"
+        )
+    tile.valid.update(valid)
+
+
+def _compute(block: Block, scene: _Scene) -> tuple[dict[str, Power], NDArray[np.uint8]]:
+    """Return the power of each polarisation and the mask in a block."""
+    layers: dict[str, list[Power]] = {name: [] for name in scene.parts[0].amplitudes}
+    treatment, heights = scene.treatment, scene.heights.read(scene.grid.cut(block.outer))
+    for item in scene.parts:
+        positions = item.geocoding.positions(block.outer, heights)
+        window = item.geocoding.window(positions)
+        if window is not None:
+            for name, amplitudes in item.amplitudes.items():
+                power, found = amplitudes.power(window)
+                layers[name].append(resample(power, positions, found, treatment.interpolation))
+    shape = (int(block.outer.height), int(block.outer.width))
+    powers = {
+        name: join(images) if images else np.zeros(shape, dtype=np.float32)
+        for name, images in layers.items()
+    }
+    is_valid = np.logical_and.reduce([power > 0 for power in powers.values()]).view(np.uint8)
+    if treatment.speckle_filter:
+        powers = {name: _filtered(power, treatment) for name, power in powers.items()}
+    crop = block.crop
+    return {name: power[crop] for name, power in powers.items()}, smooth_mask(is_valid)[crop]
+
+
+def _filtered(power: Power, treatment: Treatment) -> Power:
+    assert treatment.speckle_filter
+    return despeckle(
+        power,
+        treatment.speckle_filter,
+        radius=treatment.filter_radius,
+        looks=treatment.looks,
+        damping=treatment.damping,
+    )
+
+
+def _in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """Compute results by all threads, a few ahead of what is asked for."""
+    with ThreadPoolExecutor(thread_count()) as pool:
+        waiting: deque[Future[Result]] = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > thread_count():
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _write_preview(tile: Tile, grid: Grid) -> None:
+    shape = preview_shape(*grid.shape)
+    images = {}
+    for name, path in tile.images.items():
+        with rasterio.open(path) as dataset:
+            images[name] = dataset.read(1, out_shape=shape)
+    write_png(tile.preview, picture(images))
