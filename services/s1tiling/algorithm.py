@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 MASK_RADIUS = 5  # pixels, as in S1Tiling
-CO_RANGE_DB = (-20.0, 2.0)  # of VV and HH, from black to white
-CROSS_RANGE_DB = (-27.0, -5.0)  # of VH and HV
+CO_RANGE_DB = (-24.0, 0.0)  # of VV and HH, from black to white
+CROSS_RANGE_DB = (-30.0, -6.0)  # of VH and HV
 RATIO_RANGE_DB = (2.0, 14.0)  # of VV over VH
 
 Power = NDArray[np.float32]
