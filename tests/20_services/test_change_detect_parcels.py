@@ -20,6 +20,7 @@ from candela.errors import InputError
 from candela.services.change_detect import run
 from candela.services.change_detect.encoder import BANDS
 from candela.services.change_detect.parcels import COLUMNS, change_level
+from candela.services.change_scale import run as measure_scale
 from candela.spec import load_spec, services_folder
 
 SIZE = 160
@@ -264,3 +265,25 @@ def test_a_shared_scale_takes_the_place_of_the_typical_magnitude(detect, scene, 
     inner = (own > 0.01) & (own < 0.99)
     assert np.ptp(odds[inner]) < 1e-2  # all odds fall by the same factor
     assert odds[inner].mean() > 0.3
+
+
+def test_the_scale_of_a_pair_can_be_had_without_a_map(scene, clear, tmp_path):
+    paths = {
+        name: write(tmp_path / f"{name}.tif", image)
+        for name, image in zip(("before", "after"), scene, strict=True)
+    }
+    folder = services_folder() / "change_scale"
+    options = load_spec(folder / "process.yaml").defaults
+    outputs = measure_scale(**paths, **options, workdir=tmp_path, progress=silent)
+    assert outputs == {"scale": pytest.approx(clear[1]["typical_log_magnitude"])}
+
+
+def test_models_and_options_of_the_scale_are_those_of_the_map():
+    scale, change = (
+        load_spec(services_folder() / name / "process.yaml").inputs
+        for name in ("change_scale", "change_detect")
+    )
+    for name, given in scale.items():
+        assert (given.type, given.allowed, given.default, given.min_occurs) == (
+            change[name].type, change[name].allowed, change[name].default, change[name].min_occurs,
+        )  # fmt: skip

@@ -1,0 +1,49 @@
+"""The scale of a change map, without the map."""
+
+from pathlib import Path
+
+from candela.eo.progress import Progress, part
+from candela.eo.raster import gdal_environment
+from candela.services.change_detect.encoder import load_encoder
+from candela.services.change_detect.pair import Masks, open_pair
+from candela.services.change_detect.survey import fit, survey_pair
+
+
+def run(
+    *,
+    before: Path,
+    after: Path,
+    before_mask: Path | None,
+    after_mask: Path | None,
+    mask_classes: str,
+    model: str,
+    runtime: str,
+    workdir: Path,  # noqa: ARG001 - every process has one
+    progress: Progress,
+) -> dict[str, float]:
+    """Measure how much two images typically disagree.
+
+    Parameters
+    ----------
+    before, after, before_mask, after_mask, mask_classes, model, runtime
+        As for ChangeDetect.
+    workdir : Path
+        Not used: there is no file.
+    progress : Progress
+
+    Returns
+    -------
+    dict
+        ``scale``: median of the natural logarithm of the disagreement, in units of noise; what
+        ChangeDetect tells as ``typical_log_magnitude`` and takes as ``scale``.
+
+    Raises
+    ------
+    InputError
+        If the images cannot be compared.
+    """
+    masks = Masks(before_mask, after_mask, mask_classes)
+    with gdal_environment(), open_pair(before, after, masks) as pair:
+        progress(5, "looking at samples of both images")
+        detector = fit(survey_pair(pair), load_encoder(runtime), model, part(progress, 40, 100))
+    return {"scale": detector.typical}
