@@ -1,6 +1,7 @@
 """A real MapServer behind the gateway's routes, on rasters with known pixels."""
 
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import pytest
 import rasterio
 from affine import Affine
 from flask import Flask
+from geoserver_double import PASSWORD, USER, GeoServerDouble
 from werkzeug.serving import make_server
 
 from candela.errors import PublicationError
 from candela.gateway.ows import ows_blueprint
 from candela.gateway.pages import pages_blueprint
-from candela.publish.base import Layer
+from candela.publish.base import Layer, Publisher
+from candela.publish.geoserver.publisher import GeoServerPublisher, Site
+from candela.publish.geoserver.rest import Account, GeoServerRest
 from candela.publish.mapserver import MapServerPublisher
 from candela.publish.server import PROGRAMS, find_program
 from candela.settings import Metadata
@@ -45,6 +49,7 @@ def write_raster() -> Callable[..., Path]:
         crs: str = "EPSG:32632",
         origin: tuple[float, float] = ORIGIN,
         pixel: float = 10,
+        tags: dict[str, str] | None = None,
     ) -> Path:
         profile = {
             "driver": "GTiff", "dtype": array.dtype, "nodata": nodata, "count": array.shape[0],
@@ -54,6 +59,7 @@ def write_raster() -> Callable[..., Path]:
         }  # fmt: skip
         with rasterio.open(path, "w", **profile) as dataset:
             dataset.write(array)
+            dataset.update_tags(**(tags or {}))
             for index, name in enumerate(bands, 1):
                 dataset.set_band_description(index, name)
         return path
@@ -110,6 +116,69 @@ def grey_layer(
     path = tmp_path_factory.mktemp("grey") / "height.tif"
     write_raster(path, values, nodata=-1, bands=["height"], crs="EPSG:32631")
     return Layer("Other_3_height", "job-3", path, "Height", "", "grey")
+
+
+@pytest.fixture
+def dated_layer(tmp_path: Path, write_raster: Callable[..., Path]) -> Callable[..., Layer]:
+    """Return a function that makes change maps with a date; each is a job of its own."""
+
+    def make(
+        date: str,
+        *,
+        value: float = 0.6,
+        east_m: int = 0,
+        crs: str = "EPSG:32632",
+        name: str = "ChangeDetect",
+    ) -> Layer:
+        job_id = uuid.uuid4().hex
+        day = date.replace("-", "")
+        path = write_raster(
+            tmp_path / f"{job_id}_{day}.tif", np.full((1, SIDE, SIDE), value, "float32"),
+            nodata=np.nan, bands=["change"], crs=crs, tags={"End_date": day},
+            origin=(ORIGIN[0] + east_m, ORIGIN[1]),
+        )  # fmt: skip
+        return Layer(
+            f"{name}_{job_id}_change", job_id, path, f"Change: {date}", "", "change",
+            process=name, output="change", lineage=f"https://maps.example/jobs/{job_id}",
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def double() -> Iterator[GeoServerDouble]:
+    """A GeoServer that was asked nothing that its API descriptions do not allow."""
+    with GeoServerDouble() as double:
+        yield double
+        assert double.violations == []
+
+
+@pytest.fixture
+def geoserver(double: GeoServerDouble, tmp_path: Path) -> Callable[..., GeoServerPublisher]:
+    """Return a function that makes publishers for the same GeoServer."""
+
+    def make(**site: object) -> GeoServerPublisher:
+        values = {"public_url": "https://maps.example/geoserver", "folder": tmp_path / "published"}
+        rest = GeoServerRest(double.url, Account(USER, PASSWORD))
+        return GeoServerPublisher(rest, Site(**(values | site)), first_pause_s=0.01)
+
+    return make
+
+
+@pytest.fixture(params=["mapserver", "geoserver"])
+def again(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Publisher]:
+    """Return a function that makes publishers on the same state, as other gateways would.
+
+    MapServer itself is not started: publishing needs none.
+    """
+    if request.param == "geoserver":
+        return request.getfixturevalue("geoserver")
+    return lambda: MapServerPublisher(tmp_path / "state", "https://maps.example/")
+
+
+@pytest.fixture
+def publisher(again: Callable[[], Publisher]) -> Publisher:
+    return again()
 
 
 @pytest.fixture(scope="module")

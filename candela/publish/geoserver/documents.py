@@ -5,6 +5,7 @@ import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from candela.publish.geoserver.rest import Document
 from candela.publish.metadata import ATTRIBUTION, isotime, keywords
@@ -18,7 +19,6 @@ COG_KEY = "CogSettings.Key"
 COG_READERS = {"s3": "S3", "http": "HTTP", "https": "HTTP"}
 MOSAIC_TYPE = "ImageMosaic"
 TIME_FORMAT = "%Y%m%dT%H%M%SZ"
-NEW_STYLE_SIGN = 8  # letters of the hash that a style's name ends with
 
 
 def workspace_name(prefix: str, owner: str) -> str:
@@ -52,7 +52,7 @@ def workspace_document(name: str) -> Document:
 
 def store_document(workspace: str, record: LayerRecord, url: str) -> Document:
     """Make the store of one raster, which remembers what it shows."""
-    noted = [{"@key": RECORD_KEY, "$": remembered(record)}]
+    noted = [{"@key": RECORD_KEY, "$": remembered(record).model_dump_json()}]
     scheme = url.removeprefix("cog://").partition(":")[0]
     if scheme in COG_READERS:
         settings = {"rangeReaderSettings": COG_READERS[scheme], "useCachingStream": False}
@@ -70,10 +70,10 @@ def store_document(workspace: str, record: LayerRecord, url: str) -> Document:
     }
 
 
-def remembered(record: LayerRecord) -> str:
-    """Write what a store remembers; the path is of no use on other machines."""
-    layer = replace(record.layer, path=record.layer.path.relative_to(record.layer.path.parent))
-    return record.model_copy(update={"layer": layer}).model_dump_json()
+def remembered(record: LayerRecord) -> LayerRecord:
+    """Return what a store remembers: of the path the name, the folder is of this machine alone."""
+    layer = replace(record.layer, path=Path(record.layer.path.name))
+    return record.model_copy(update={"layer": layer})
 
 
 def coverage_document(name: str, native_name: str = "") -> Document:

@@ -35,7 +35,7 @@ class Mosaics:
             self._harvest(store, url)
         self._refresh(store, series, found)
         self._rest.put(
-            "rest", "layers", f"{workspace}:{series.name}.json",
+            "rest", "layers", f"{workspace}:{series.name}",
             document=documents.layer_document(style, workspace),
         )  # fmt: skip
 

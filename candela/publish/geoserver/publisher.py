@@ -18,7 +18,7 @@ from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
-from candela.errors import PublisherAwayError
+from candela.errors import PublicationError, PublisherAwayError
 from candela.publish.base import Layer, LayerLinks, ServedLayer, ServedSeries
 from candela.publish.geoserver import documents
 from candela.publish.geoserver.granules import Granules
@@ -180,7 +180,7 @@ class GeoServerPublisher:
         was_there = self._ensure_store(workspace, record, url)
         self._ensure_coverage(workspace, record)
         self.rest.put(
-            "rest", "layers", f"{workspace}:{layer.name}.json",
+            "rest", "layers", f"{workspace}:{layer.name}",
             document=documents.layer_document(style, workspace),
         )  # fmt: skip
         if was_there:
@@ -228,7 +228,7 @@ class GeoServerPublisher:
             self.rest.post(*place, document=document)
         else:
             self.rest.put(*place, record.layer.name, document=document)
-        self._known[workspace, record.layer.name] = record
+        self._known[workspace, record.layer.name] = documents.remembered(record)
         return found is not None
 
     def _ensure_coverage(self, workspace: str, record: LayerRecord) -> None:
@@ -244,9 +244,14 @@ class GeoServerPublisher:
     def _truncate(self, layer: str) -> None:
         """Forget the tiles of a layer that was published before."""
         content = f"<truncateLayer><layerName>{layer}</layerName></truncateLayer>".encode()
-        self.rest.send(
-            "POST", "gwc", "rest", "masstruncate", content=content, media_type="text/xml"
-        )
+        try:
+            self.rest.send(
+                "POST", "gwc", "rest", "masstruncate", content=content, media_type="text/xml"
+            )
+        except PublisherAwayError:
+            raise
+        except PublicationError as error:
+            logger.info("%s has no tiles: %s", layer, error)
 
     def _ensure_group(self, workspace: str, record: LayerRecord) -> None:
         """Gather the layers of a job that has several."""
@@ -271,7 +276,9 @@ class GeoServerPublisher:
     def _remove_layer(self, workspace: str, record: LayerRecord) -> None:
         """Remove all of a layer; its store, which remembers it, comes last."""
         place = ("rest", "workspaces", workspace)
-        self.rest.delete(*place, "layergroups", documents.group_name(record))
+        group = documents.group_name(record)
+        if self.rest.get(*place, "layergroups", f"{group}.json") is not None:
+            self.rest.delete(*place, "layergroups", group)
         if self._series(record):
             with self._lock:
                 self.mosaics.drop(

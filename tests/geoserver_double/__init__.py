@@ -1,0 +1,294 @@
+"""A double of GeoServer's REST interface: a real HTTP server with a memory.
+
+It is strict where GeoServer is and where its API descriptions are (``api.py``), odd where
+GeoServer is odd (``catalog.py``), and can be told to break off.
+"""
+
+import base64
+import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from geoserver_double import api
+from geoserver_double.catalog import Catalog, RefusalError, checked
+
+__all__ = ["PASSWORD", "USER", "GeoServerDouble"]
+
+USER, PASSWORD = "publisher", "not the default"
+PLURALS = {"coveragestores": ("coverageStores", "coverageStore")}
+
+
+class CutError(Exception):
+    """The connection breaks off here."""
+
+
+class GeoServerDouble:
+    """The server; use it as a context manager.
+
+    Attributes
+    ----------
+    catalog : Catalog
+        What it knows.
+    calls : list of str
+        What was asked: method and path.
+    violations : list of str
+        What GeoServer's API descriptions do not allow; should be empty.
+    """
+
+    def __init__(self) -> None:
+        self.catalog = Catalog()
+        self.calls: list[str] = []
+        self.violations: list[str] = []
+        self.trouble: Callable[[int], str | int | None] = lambda _: None
+        self._lock = threading.Lock()
+        double = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            wbufsize = -1  # an answer is one packet
+
+            def do(self) -> None:
+                double._handle(self)
+
+            do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do  # noqa: N815
+
+            def log_message(self, *args: object) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}/geoserver"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+
+    def __enter__(self) -> "GeoServerDouble":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def break_call(self, number: int, how: str | int) -> None:
+        """Break one call, counted from now on: "before" or "after" it is done, or by a status."""
+        first = len(self.calls)
+        self.trouble = lambda call: how if call == first + number else None
+
+    def break_all(self, how: str | int | None) -> None:
+        """Break all calls, or none (None)."""
+        self.trouble = lambda _: how
+
+    def _handle(self, request: BaseHTTPRequestHandler) -> None:
+        body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        with self._lock:
+            number = len(self.calls)
+            self.calls.append(f"{request.command} {urlsplit(request.path).path}")
+            try:
+                status, document = self._troubled(request, body, self.trouble(number))
+            except RefusalError as refusal:
+                status, document = refusal.status, str(refusal)
+            except CutError:
+                request.close_connection = True
+                return
+        self._send(request, status, document)
+
+    def _troubled(
+        self, request: BaseHTTPRequestHandler, body: bytes, trouble: str | int | None
+    ) -> tuple[int, object]:
+        if trouble == "before":
+            raise CutError
+        if isinstance(trouble, int):
+            raise RefusalError(trouble, "injected")
+        answer = self._answer(request, body)
+        if trouble == "after":
+            raise CutError
+        return answer
+
+    def _send(self, request: BaseHTTPRequestHandler, status: int, document: object) -> None:
+        is_text = isinstance(document, str)
+        content = (str(document) if is_text else json.dumps(document)).encode()
+        request.send_response(status)
+        request.send_header("Content-Type", "text/plain" if is_text else api.JSON)
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content)
+
+    def _answer(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, object]:
+        expected = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        if request.headers.get("Authorization") != f"Basic {expected}":
+            raise RefusalError(401, "Unauthorized")
+        address = urlsplit(request.path)
+        found = api.find(unquote(address.path).removeprefix("/geoserver"))
+        if found is None:
+            self._violated(f"{request.command} {address.path}: no such path")
+            raise RefusalError(404, "no such path")
+        template, parts = found
+        query = dict(parse_qsl(address.query))
+        self._check(request, template, query)
+        handler = getattr(self, f"_{request.command.lower()}")
+        return handler(template, parts, query, body, request.headers.get("Content-Type", ""))
+
+    def _check(self, request: BaseHTTPRequestHandler, template: str, query: dict) -> None:
+        operation = api.OPERATIONS[template].get(request.command)
+        if operation is None:
+            self._violated(f"{request.command} {template}: method not allowed")
+            raise RefusalError(405, "Method Not Allowed")
+        unknown = set(query) - operation.query
+        if unknown:
+            self._violated(f"{request.command} {template}: unknown in the query: {unknown}")
+        media_type = request.headers.get("Content-Type", "").split(";")[0]
+        if operation.consumes and media_type not in operation.consumes:
+            self._violated(f"{request.command} {template}: media type {media_type!r}")
+            raise RefusalError(415, "Unsupported Media Type")
+
+    def _violated(self, what: str) -> None:
+        self.violations.append(what)
+
+    def _get(self, template: str, parts: dict, query: dict, *_: object) -> tuple[int, object]:
+        catalog, kind = self.catalog, template.rsplit("/", 1)[-1]
+        if template == api.GRANULES:
+            granules = catalog.granules(
+                parts["workspace"], parts["store"], parts["coverage"], query.get("filter")
+            )
+            features = [
+                {"type": "Feature", "id": key, "properties": granule}
+                for key, granule in list(granules.items())[: int(query.get("limit", 10**6))]
+            ]
+            return 200, {"type": "FeatureCollection", "features": features}
+        if template == "/rest/security/acl/layers":
+            return 200, dict(catalog.rules)
+        if template == "/rest/layers":
+            return 200, _listed("layers", "layer", catalog.layers)
+        if template == "/rest/layers/{layer}":
+            if parts["layer"] not in catalog.layers:
+                raise RefusalError(404, f"No such layer: {parts['layer']}")
+            return 200, {"layer": catalog.layers[parts["layer"]]}
+        if template == "/rest/workspaces":
+            return 200, _listed("workspaces", "workspace", catalog.workspaces)
+        return 200, self._get_of_workspace(template, kind, parts)
+
+    def _get_of_workspace(self, template: str, kind: str, parts: dict) -> object:
+        catalog = self.catalog
+        workspace = catalog.workspace(parts["workspace"])
+        if template == "/rest/workspaces/{workspace}":
+            return {"workspace": {"name": parts["workspace"]}}
+        if template == f"{api.STORE}/coverages":
+            return _listed("coverages", "coverage", catalog.store(**_store(parts)).coverages)
+        if kind == "coverages":
+            names = [name for store in workspace.stores.values() for name in store.coverages]
+            return _listed("coverages", "coverage", names)
+        if kind == "coveragestores":
+            return _listed("coverageStores", "coverageStore", workspace.stores)
+        if template == api.STORE:
+            return {"coverageStore": _single(catalog.store(**_store(parts)).document)}
+        if template == api.COVERAGE:
+            place = (parts["workspace"], parts["store"], parts["coverage"])
+            return {"coverage": catalog.coverage(*place).document}
+        if "styles" in template:
+            if parts.get("style") not in workspace.styles:
+                raise RefusalError(404, f"No such style {parts.get('style')}")
+            return {"style": {"name": parts["style"], "format": "sld"}}
+        if parts.get("group") not in workspace.groups:
+            raise RefusalError(404, f"No such layer group {parts.get('group')}")
+        return {"layerGroup": workspace.groups[parts["group"]]}
+
+    def _post(
+        self, template: str, parts: dict, query: dict, body: bytes, media_type: str
+    ) -> tuple[int, object]:
+        catalog, workspace = self.catalog, parts.get("workspace", "")
+        if template == "/rest/workspaces":
+            return 201, catalog.add_workspace(checked("workspace", body, new=True))
+        if template.endswith("/coveragestores"):
+            document = checked("coverageStore", body, new=True)
+            return 201, catalog.add_store(workspace, document)
+        if template.endswith("{method}.{format}"):
+            catalog.harvest(
+                workspace, parts["store"], parts["method"], body.decode(),
+                box=query.get("updateBBox") == "true",
+            )  # fmt: skip
+            return 202, ""
+        if template.endswith("/coverages"):
+            document = checked("coverage", body, new=True)
+            return 201, catalog.add_coverage(workspace, parts["store"], document)
+        if template.endswith("/styles"):
+            if media_type != api.SLD:
+                raise RefusalError(501, "the double takes SLD only")
+            return 201, catalog.add_style(workspace, query["name"], body)
+        if template.endswith("/layergroups"):
+            return 201, catalog.add_group(workspace, checked("layerGroup", body, new=True))
+        if template.endswith("/acl/layers"):
+            catalog.set_rules(json.loads(body), new=True)
+            return 200, ""
+        catalog.truncate(body)
+        return 200, ""
+
+    def _put(
+        self, template: str, parts: dict, query: dict, body: bytes, _: str
+    ) -> tuple[int, object]:
+        catalog, workspace = self.catalog, parts.get("workspace", "")
+        if template == api.STORE:
+            document = checked("coverageStore", body, new=False)
+            catalog.change_store(workspace, parts["store"], document)
+        elif template == api.COVERAGE:
+            catalog.change_coverage(
+                workspace, parts["store"], parts["coverage"],
+                checked("coverage", body, new=False), query.get("calculate", ""),
+            )  # fmt: skip
+        elif template == "/rest/layers/{layer}":
+            catalog.change_layer(parts["layer"], checked("layer", body, new=False))
+        elif template.endswith("{method}.{format}"):
+            catalog.upload(
+                workspace, parts["store"], parts["method"], parts["format"], body,
+                query.get("configure", "first"),
+            )  # fmt: skip
+            return 201, ""
+        elif template.endswith("/layergroups/{group}"):
+            document = checked("layerGroup", body, new=False)
+            catalog.delete_group(workspace, parts["group"])
+            catalog.add_group(workspace, document)
+        elif template.endswith("/acl/layers"):
+            catalog.set_rules(json.loads(body), new=False)
+        else:
+            raise RefusalError(501, f"the double does not know PUT {template}")
+        return 200, ""
+
+    def _delete(self, template: str, parts: dict, query: dict, *_: object) -> tuple[int, object]:
+        catalog, workspace = self.catalog, parts.get("workspace", "")
+        recurse = query.get("recurse") == "true"
+        if template == api.STORE:
+            purge = query.get("purge", "none")
+            catalog.delete_store(workspace, parts["store"], recurse=recurse, purge=purge)
+        elif template == api.COVERAGE:
+            place = (workspace, parts["store"], parts["coverage"])
+            catalog.delete_coverage(*place, recurse=recurse)
+        elif template == api.GRANULES:
+            place = (workspace, parts["store"], parts["coverage"])
+            catalog.delete_granules(*place, query.get("filter"), query.get("purge", "none"))
+        elif template.endswith("/styles/{style}"):
+            catalog.delete_style(workspace, parts["style"])
+        elif template.endswith("/layergroups/{group}"):
+            catalog.delete_group(workspace, parts["group"])
+        elif template == "/rest/workspaces/{workspace}":
+            catalog.delete_workspace(workspace, recurse=recurse)
+        else:
+            raise RefusalError(501, f"the double does not know DELETE {template}")
+        return 200, ""
+
+
+def _store(parts: dict) -> dict[str, str]:
+    return {"workspace": parts["workspace"], "name": parts["store"]}
+
+
+def _listed(outer: str, inner: str, names: object) -> dict:
+    """Write a list as GeoServer does: an empty one is an empty text."""
+    members = [{"name": name, "href": f"http://elsewhere/{name}.json"} for name in names]
+    return {outer: {inner: members} if members else ""}
+
+
+def _single(document: dict) -> dict:
+    """Write a map of one entry as GeoServer does: not as a list."""
+    entries = (document.get("metadata") or {}).get("entry")
+    if isinstance(entries, list) and len(entries) == 1:
+        return {**document, "metadata": {"entry": entries[0]}}
+    return document
