@@ -71,6 +71,8 @@ class Settings(BaseSettings):
         What the names of workers' images begin and end with: ``<prefix><kind>:<tag>``.
     image_patience_s, room_patience_s : float
         How long a pod may wait for its image, and for a machine with room for it.
+    cpu_share : float
+        How much of its cores a process is promised in a cluster, 0 to 1; it may use all of them.
     queue : str
         The local queue of Kueue in which Jobs wait; without it they do not.
     worker_url : str
@@ -99,6 +101,7 @@ class Settings(BaseSettings):
     image_tag: str = "dev"
     image_patience_s: float = Field(default=300, gt=0)
     room_patience_s: float = Field(default=86_400, gt=0)
+    cpu_share: float = Field(default=1, gt=0, le=1)
     queue: str = ""
     worker_url: str = ""
 

@@ -36,6 +36,7 @@ def make_runner(settings: Settings, storage: Storage) -> Runner:
         images=Images(settings.image_prefix, settings.image_tag),
         patience=Patience(image_s=settings.image_patience_s, room_s=settings.room_patience_s),
         queue=settings.queue,
+        cpu_share=settings.cpu_share,
     )
 
 

@@ -80,6 +80,8 @@ class KubernetesRunner:
         When to give up on pods that do not start.
     queue : str, optional
         The queue of Kueue in which Jobs wait.
+    cpu_share : float, optional
+        How much of its cores a process is promised, 0 to 1; it may use all of them.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class KubernetesRunner:
         images: Images,
         patience: Patience | None = None,
         queue: str = "",
+        cpu_share: float = 1.0,
     ) -> None:
         self._storage = storage
         self._template = template
@@ -98,6 +101,7 @@ class KubernetesRunner:
         self._images = images
         self._patience = patience or Patience()
         self._queue = queue
+        self._cpu_share = cpu_share
         self._client = connect()
         self._batch = client.BatchV1Api(self._client)
         self._core = client.CoreV1Api(self._client)
@@ -137,6 +141,7 @@ class KubernetesRunner:
             image=self._images.name(limits.image),
             storage_url=self._storage.url,
             queue=self._queue,
+            cpu_share=self._cpu_share,
         )
         self._storage.write(job_key(job.id, JOB_FILE), job.to_json().encode())
         try:

@@ -83,6 +83,7 @@ def job_manifest(
     image: str,
     storage_url: str,
     queue: str = "",
+    cpu_share: float = 1.0,
 ) -> Manifest:
     """Fill a template in for one attempt.
 
@@ -104,6 +105,8 @@ def job_manifest(
         Where job.json is.
     queue : str, optional
         The queue of Kueue in which the Job waits.
+    cpu_share : float, optional
+        How much of its cores a process is promised, 0 to 1.
 
     Returns
     -------
@@ -138,7 +141,7 @@ def job_manifest(
         *worker.get("env", ()),
         *({"name": name, "value": value} for name, value in variables if name not in given),
     ]
-    worker["resources"] = _resources(worker.get("resources", {}), limits)
+    worker["resources"] = _resources(worker.get("resources", {}), limits, cpu_share)
     return manifest
 
 
@@ -153,9 +156,9 @@ def _variables(limits: Limits) -> list[tuple[str, str]]:
     ]
 
 
-def _resources(given: Mapping[str, Any], limits: Limits) -> Manifest:
+def _resources(given: Mapping[str, Any], limits: Limits, cpu_share: float) -> Manifest:
     memory = f"{math.ceil(limits.memory_bytes / 2**20)}Mi"
-    requests = {"cpu": f"{math.ceil(1000 * limits.cpu)}m", "memory": memory}
+    requests = {"cpu": f"{math.ceil(1000 * cpu_share * limits.cpu)}m", "memory": memory}
     ceilings = {"memory": memory}
     if limits.gpu:
         ceilings[GPU] = str(limits.gpu)

@@ -63,16 +63,13 @@ class InCluster:
         self.made: list[KubernetesRunner] = []
 
     def make(self, **options: object) -> Runner:
-        options = {"patience": Patience(image_s=3, room_s=3), **options}
+        images = Images(
+            os.environ.get("CANDELA_IMAGE_PREFIX", "localhost/candela-"),
+            os.environ.get("CANDELA_IMAGE_TAG", "dev"),
+        )
+        options = {"patience": Patience(image_s=3, room_s=3), "images": images, **options}
         runner = KubernetesRunner(
-            self.storage,
-            trial_template(),
-            namespace=self.namespace,
-            images=Images(
-                os.environ.get("CANDELA_IMAGE_PREFIX", "localhost/candela-"),
-                os.environ.get("CANDELA_IMAGE_TAG", "dev"),
-            ),
-            **options,
+            self.storage, trial_template(), namespace=self.namespace, **options
         )
         self.made.append(runner)
         return runner

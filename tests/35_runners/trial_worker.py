@@ -71,6 +71,12 @@ def _eat_memory(workdir: Path) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def _fill_the_disk(workdir: Path) -> None:
+    """Write more than there is room for, and wait for the consequences."""
+    (workdir / "large").write_bytes(bytes(60 * 2**20))
+    _pause(workdir)
+
+
 def _have_children(workdir: Path) -> None:
     """Leave three kinds of children: plain, without an environment, and a daemon."""
     subprocess.Popen(["/bin/sleep", "300"])
@@ -108,6 +114,7 @@ ACTIONS = {
     "refuse": _refuse,
     "print environment": _print_environment,
     "eat memory": _eat_memory,
+    "fill the disk": _fill_the_disk,
     "have children": _have_children,
     "leave a daemon": _leave_a_daemon,
     "ignore SIGTERM": _ignore_sigterm,

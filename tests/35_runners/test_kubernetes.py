@@ -1,0 +1,84 @@
+"""What only a cluster does."""
+
+import dataclasses
+import uuid
+
+import pytest
+from clusters import NETWORKS
+from trials import LIMITS, ended, trial, until
+
+from candela.errors import RunnerError
+from candela.runners.base import Cause
+from candela.runners.kubernetes import Patience
+from candela.runners.manifest import Images
+from candela.worker.contract import job_key
+
+pytestmark = pytest.mark.allow_hosts(NETWORKS)
+
+
+@pytest.fixture
+def job_id():
+    return str(uuid.uuid4())
+
+
+def test_an_image_that_cannot_be_had_is_told_and_then_given_up(in_cluster, job_id):
+    runner = in_cluster.make(images=Images(tag="nowhere"))
+    reference = runner.submit(trial("finish", job_id=job_id), LIMITS)
+    until(lambda: "localhost/candela-python:nowhere" in runner.state(reference).message)
+    state = ended(runner, reference)
+    assert state.cause is Cause.IMAGE
+    assert "localhost/candela-python:nowhere" in state.message
+    assert "has ended: image" in runner.logs(job_id)
+
+
+def test_a_job_without_room_waits_and_says_so(in_cluster, job_id):
+    runner = in_cluster.make(patience=Patience(room_s=3600))
+    limits = dataclasses.replace(LIMITS, cpu=1000)
+    reference = runner.submit(trial("finish", job_id=job_id), limits)
+    until(lambda: "Insufficient cpu" in runner.state(reference).message)
+    assert runner.state(reference).is_running
+    assert runner.cancel(reference).cause is Cause.CANCELLED
+
+
+def test_a_job_without_room_is_given_up_in_the_end(in_cluster, job_id):
+    runner = in_cluster.make()
+    limits = dataclasses.replace(LIMITS, gpu=1)
+    state = ended(runner, runner.submit(trial("finish", job_id=job_id), limits))
+    assert state.cause is Cause.UNSCHEDULABLE
+    assert "Insufficient nvidia.com/gpu" in state.message
+
+
+def test_a_job_that_fills_the_disk_is_evicted(in_cluster, job_id):
+    runner = in_cluster.make()
+    volumes = runner._template["spec"]["template"]["spec"]["volumes"]
+    volumes[0]["emptyDir"]["sizeLimit"] = "20Mi"
+    state = ended(runner, runner.submit(trial("fill the disk", job_id=job_id), LIMITS))
+    assert state.cause is Cause.EVICTED
+    assert "20Mi" in state.message
+
+
+def test_a_pod_that_is_deleted_has_vanished(in_cluster, job_id):
+    runner = in_cluster.make()
+    reference = runner.submit(trial("pause", job_id=job_id), LIMITS)
+    until(lambda: "trying pause" in runner.logs(job_id))
+    selector = f"candela/job={job_id}"
+    in_cluster.cluster.run("delete", "pod", "-n", in_cluster.namespace, "-l", selector)
+    assert ended(runner, reference).cause is Cause.VANISHED
+    assert "has ended: vanished" in runner.logs(job_id)
+
+
+def test_a_job_that_waits_in_a_queue_is_cancelled(in_cluster, job_id):
+    runner = in_cluster.make()
+    runner._template["spec"]["suspend"] = True
+    reference = runner.submit(trial("finish", job_id=job_id), LIMITS)
+    until(lambda: "waiting for its turn" in runner.state(reference).message)
+    assert not runner.cancel(reference).is_running
+    assert in_cluster.processes(job_id, 1) == 0
+
+
+def test_a_job_that_the_cluster_refuses_is_told(in_cluster, job_id):
+    runner = in_cluster.make()
+    runner._template["spec"]["template"]["spec"]["restartPolicy"] = "Always"
+    with pytest.raises(RunnerError, match="restartPolicy"):
+        runner.submit(trial("finish", job_id=job_id), LIMITS)
+    assert not in_cluster.storage.exists(job_key(job_id, "result.json"))
