@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 import shutil
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 import rasterio
 import shapely
 from numpy.typing import NDArray
-from rasterio.errors import RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.windows import Window
 
 from candela.eo.grid import Shape
@@ -240,7 +241,7 @@ def open_measurement(
         if product.safe.is_archive:
             _unpack(product.safe, name, unpacked)
             location = str(unpacked)
-        with open_image(location) as dataset:
+        with _without_georeference(), open_image(location) as dataset:
             found, expected = dataset.shape, (annotation.lines, annotation.samples)
             if found != expected or dataset.count != 1 or dataset.dtypes[0] != "uint16":
                 raise InputError(
@@ -287,6 +288,14 @@ class Measurement:
                 f"{int(window.row_off + window.height) - 1}: it is truncated or damaged"
             ) from error
         return numbers
+
+
+@contextmanager
+def _without_georeference() -> Iterator[None]:
+    """Accept images that do not tell where they lie: the annotation does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
 
 
 def _unpack(safe: Safe, name: str, path: Path) -> None:
