@@ -31,7 +31,7 @@ class Mosaics:
         if found is None:
             self._make(store, series.name, url)
             found = self._rest.get(*coverage) or {}
-        elif not self._has(store, series.name, url):
+        if not self._has(store, series.name, url):  # or another gateway was faster
             self._harvest(store, url)
         self._refresh(store, series, found)
         self._rest.put(
@@ -44,7 +44,7 @@ class Mosaics:
         store = ("rest", "workspaces", workspace, "coveragestores", name)
         coverage = (*store, "coverages", f"{name}.json")
         if self._rest.get(*coverage) is None:
-            self._remove(store)  # it never was complete
+            self._rest.delete(*store, purge="metadata")  # it never was complete
             return
         index = (*store, "coverages", name, "index")
         self._rest.delete(*index, "granules", filter=_is_at(url), purge="none")
@@ -55,11 +55,15 @@ class Mosaics:
                 document={"coverage": {"enabled": True}}, calculate="nativebbox,latlonbbox",
             )  # fmt: skip
         else:
-            self._remove(store)
+            self._rest.delete(*store, recurse="true", purge="metadata")  # not its rasters
 
     def _make(self, store: tuple[str, ...], name: str, url: str) -> None:
-        """Make a mosaic of one raster, anew if half of it is there."""
-        self._remove(store)
+        """Make a mosaic of one raster, anew if half of it is there.
+
+        NOTE: without ``recurse`` GeoServer refuses to remove a mosaic that another gateway has
+        completed in the meantime.
+        """
+        self._rest.delete(*store, purge="metadata")
         content = documents.mosaic_archive(name, is_cog=self._is_cog, datastore=self._datastore)
         self._rest.send(
             "PUT", *store, "file.imagemosaic",
@@ -87,10 +91,6 @@ class Mosaics:
         document = documents.described_series(series, found)
         query = {"calculate": "nativebbox,latlonbbox"}
         self._rest.put(*store, "coverages", series.name, document=document, **query)
-
-    def _remove(self, store: tuple[str, ...]) -> None:
-        """Remove a mosaic and its index, not its rasters."""
-        self._rest.delete(*store, recurse="true", purge="metadata")
 
 
 def _is_at(url: str) -> str:

@@ -23,7 +23,8 @@ Document = dict[str, Any]
 
 JSON = "application/json"
 TIMEOUT_S = (5.0, 60.0)  # to connect, and between two pieces of an answer
-REFUSALS = frozenset({400, 405, 406, 409, 411, 413, 414, 415, 422})  # trying again does not help
+# Trying again does not help; it does where somebody else was faster (409, and 403 or 500).
+REFUSALS = frozenset({400, 405, 406, 411, 413, 414, 415, 422})
 SHOWN_CHARACTERS = 300  # of an answer that tells of an error
 
 
