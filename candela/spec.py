@@ -41,6 +41,7 @@ MEDIA_TYPES = {
         "application/zip",
         "application/x-zipped-shp",
     ),
+    "geopackage": ("application/geopackage+sqlite3",),
     "csv": ("text/csv", "application/csv"),
     "png": ("image/png",),
     "zip": ("application/zip",),
@@ -60,7 +61,8 @@ Memory = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(Mi|Gi)$")]
 Type = Literal[
     "string", "integer", "float", "boolean", "date", "datetime",
     "bbox",
-    "raster", "product", "json", "geojson", "vector", "csv", "png", "zip", "xml", "text",
+    "raster", "product", "json", "geojson", "vector", "geopackage", "csv", "png", "zip", "xml",
+    "text",
 ]  # fmt: skip
 
 

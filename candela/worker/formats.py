@@ -15,6 +15,8 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from candela.eo.vector import GEOJSON_TYPES, find_kind
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
+SQLITE_START = b"SQLite format 3\x00"
+GEOPACKAGE_ID = slice(68, 72)  # the application id of the SQLite file (OGC 12-128r19, req. 2)
 PNG_END = b"IEND\xaeB`\x82"
 
 
@@ -41,6 +43,13 @@ def _check_raster(path: Path) -> None:
     with dataset:
         if dataset.tags(ns="OVERVIEWS"):  # a map server would open whatever is named there
             raise ValueError("it refers to overviews in another file")
+
+
+def _check_geopackage(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(GEOPACKAGE_ID.stop)
+    if not start.startswith(SQLITE_START) or start[GEOPACKAGE_ID] != b"GPKG":
+        raise ValueError("it is no GeoPackage")
 
 
 def _check_zip(path: Path) -> None:
@@ -116,6 +125,7 @@ _CHECKS: dict[str, Callable[[Path], None]] = {
     "json": _check_json,
     "geojson": _check_geojson,
     "vector": _check_vector,
+    "geopackage": _check_geopackage,
     "csv": _check_csv,
     "png": _check_png,
     "zip": _check_zip,

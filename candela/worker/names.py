@@ -12,6 +12,7 @@ SUFFIXES = {
     "json": ".json",
     "geojson": ".geojson",
     "vector": ".geojson",
+    "geopackage": ".gpkg",
     "csv": ".csv",
     "png": ".png",
     "zip": ".zip",

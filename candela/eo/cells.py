@@ -1,0 +1,67 @@
+"""Means and histograms over the square cells of an image: they add up to those of larger cells."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+def cell_means(image: Image, size: int) -> Image:
+    """Return the mean of each cell.
+
+    Parameters
+    ----------
+    image : ndarray, shape (rows, cols) or (bands, rows, cols), float32
+        Without NaN; rows and cols are multiples of ``size``.
+    size : int
+        Side of a cell in pixels.
+
+    Returns
+    -------
+    ndarray, shape (rows / size, cols / size) or (bands, rows / size, cols / size), float32
+    """
+    if image.ndim == 3:
+        return np.stack([cell_means(band, size) for band in image])
+    rows, cols = image.shape
+    smaller = (cols // size, rows // size)
+    return np.asarray(cv2.resize(image, smaller, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def cell_histograms(
+    codes: NDArray[np.integer[Any]], bins: int, size: int, *, usable: Mask | None = None
+) -> Image:
+    """Return the histogram of each cell as shares of its pixels.
+
+    Parameters
+    ----------
+    codes : ndarray, shape (rows, cols), integer
+        The bin of each pixel, 0..bins - 1; rows and cols are multiples of ``size``.
+    bins : int
+        How many bins there are.
+    size : int
+        Side of a cell in pixels.
+    usable : ndarray, shape (rows, cols), bool, optional
+        The pixels that are counted; the shares of a cell add up to its share of them.
+
+    Returns
+    -------
+    ndarray, shape (bins, rows / size, cols / size), float32
+    """
+    rows, cols = codes.shape
+    cell_rows, cell_cols = rows // size, cols // size
+    of_row = (np.arange(rows) // size * cell_cols).astype(np.int64)
+    cell = of_row[:, None] + np.arange(cols) // size
+    index = cell * bins + codes
+    counted = index.ravel() if usable is None else index[usable]
+    counts = np.bincount(counted, minlength=cell_rows * cell_cols * bins)
+    shares = counts.reshape(cell_rows, cell_cols, bins).astype(np.float32) / size**2
+    return np.ascontiguousarray(np.moveaxis(shares, -1, 0))
+
+
+def spread(mean: Image, mean_square: Image) -> Image:
+    """Return the standard deviation from the mean and the mean of the squares."""
+    return np.sqrt(np.maximum(mean_square - mean * mean, 0))

@@ -1,0 +1,166 @@
+"""The patch database: SQLite on one machine, PostgreSQL with PostGIS for many users."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import shapely
+import sqlalchemy as sa
+from alembic.util import CommandError
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.exc import DBAPIError
+
+from candela.errors import StorageError
+from candela.patches.migrations import is_current, upgrade
+from candela.patches.schemes import write_schemes
+
+
+class PatchDatabase:
+    """A database of patch models.
+
+    All methods may be called from any thread.
+
+    Parameters
+    ----------
+    engine : Engine
+        See ``open_database``.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether it is PostgreSQL, with row-level security and COPY."""
+        return self._engine.dialect.name == "postgresql"
+
+    @contextmanager
+    def acting_for(self, owner: str) -> Iterator[Connection]:
+        """Open a transaction in which all that is read and written is for one user.
+
+        It is committed at the end of the ``with``, or, if that raises, undone.
+
+        Raises
+        ------
+        StorageError
+            If the database does not answer, or refuses.
+        """
+        with self._refusals_told(), self._engine.begin() as connection:
+            if self.is_postgresql:
+                connection.execute(
+                    sa.text("SELECT set_config('candela.owner', :owner, true)"), {"owner": owner}
+                )
+            yield connection
+
+    def upgrade(self) -> None:
+        """Bring the schema and the label schemes up to date.
+
+        Raises
+        ------
+        StorageError
+            If the login may not, or the database is not one of ours.
+        """
+        with self._refusals_told(), self._engine.begin() as connection:
+            upgrade(connection)
+            write_schemes(connection)
+
+    def check(self) -> None:
+        """Check that the schema is up to date.
+
+        Raises
+        ------
+        StorageError
+            If it is not.
+        """
+        with self._refusals_told(), self._engine.connect() as connection:
+            if not is_current(connection):
+                raise StorageError(
+                    f"the patch database {self._engine.url!r} has not the newest schema: "
+                    "run `candela patches upgrade`"
+                )
+
+    def close(self) -> None:
+        """Release all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _refusals_told(self) -> Iterator[None]:
+        try:
+            yield
+        except (DBAPIError, CommandError) as error:
+            reason = str(getattr(error, "orig", error)).strip().partition("\n")[0]
+            raise StorageError(
+                f"the patch database {self._engine.url!r} refuses: {reason}"
+            ) from error
+
+
+def open_database(url: str) -> PatchDatabase:
+    """Open a patch database; an SQLite file is made, or brought up to date, on the way.
+
+    Parameters
+    ----------
+    url : str
+        An SQLAlchemy URL: ``sqlite:////folder/patches.db`` or ``postgresql+psycopg://...``.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be used, or has an old schema.
+    """
+    try:
+        parsed = make_url(url)
+    except sa.exc.ArgumentError as error:
+        # NOTE: the error shows the whole URL, which may have a password
+        raise StorageError("the address of the patch database is no SQLAlchemy URL") from error
+    if parsed.get_backend_name() != "sqlite":
+        database = PatchDatabase(sa.create_engine(parsed, pool_pre_ping=True))
+        database.check()
+        return database
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    database = PatchDatabase(_sqlite_engine(parsed))
+    database.upgrade()
+    return database
+
+
+def open_server(url: str) -> PatchDatabase:
+    """Open a database without looking at its schema, to upgrade it."""
+    parsed = make_url(url)
+    return PatchDatabase(
+        _sqlite_engine(parsed)
+        if parsed.get_backend_name() == "sqlite"
+        else sa.create_engine(parsed)
+    )
+
+
+def _sqlite_engine(url: sa.URL) -> Engine:
+    engine = sa.create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's own type
+        connection.isolation_level = None  # see _begin
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        for name, arguments, function in _POSTGIS:
+            connection.create_function(name, arguments, function, deterministic=True)
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # NOTE: a deferred transaction that turns from reader to writer fails at once when
+        # another one writes, whatever the timeout; an immediate one waits for its turn.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _intersects(one: bytes, other: bytes) -> bool:
+    return bool(shapely.intersects(shapely.from_wkb(one), shapely.from_wkb(other)))
+
+
+# What queries use of PostGIS, for SQLite, where outlines are WKB.
+_POSTGIS = (
+    ("ST_GeomFromWKB", 2, lambda content, _: content),
+    ("ST_AsBinary", 1, lambda content: content),
+    ("ST_Intersects", 2, _intersects),
+)

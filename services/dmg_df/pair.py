@@ -1,0 +1,245 @@
+"""The co-registered images of a request: opened, checked, read window by window."""
+
+import datetime as dt
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
+from candela.eo.backscatter import linear_power
+from candela.eo.grid import Grid, Shape
+from candela.eo.raster import open_image
+from candela.errors import InputError, blamed_on
+from candela.patches.model import Scene
+
+OPTICAL_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
+RADAR_BANDS = ("VV", "VH")
+REFLECTANCE_SCALE = 1e-4  # of whole numbers; others are reflectance already
+LOOK = 512  # pixels; how much is looked at to tell decibel from power
+
+_SHORT_BAND = re.compile(r"^B(\d)$")
+_POLARISATION = re.compile(r"(?:^|[^a-z])(vv|vh)(?:[^a-z]|$)", re.IGNORECASE)
+_TIME = re.compile(r"(?<!\d)(\d{8}T\d{6})(?!\d)", re.IGNORECASE)
+_TIME_TAGS = ("SENSING_TIME", "ACQUISITION_DATETIME")
+
+Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Band:
+    """One band of an open image."""
+
+    image: rasterio.DatasetReader
+    index: int
+
+    def read(self, window: Window, *, shape: Shape | None = None) -> Image:
+        """Read a window as float32, what has no data as NaN."""
+        values = self.image.read(self.index, window=window, out_shape=shape)
+        band: Image = values.astype(np.float32)
+        nodata = self.image.nodatavals[self.index - 1]
+        if nodata is not None and not np.isnan(nodata):
+            band[values == nodata] = np.nan
+        return band
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Open images of both sensors on one grid.
+
+    Attributes
+    ----------
+    grid : Grid
+    optical, radar : list of Band
+        In the order of ``OPTICAL_BANDS`` and ``RADAR_BANDS``.
+    mask : Band or None
+        What is not 0 cannot be used.
+    is_decibel : bool
+        Whether backscatter is in dB.
+    s1, s2 : Scene
+        What the images are.
+    """
+
+    grid: Grid
+    optical: list[Band]
+    radar: list[Band]
+    mask: Band | None
+    is_decibel: bool
+    s1: Scene
+    s2: Scene
+
+    def read(self, window: Window, *, shape: Shape | None = None) -> tuple[Image, Image, Mask]:
+        """Read a window of both sensors.
+
+        Returns
+        -------
+        optical : ndarray, shape (10, rows, cols), float32
+            Reflectance, unitless.
+        radar : ndarray, shape (2, rows, cols), float32
+            Linear power.
+        usable : ndarray, shape (rows, cols), bool
+            Where both have data and the mask is 0.
+        """
+        optical = np.stack([self._reflectance(band, window, shape) for band in self.optical])
+        radar = np.stack([band.read(window, shape=shape) for band in self.radar])
+        if self.is_decibel:
+            radar = linear_power(radar)
+        usable: Mask = np.asarray(np.isfinite(optical).all(axis=0))
+        usable &= np.asarray((np.isfinite(radar) & (radar > 0)).all(axis=0))
+        if self.mask is not None:
+            masked = self.mask.image.read(self.mask.index, window=window, out_shape=shape)
+            usable &= np.asarray(masked == 0)
+        return optical, radar, usable
+
+    @staticmethod
+    def _reflectance(band: Band, window: Window, shape: Shape | None) -> Image:
+        values = band.read(window, shape=shape)
+        if np.issubdtype(np.dtype(band.image.dtypes[band.index - 1]), np.integer):
+            if band.image.nodata is None:
+                values[values == 0] = np.nan
+            values *= np.float32(REFLECTANCE_SCALE)
+        return values
+
+
+@contextmanager
+def open_pair(
+    s1: Sequence[Path], s2: Path, mask: Path | None = None, *, unit: str = "auto"
+) -> Iterator[Pair]:
+    """Open the images and check that they belong together.
+
+    Parameters
+    ----------
+    s1 : sequence of Path
+        One image with the bands VV and VH, or one image for each.
+    s2 : Path
+        One image with the ten bands of 10 m and 20 m, as Jpeg2Tiff makes it.
+    mask : Path, optional
+        As Jpeg2Tiff makes it: 0 where pixels can be used.
+    unit : {"auto", "power", "decibel"}
+        What the numbers of ``s1`` are; "auto" takes an image with negative numbers as dB.
+
+    Raises
+    ------
+    InputError
+        If one is no image, lacks a band, or CRS, transform or size differ.
+    """
+    with ExitStack() as stack:
+        with blamed_on("s2"):
+            image = stack.enter_context(open_image(s2))
+            grid = Grid.of(image)
+            _check_place(grid, s2)
+            optical = _optical_bands(image, s2)
+        with blamed_on("s1"):
+            images = [(path, stack.enter_context(open_image(path))) for path in s1]
+            for path, radar_image in images:
+                _check_grid(grid, Grid.of(radar_image), path)
+            radar = _radar_bands(images)
+        usable = None
+        if mask is not None:
+            with blamed_on("s2_mask"):
+                usable = Band(stack.enter_context(open_image(mask)), 1)
+                _check_grid(grid, Grid.of(usable.image), mask)
+        is_decibel = unit == "decibel" or (unit == "auto" and any(map(_has_negative, radar)))
+        yield Pair(
+            grid,
+            optical,
+            radar,
+            usable,
+            is_decibel,
+            _scene(images[0][1], images[0][0]),
+            _scene(image, s2),
+        )
+
+
+def _optical_bands(image: rasterio.DatasetReader, path: Path) -> list[Band]:
+    names = [_SHORT_BAND.sub(r"B0\1", name or "") for name in image.descriptions]
+    missing = [name for name in OPTICAL_BANDS if name not in names]
+    if missing:
+        found = ", ".join(name or "(no name)" for name in image.descriptions)
+        raise InputError(f"band {', '.join(missing)} missing in {path.name} (bands: {found})")
+    return [Band(image, names.index(name) + 1) for name in OPTICAL_BANDS]
+
+
+def _radar_bands(images: Sequence[tuple[Path, rasterio.DatasetReader]]) -> list[Band]:
+    found: dict[str, Band] = {}
+    for path, image in images:
+        for index, description in enumerate(image.descriptions, 1):
+            name = (description or "").upper()
+            if name not in RADAR_BANDS and image.count == 1:
+                named = _POLARISATION.search(path.stem)
+                name = named[1].upper() if named else ""
+            if name in found:
+                raise InputError(f"band {name} is given twice, the second time in {path.name}")
+            if name in RADAR_BANDS:
+                found[name] = Band(image, index)
+    missing = [name for name in RADAR_BANDS if name not in found]
+    if missing:
+        names = ", ".join(path.name for path, _ in images)
+        raise InputError(
+            f"band {', '.join(missing)} missing in {names}: expected one image with bands called "
+            "VV and VH, or one image of each with vv or vh in its name"
+        )
+    return [found[name] for name in RADAR_BANDS]
+
+
+def _check_place(grid: Grid, path: Path) -> None:
+    if grid.crs is None:
+        raise InputError(f"{path.name} has no coordinate reference system")
+
+
+def _check_grid(expected: Grid, found: Grid, path: Path) -> None:
+    if expected.matches(found):
+        return
+    if found.crs != expected.crs:
+        what = f"its reference system is {found.crs}, that of the S2 image {expected.crs}"
+    elif found.shape != expected.shape:
+        what = (
+            f"it has {found.shape.cols} x {found.shape.rows} pixels, "
+            f"the S2 image {expected.shape.cols} x {expected.shape.rows}"
+        )
+    else:
+        here, there = expected.transform, found.transform
+        what = (
+            f"its upper left corner is {there.c:.10g}, {there.f:.10g} with pixels of "
+            f"{there.a:.10g} x {-there.e:.10g}, that of the S2 image {here.c:.10g}, {here.f:.10g} "
+            f"with pixels of {here.a:.10g} x {-here.e:.10g}"
+        )
+    raise InputError(
+        f"{path.name} is not on the grid of the S2 image: {what}; resample one onto the grid of "
+        "the other first"
+    )
+
+
+def _has_negative(band: Band) -> bool:
+    """Tell whether a thinned-out image has negative numbers, which power cannot be."""
+    rows, cols = band.image.shape
+    looked = Shape(min(rows, LOOK), min(cols, LOOK))
+    return bool((band.read(Window(0, 0, cols, rows), shape=looked) < 0).any())
+
+
+def _scene(image: rasterio.DatasetReader, path: Path) -> Scene:
+    tags = image.tags()
+    name = tags.get("PRODUCT_ID") or path.stem
+    told = [tags[tag] for tag in _TIME_TAGS if tags.get(tag)]
+    if told:
+        return Scene(name, _parsed_time(told[0], path))
+    named = _TIME.search(path.stem)
+    time = dt.datetime.strptime(named[1].upper(), "%Y%m%dT%H%M%S") if named else None
+    return Scene(name, time.replace(tzinfo=dt.UTC) if time else None)
+
+
+def _parsed_time(text: str, path: Path) -> dt.datetime:
+    iso = re.sub(r"^(\d{4}):(\d\d):(\d\d)", r"\1-\2-\3", text)  # as in TIFF's own times
+    try:
+        time = dt.datetime.fromisoformat(iso)
+    except ValueError:
+        raise InputError(
+            f"{path.name} was sensed at {text!r}, says its tag; expected an ISO 8601 time"
+        ) from None
+    return time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)

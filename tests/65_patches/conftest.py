@@ -1,0 +1,93 @@
+"""Patch databases for tests: SQLite, and a real PostgreSQL with PostGIS."""
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from affine import Affine
+from databases import find_binaries, postgres_server
+from rasterio.crs import CRS
+
+from candela.eo.grid import Grid, Shape
+from candela.eo.patches import quad_tree
+from candela.patches.database import open_database, open_server
+from candela.patches.model import FeatureSetRecord, Patches, PatchModel, Scene
+
+SERVICE = "candela_service"
+
+
+@pytest.fixture(scope="session")
+def postgis_admin(tmp_path_factory):
+    """Give the URL of a superuser of a PostgreSQL with PostGIS."""
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip("there is no PostgreSQL server here")
+    if not list(binaries.parent.glob("../../../share/postgresql/*/extension/postgis.control")):
+        pytest.skip("PostgreSQL here has no PostGIS")
+    with postgres_server(tmp_path_factory.mktemp("postgis"), binaries) as url:
+        yield url
+
+
+@pytest.fixture
+def postgis_url(postgis_admin, request):
+    """Give the URL of a login that is no superuser and owns a new, upgraded database."""
+    name = f"patches_{abs(hash(request.node.nodeid)) % 10**9}"
+    admin = sa.create_engine(postgis_admin, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        roles = connection.execute(sa.text("SELECT rolname FROM pg_roles")).scalars().all()
+        if SERVICE not in roles:
+            connection.exec_driver_sql(f"CREATE ROLE {SERVICE} LOGIN NOSUPERUSER PASSWORD 'secret'")
+        connection.exec_driver_sql(f"CREATE DATABASE {name} OWNER {SERVICE}")
+    admin.dispose()
+    own = sa.engine.make_url(postgis_admin).set(database=name)
+    with_extension = sa.create_engine(own, isolation_level="AUTOCOMMIT")
+    with with_extension.connect() as connection:
+        connection.exec_driver_sql("CREATE EXTENSION postgis")
+    with_extension.dispose()
+    url = own.set(username=SERVICE, password="secret").render_as_string(hide_password=False)
+    database = open_server(url)
+    database.upgrade()
+    database.close()
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'patches.db'}"
+    return request.getfixturevalue("postgis_url")
+
+
+@pytest.fixture
+def database(database_url):
+    opened = open_database(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def make_model():
+    """Return a function that makes a model with random vectors on a grid of 240 pixels."""
+
+    def make(
+        name="pair", *, size=240, sizes=(120, 60), dimension=8, seed=1, left=500_000.0, time=None
+    ):
+        grid = Grid(CRS.from_epsg(32633), Affine(10, 0, left, 0, -10, 5_000_000), Shape(size, size))
+        levels = quad_tree(grid.shape, sizes)
+        parts = [
+            (level.size, row, col)
+            for level in levels
+            for row in range(level.shape.rows)
+            for col in range(level.shape.cols)
+        ]
+        side, row, col = np.array(parts, np.int64).T
+        patches = Patches(grid, side, row, col, np.ones(len(parts), np.float32))
+        random = np.random.default_rng(seed)
+        vectors = random.normal(size=(len(parts), dimension)).astype(np.float32)
+        record = FeatureSetRecord("texture", 1, "s2", dimension, {"scales": 4}, "somebody 1999")
+        quicklooks = dict.fromkeys(np.flatnonzero(side == 120), b"\xff\xd8 picture")
+        return PatchModel(
+            name, Scene("S1", time), Scene("S2", time), levels, patches, [record],
+            {"texture": vectors}, quicklooks,
+        )  # fmt: skip
+
+    return make
