@@ -1,6 +1,7 @@
 """Bring Sentinel-1 images onto map grids: positions of whole blocks, and resampling."""
 
 import math
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import cv2
@@ -8,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from candela.eo.ellipsoid import GEOGRAPHIC, earth_fixed, project
+from candela.eo.ellipsoid import GEOGRAPHIC, earth_fixed, project, vertical
 from candela.eo.grid import Grid
 from candela.eo.lattice import Lattice
+from candela.eo.sentinel1_calibration import LEAST_VALUE
 from candela.eo.sentinel1_geometry import Look, RangeDoppler
 from candela.eo.sentinel1_orbit import seconds_since
 
@@ -22,7 +24,7 @@ LATTICE_M = 1000.0  # from point to point; the error is below 0.001 lines and pi
 LEVELS_M = (0.0, 4500.0, 9000.0)  # heights at which the equations are solved
 EARTH_RADIUS_M = 6_371_000.0
 COLUMN_M = 500.0  # of the table, in ground range
-RANGE_MARGIN_M = 1000.0  # that the table reaches beyond the image, in slant range
+RANGE_MARGIN_M = 2000.0  # that the table reaches beyond the image, in slant range
 RANGES = 20_000  # from which the table is made
 TIME_MARGIN_S = 2.0  # that the table reaches beyond the image
 MARGIN = 3  # pixels around positions that an interpolation looks at, and one for rounding
@@ -42,6 +44,55 @@ class Positions(NamedTuple):
 
     lines: Singles
     pixels: Singles
+
+
+class PixelSize(NamedTuple):
+    """The size of a pixel of a grid on the ground, metres."""
+
+    across: float
+    down: float
+
+
+class View(NamedTuple):
+    """From where the pixels of a grid are seen.
+
+    Attributes
+    ----------
+    lattice : Lattice
+        Points of the grid.
+    towards : ndarray, shape (3, rows, cols), float64
+        From each point, on the ellipsoid, to the satellite: metres along growing columns of the
+        grid, along growing rows, and up.
+    pixel : PixelSize
+        Of the grid.
+    slant_areas : ndarray, shape (rows, cols), float64
+        Area of a pixel of the image there, in the plane of azimuth and slant range, square metres.
+    """
+
+    lattice: Lattice
+    towards: Floats
+    pixel: PixelSize
+    slant_areas: Floats
+
+    def directions(self, window: Window, heights: Singles) -> Singles:
+        """Return unit vectors from the ground to the satellite.
+
+        Parameters
+        ----------
+        window : Window
+            A part of the grid.
+        heights : ndarray, shape (window.height, window.width), float32
+            Metres above the ellipsoid.
+
+        Returns
+        -------
+        ndarray, shape (3, window.height, window.width), float32
+            Along columns, along rows, up.
+        """
+        towards = self.lattice.spread(self.towards.astype(np.float32), window)
+        towards[2] -= heights
+        towards /= np.sqrt((towards**2).sum(axis=0))
+        return towards
 
 
 class Geocoding:
@@ -66,7 +117,7 @@ class Geocoding:
         self.model = model
         self.lattice = Lattice.of(grid, LATTICE_M)
         self._table = _GroundRangeTable(model)
-        longitudes, latitudes = self.lattice.in_crs(GEOGRAPHIC)
+        longitudes, latitudes = self._degrees = self.lattice.in_crs(GEOGRAPHIC)
         levels = []
         times: Floats | None = None
         for height in LEVELS_M:
@@ -74,6 +125,7 @@ class Geocoding:
             times = look.times
             lines = look.times / model.azimuth_time_interval
             levels.append(np.stack([lines, self._table.columns(look.slant_ranges)]))
+        self._times = levels[0][0] * model.azimuth_time_interval
         powers = np.array(LEVELS_M)[:, None] ** np.arange(len(LEVELS_M))
         # shape (power of the height, line and column of the table, rows, cols)
         self._coefficients = np.tensordot(np.linalg.inv(powers), np.array(levels), axes=1)
@@ -94,6 +146,36 @@ class Geocoding:
             level = self._level(heights)
             lines, columns = self.lattice.spread(level, window).astype(np.float32)
         return self._in_image(lines, self._table.pixels(lines, columns))
+
+    @cached_property
+    def view(self) -> "View":
+        """From where the pixels of the grid are seen."""
+        ground = earth_fixed(*self._degrees, 0.0)
+        up = vertical(*self._degrees)
+        towards = self.model.orbit.position(self._times) - ground
+        parts, sizes = [], []
+        for axis in (2, 1):  # along the columns' and the rows' numbers
+            step = np.gradient(ground, axis=axis) / self.lattice.spacing
+            step -= up * (step * up).sum(axis=0)  # the chord between points dips
+            size = np.linalg.norm(step, axis=0)
+            parts.append((towards * step).sum(axis=0) / size)
+            sizes.append(float(size.mean()))
+        parts.append((towards * up).sum(axis=0))
+        size = PixelSize(*sizes)
+        return View(self.lattice, np.stack(parts), size, self._slant_areas(parts, size))
+
+    def _slant_areas(self, towards: list[Floats], size: PixelSize) -> Floats:
+        """Return the areas of pixels of the image in the plane of slant range."""
+        lines, columns = self._coefficients[0]
+        pixels = self._table.pixels_in_the_middle(columns)
+        (line_down, line_across), (pixel_down, pixel_across) = (
+            np.gradient(axis, self.lattice.spacing) for axis in (lines, pixels)
+        )
+        pixels_per_pixel = np.abs(line_down * pixel_across - line_across * pixel_down)
+        horizontal = np.hypot(towards[0], towards[1])
+        sine = horizontal / np.hypot(horizontal, towards[2])
+        areas: Floats = sine * size.across * size.down / np.maximum(pixels_per_pixel, 1e-6)
+        return areas
 
     def window(self, positions: Positions) -> Window | None:
         """Return the part of the image that ``resample`` needs, or None if no pixel is in it."""
@@ -181,6 +263,12 @@ class _GroundRangeTable:
         cosine = (satellite**2 + ground**2 - slant_ranges**2) / (2 * satellite * ground)
         return ground * np.arccos(cosine) / COLUMN_M - self._first_column
 
+    def pixels_in_the_middle(self, columns: Floats) -> Floats:
+        """Return pixels at the time of the middle of the table; constant beyond it."""
+        row = self.values[len(self.values) // 2]
+        pixels: Floats = np.interp(columns, np.arange(len(row)), row)
+        return pixels
+
     def pixels(self, lines: Singles, columns: Singles) -> Singles:
         """Return pixels of the image; NaN beyond the table."""
         rows = lines * self.rows_per_line
@@ -214,7 +302,7 @@ def resample(
         Which part of the image ``values`` is.
     interpolation : str
         ``bilinear``, or ``bicubic`` (Keys, a = -0.75: moves details by up to 0.05 pixels;
-        nothing falls below the smallest value of the part).
+        what falls below the smallest power, 1e-7, is that).
 
     Returns
     -------
@@ -233,17 +321,13 @@ def resample(
     y = positions.lines - np.float32(window.row_off)
     kernel = _KERNELS[interpolation]
     total = _remap(values, x, y, kernel)
-    least = float(values.min(initial=math.inf))
-    if least > 0 and _lies_inside(x, y, values.shape):
-        return np.maximum(total, least, out=total) if interpolation == "bicubic" else total
-    has_data = values > 0
-    share = _remap(has_data.astype(np.float32), x, y, kernel)
-    np.divide(total, share, out=total, where=share > 0)
-    if interpolation == "bicubic":
-        least = float(values.min(initial=math.inf, where=has_data))
-        np.maximum(total, least, out=total)
-    total[~(share >= LEAST_SHARE)] = 0
-    return total
+    if not (values.min(initial=math.inf) > 0 and _lies_inside(x, y, values.shape)):
+        share = _remap((values > 0).astype(np.float32), x, y, kernel)
+        has_data = share >= LEAST_SHARE
+        np.divide(total, share, out=total, where=has_data)
+        total[~has_data] = 0
+        return np.maximum(total, LEAST_VALUE, out=total, where=has_data)
+    return np.maximum(total, LEAST_VALUE, out=total) if interpolation == "bicubic" else total
 
 
 def _remap(values: Singles, x: Singles, y: Singles, kernel: int) -> Singles:
