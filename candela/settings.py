@@ -77,6 +77,26 @@ class Settings(BaseSettings):
         The local queue of Kueue in which Jobs wait; without it they do not.
     worker_url : str
         The address under which workers reach the gateway, if it is not ``url``.
+    publisher : str
+        What serves layers: ``mapserver`` (on this machine) or ``geoserver``.
+    private_layers : bool
+        Whether layers are for their owner only.
+    geoserver_url, geoserver_public_url : str
+        The address of GeoServer for the gateway, and for clients if that differs.
+    geoserver_user : str
+        An account that may change GeoServer's catalog.
+    geoserver_password_file : Path
+        The file that holds its password.
+    geoserver_certificates : Path
+        What ``https:`` is checked against, if not the system's certificates.
+    geoserver_prefix : str
+        What the names of our workspaces begin with; those of nobody else may.
+    geoserver_mode : str
+        How GeoServer reads rasters: ``file``, ``s3`` or ``http``.
+    geoserver_folder : Path
+        In mode ``file`` the folder that the gateway and GeoServer see under the same path.
+    geoserver_mosaic_index : Path
+        The ``datastore.properties`` of time series; without it GeoServer decides.
     """
 
     model_config = SettingsConfigDict(env_prefix="CANDELA_", extra="forbid", frozen=True)
@@ -104,6 +124,17 @@ class Settings(BaseSettings):
     cpu_share: float = Field(default=1, gt=0, le=1)
     queue: str = ""
     worker_url: str = ""
+    publisher: Literal["mapserver", "geoserver"] = "mapserver"
+    private_layers: bool = False
+    geoserver_url: str = ""
+    geoserver_public_url: str = ""
+    geoserver_user: str = ""
+    geoserver_password_file: Path | None = None
+    geoserver_certificates: Path | None = None
+    geoserver_prefix: str = Field(default="candela", pattern=r"^[a-z][a-z0-9]*$")
+    geoserver_mode: Literal["file", "s3", "http"] = "file"
+    geoserver_folder: Path | None = None
+    geoserver_mosaic_index: Path | None = None
 
     @field_validator("allowed_hosts")
     @classmethod
@@ -125,6 +156,20 @@ class Settings(BaseSettings):
     def _check_cluster(self) -> Self:
         if self.runner == "kubernetes" and self.job_template is None:
             raise ValueError("runner kubernetes needs a job_template")
+        return self
+
+    @model_validator(mode="after")
+    def _check_publisher(self) -> Self:
+        if self.private_layers and not self.owner_header:
+            raise ValueError("private_layers needs an owner_header")
+        if self.publisher == "geoserver":
+            wanted = ["geoserver_url", "geoserver_user", "geoserver_password_file"]
+            wanted += ["geoserver_folder"] if self.geoserver_mode == "file" else []
+            missing = [name for name in wanted if not getattr(self, name)]
+            if missing:
+                raise ValueError(f"publisher geoserver needs {', '.join(missing)}")
+            if self.geoserver_mode == "s3" and not self.storage.startswith("s3:"):
+                raise ValueError("geoserver_mode s3 needs a storage in a bucket")
         return self
 
     @classmethod

@@ -11,6 +11,7 @@ from candela.errors import CandelaError
 from candela.gateway import jobs_api, outputs, ows
 from candela.gateway.pages import pages_blueprint
 from candela.gateway.protocols.wps10 import service as wps10
+from candela.gateway.publisher import make_publisher
 from candela.gateway.runner import make_runner
 from candela.jobs.dispatcher import Dispatcher
 from candela.jobs.reconciler import Reconciler
@@ -53,9 +54,7 @@ class Gateway:
             store=JobStore(settings.database_url, keep_days=limits.keep_days),
             storage=storage,
             runner=make_runner(settings, storage),
-            publisher=MapServerPublisher(
-                settings.folder / "ows", settings.base_url, title=metadata.title
-            ),
+            publisher=make_publisher(settings, metadata),
             limits=limits,
             copies=LocalCopies(storage, settings.folder / "cache"),
             base_url=settings.base_url,
@@ -73,6 +72,11 @@ class Gateway:
             jobs, base_url=settings.progress_url, key=settings.signing_key, staging=staging
         )
         return cls(settings, metadata, jobs, dispatcher, Reconciler(jobs))
+
+    @property
+    def _layer_header(self) -> str:
+        """The header that says whose layers are shown; empty where everybody sees all."""
+        return self.settings.owner_header if self.settings.private_layers else ""
 
     def start(self) -> None:
         """Start the map server, the dispatcher and the reconciler."""
@@ -98,9 +102,13 @@ class Gateway:
         app.register_blueprint(wps10.blueprint(service, self.jobs))
         app.register_blueprint(outputs.blueprint(self.jobs))
         app.register_blueprint(jobs_api.blueprint(api))
-        app.register_blueprint(pages_blueprint(self.jobs.publisher, self.metadata))
+        app.register_blueprint(
+            pages_blueprint(self.jobs.publisher, self.metadata, owner_header=self._layer_header)
+        )
         if isinstance(self.jobs.publisher, MapServerPublisher):  # else the map server is elsewhere
-            app.register_blueprint(ows.ows_blueprint(self.jobs.publisher))
+            app.register_blueprint(
+                ows.ows_blueprint(self.jobs.publisher, owner_header=self._layer_header)
+            )
         self._add_probes(app)
         return app
 

@@ -29,7 +29,7 @@ the same address again and exchanges the elements marked ``data-live``.
 import datetime as dt
 from typing import NamedTuple
 
-from flask import Blueprint, jsonify, render_template
+from flask import Blueprint, jsonify, render_template, request
 from werkzeug.wrappers import Response
 
 from candela.publish.base import Publisher, ServedLayer
@@ -66,10 +66,13 @@ class PageOutput(NamedTuple):
     text: str = ""
 
 
-def pages_blueprint(publisher: Publisher, metadata: Metadata) -> Blueprint:
+def pages_blueprint(
+    publisher: Publisher, metadata: Metadata, *, owner_header: str = ""
+) -> Blueprint:
     """Make the routes ``/map``, ``/layers.json`` and ``/assets``, and add templates and filters.
 
     The landing page and a job's page are templates only: their routes belong to the job service.
+    With ``owner_header`` everybody sees his own layers only.
     """
     blueprint = Blueprint(
         "pages",
@@ -89,7 +92,9 @@ def pages_blueprint(publisher: Publisher, metadata: Metadata) -> Blueprint:
     @blueprint.get("/layers.json")
     def layers() -> Response:
         """List the layers for the map page."""
-        return jsonify(layers=[layer_document(layer) for layer in publisher.layers()])
+        owner = request.headers.get(owner_header, "") if owner_header else None
+        mine = [layer for layer in publisher.layers() if owner in {None, layer.owner}]
+        return jsonify(layers=[layer_document(layer) for layer in mine])
 
     return blueprint
 

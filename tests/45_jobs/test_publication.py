@@ -1,0 +1,218 @@
+"""The last step of a job: it waits for the map server, and undoes what is refused."""
+
+import time
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from geoserver_double import PASSWORD, USER, GeoServerDouble
+
+from candela.errors import PublicationError, PublisherAwayError
+from candela.jobs.model import State
+from candela.jobs.publication import Publication, reconcile
+from candela.jobs.reconciler import Reconciler
+from candela.jobs.request import ExecuteRequest
+from candela.publish.geoserver.publisher import GeoServerPublisher, Site
+from candela.publish.geoserver.rest import Account, GeoServerRest
+from candela.worker.contract import OutputFile, ResultDocument
+
+
+def publishing(engine, *, raster=None):
+    """Bring a job to publishing, with a raster that ChangeDetect could have made."""
+    job_id = engine.service.submit("Echo", ExecuteRequest(inputs={})).id
+    change = OutputFile(file="change_20200101.tif", media_type="image/tiff", size=1, sha256="0")
+    if raster is not None:
+        engine.service.storage.put(f"jobs/{job_id}/outputs/{change.file}", raster)
+    result = ResultDocument(job=job_id, status="succeeded", outputs={"change": change})
+    runner = engine.service.runner.name
+    move = engine.store.move
+    move(job_id, [State.ACCEPTED], State.DISPATCHING, process="ChangeDetect", runner=runner)
+    move(job_id, [State.DISPATCHING], State.RUNNING)
+    return move(job_id, [State.RUNNING], State.PUBLISHING, result=result)
+
+
+@pytest.fixture
+def publication(engine):
+    """Return a publication that tries again at once, and its engine."""
+    made = engine()
+    step = Publication(made.service, first_pause_s=0.01)
+    yield step, made
+    step.stop()
+
+
+def wait_until(condition, timeout_s=10):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def offer_until(step, engine, job_id, condition):
+    def moved():
+        job = engine.store.get(job_id)
+        if job.state is State.PUBLISHING:
+            step.offer(job)
+        return condition(job)
+
+    wait_until(moved)
+    return engine.store.get(job_id)
+
+
+def test_a_job_waits_while_the_map_server_is_away_and_says_so(publication, monkeypatch):
+    step, engine = publication
+    publish = engine.board.publish
+    tries = []
+
+    def away(layer):
+        tries.append(layer)
+        raise PublisherAwayError("the board is away")
+
+    monkeypatch.setattr(engine.board, "publish", away)
+    job = publishing(engine)
+    job = offer_until(step, engine, job.id, lambda _: len(tries) >= 3)
+    assert job.state is State.PUBLISHING
+    wait_until(lambda: "try 3" in engine.store.get(job.id).message)
+    assert "the board is away" in engine.store.get(job.id).message
+    monkeypatch.setattr(engine.board, "publish", publish)
+    job = offer_until(step, engine, job.id, lambda job: job.state.is_final)
+    assert (job.state, job.message) == (State.SUCCEEDED, "succeeded")
+    assert set(job.links) == {"change"}
+
+
+def test_pauses_grow_and_no_job_is_tried_within_its_pause(publication, monkeypatch):
+    step, engine = publication
+    step._first_pause_s = 60
+    tries = []
+
+    def away(layer):
+        tries.append(layer)
+        raise PublisherAwayError("away")
+
+    monkeypatch.setattr(engine.board, "publish", away)
+    job = publishing(engine)
+    step.offer(job)
+    wait_until(lambda: tries)
+    wait_until(lambda: not step._at_work)
+    for _ in range(20):
+        step.offer(job)
+    time.sleep(0.05)
+    assert len(tries) == 1
+
+
+def test_one_that_waits_does_not_keep_others_waiting(publication, monkeypatch):
+    step, engine = publication
+    publish = engine.board.publish
+    first, second = publishing(engine), publishing(engine)
+
+    def away_for_one(layer):
+        if layer.job_id == first.id:
+            raise PublisherAwayError("away")
+        return publish(layer)
+
+    monkeypatch.setattr(engine.board, "publish", away_for_one)
+    step.offer(first)
+    assert offer_until(step, engine, second.id, lambda job: job.state.is_final).state == "succeeded"
+    assert engine.store.get(first.id).state is State.PUBLISHING
+
+
+def test_what_is_refused_fails_the_job_and_leaves_no_layer(publication, monkeypatch):
+    step, engine = publication
+    publish = engine.board.publish
+
+    def half(layer):
+        publish(layer)
+        raise PublicationError("no such colours")
+
+    monkeypatch.setattr(engine.board, "publish", half)
+    job = publishing(engine)
+    step.publish(job)
+    job = engine.store.get(job.id)
+    assert (job.state, job.error.kind) == (State.FAILED, "PublicationError")
+    assert "no such colours" in job.error.message
+    assert engine.board.layers() == []
+
+
+def test_a_job_dismissed_while_it_is_published_leaves_nothing(publication, monkeypatch):
+    step, engine = publication
+    publish = engine.board.publish
+
+    def slow(layer):
+        engine.service.dismiss(layer.job_id)
+        return publish(layer)
+
+    monkeypatch.setattr(engine.board, "publish", slow)
+    job = publishing(engine)
+    step.publish(job)
+    assert engine.store.get(job.id).state is State.DISMISSED
+    assert engine.board.layers() == []
+
+
+def test_a_dismissal_does_not_wait_for_the_map_server(publication, monkeypatch):
+    step, engine = publication
+    job = publishing(engine)
+    step.publish(job)
+    remove = engine.board.remove
+
+    def away(_):
+        raise PublisherAwayError("away")
+
+    monkeypatch.setattr(engine.board, "remove", away)
+    engine.service.dismiss(job.id)
+    assert len(engine.board.layers()) == 1
+    Reconciler(engine.service).remove_litter()  # harmless while it is away
+    monkeypatch.setattr(engine.board, "remove", remove)
+    reconcile(engine.service)
+    assert engine.board.layers() == []
+
+
+def test_layers_that_are_missing_are_published_again(publication):
+    step, engine = publication
+    job = publishing(engine)
+    step.publish(job)
+    engine.board.shown.clear()
+    reconcile(engine.service)
+    assert [layer.job_id for layer in engine.board.layers()] == [job.id]
+
+
+def test_the_layers_of_a_failed_job_are_removed(publication):
+    step, engine = publication
+    job = publishing(engine)
+    step.publish(job)
+    other = publishing(engine)
+    step.publish(other)
+    engine.store.remove(job.id)
+    reconcile(engine.service)
+    assert [layer.job_id for layer in engine.board.layers()] == [other.id]
+
+
+def test_a_job_goes_through_an_outage_of_geoserver_and_expires_without_a_trace(
+    publication, tmp_path
+):
+    step, engine = publication
+    path = tmp_path / "change.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", dtype="float32", count=1, height=8, width=8, nodata=np.nan,
+        crs="EPSG:32632", transform=Affine(10, 0, 6e5, 0, -10, 5.4e6),
+    ) as dataset:  # fmt: skip
+        dataset.write(np.full((1, 8, 8), 0.5, "float32"))
+        dataset.update_tags(End_date="20200101")
+    with GeoServerDouble() as double:
+        rest = GeoServerRest(double.url, Account(USER, PASSWORD))
+        site = Site("https://maps.example", folder=tmp_path / "published")
+        publisher = GeoServerPublisher(rest, site, first_pause_s=0.001)
+        object.__setattr__(engine.service, "publisher", publisher)
+        double.break_all("after")
+        job = publishing(engine, raster=path)
+        job = offer_until(step, engine, job.id, lambda job: "try 2" in job.message)
+        assert job.state is State.PUBLISHING
+        double.break_all(None)
+        job = offer_until(step, engine, job.id, lambda job: job.state.is_final)
+        assert job.state is State.SUCCEEDED
+        assert job.links["change"].wms.startswith("https://maps.example/candela_all/ChangeDetect_")
+        assert len(double.catalog.layers) == 2  # the raster, and its time series
+        engine.service.dismiss(job.id)
+        assert double.catalog.layers == {}
+        assert double.catalog.workspaces["candela_all"].stores == {}
+        assert [item for item in (tmp_path / "published").rglob("*") if item.is_file()] == []
+        assert double.violations == []
