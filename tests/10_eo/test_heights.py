@@ -54,7 +54,7 @@ def test_a_constant_is_everywhere():
 
 def test_a_dem_in_degrees_is_interpolated_onto_the_grid(tmp_path):
     dem = Dem(degrees_dem(tmp_path / "dem.tif"))
-    assert dem.read(GRID) == pytest.approx(plane(*places(GRID)), abs=0.02)
+    assert np.abs(dem.read(GRID) - plane(*places(GRID))).max() < 0.02
     assert dem.tags()["DEM"] == "dem.tif"
     assert dem.tags()["DEM_HEIGHTS_ABOVE"] == "ellipsoid"
 
@@ -62,7 +62,7 @@ def test_a_dem_in_degrees_is_interpolated_onto_the_grid(tmp_path):
 def test_parts_of_the_grid_have_the_heights_of_the_whole(tmp_path):
     dem = Dem(degrees_dem(tmp_path / "dem.tif"))
     part = GRID.cut(Window(37, 51, 130, 99))
-    assert dem.read(part) == pytest.approx(dem.read(GRID)[51:150, 37:167], abs=1e-2)
+    assert np.abs(dem.read(part) - dem.read(GRID)[51:150, 37:167]).max() < 1e-2
 
 
 def test_a_fine_dem_is_averaged_not_picked(tmp_path):
@@ -70,7 +70,7 @@ def test_a_fine_dem_is_averaged_not_picked(tmp_path):
     rows, cols = np.mgrid[:1700, :1700]
     bumpy = (100 + 50.0 * ((rows + cols) % 2)).astype(np.float32)
     dem = Dem(write(tmp_path / "fine.tif", bumpy, transform, crs=UTM))
-    assert dem.read(GRID) == pytest.approx(125, abs=0.5)
+    assert np.abs(dem.read(GRID) - 125).max() < 1.01  # 12 or 13 of 25 pixels are high
 
 
 def test_pixels_without_data_are_sea(tmp_path):
@@ -85,14 +85,14 @@ def test_pixels_without_data_are_sea(tmp_path):
     assert land.any()
     assert sea.any()
     assert (heights[sea] == 0).all()
-    assert heights[land] == pytest.approx(plane(longitudes, latitudes)[land], abs=0.02)
+    assert np.abs(heights[land] - plane(longitudes, latitudes)[land]).max() < 0.02
 
 
 def test_scaled_integers_are_metres(tmp_path):
     path = degrees_dem(tmp_path / "dem.tif", change=lambda values: values * 10 - 50)
     with rasterio.open(path, "r+") as dataset:
         dataset.scales, dataset.offsets = (0.1,), (5.0,)
-    assert Dem(path).read(GRID) == pytest.approx(plane(*places(GRID)), abs=0.02)
+    assert np.abs(Dem(path).read(GRID) - plane(*places(GRID))).max() < 0.02
 
 
 def test_a_geoid_is_added(tmp_path):
@@ -100,7 +100,7 @@ def test_a_geoid_is_added(tmp_path):
         tmp_path / "egm.tif", np.full((20, 20), 48.5, np.float32), Affine(0.1, 0, 0, 0, -0.1, 45)
     )
     dem = Dem(degrees_dem(tmp_path / "dem.tif"), geoid)
-    assert dem.read(GRID) == pytest.approx(plane(*places(GRID)) + 48.5, abs=0.02)
+    assert np.abs(dem.read(GRID) - plane(*places(GRID)) - 48.5).max() < 0.02
     assert dem.tags()["DEM_HEIGHTS_ABOVE"] == "egm.tif"
 
 
@@ -109,7 +109,7 @@ def test_a_geoid_with_longitudes_beyond_180_is_understood(tmp_path):
     geoid = write(tmp_path / "egm.tif", values, Affine(1, 0, 180, 0, -1, 90))
     dem = Dem(degrees_dem(tmp_path / "dem.tif"), geoid)
     dem.check_covers(*places(GRID))
-    assert dem.read(GRID) == pytest.approx(plane(*places(GRID)) + 30, abs=0.02)
+    assert np.abs(dem.read(GRID) - plane(*places(GRID)) - 30).max() < 0.02
 
 
 def test_beyond_the_dem_heights_are_unknown(tmp_path):
@@ -161,11 +161,11 @@ def test_a_products_own_heights_are_interpolated_between_its_points():
     heights = ProductHeights(
         product_points(longitudes, latitudes, plane(longitudes, latitudes))
     ).read(GRID)
-    assert heights == pytest.approx(plane(*places(GRID)), abs=0.5)
+    assert np.abs(heights - plane(*places(GRID))).max() < 0.5
 
 
 def test_beyond_a_products_points_the_nearest_holds():
     grid = product_points(
         np.array([8.0, 8.1, 8.0]), np.array([43.6, 43.6, 43.7]), np.array([10.0, 20.0, 30.0])
     )
-    assert ProductHeights(grid).read(GRID) == pytest.approx(np.full(GRID.shape, 10), abs=1e-4)
+    assert np.abs(ProductHeights(grid).read(GRID) - np.full(GRID.shape, 10)).max() < 1e-4

@@ -174,8 +174,9 @@ def test_blocks_give_what_the_whole_gives():
     heights = np.random.default_rng(2).uniform(0, 900, grid.shape).astype(np.float32)
     everything = geocoding.positions(whole(grid), heights)
     part = geocoding.positions(Window(123, 77, 400, 311), heights[77:388, 123:523].copy())
-    assert part.lines == pytest.approx(everything.lines[77:388, 123:523], abs=2e-3, nan_ok=True)
-    assert part.pixels == pytest.approx(everything.pixels[77:388, 123:523], abs=2e-3, nan_ok=True)
+    for axis, other in zip(part, everything, strict=True):
+        same = np.isclose(axis, other[77:388, 123:523], rtol=0, atol=2e-3, equal_nan=True)
+        assert same.all()
 
 
 def test_a_constant_height_is_an_array_of_it():
@@ -276,11 +277,11 @@ def test_a_pixel_reaches_half_its_size_beyond_its_centre():
     assert found[0].tolist() == [0, 1, 1, 0, 0]
 
 
-def test_bicubic_never_falls_below_the_smallest_value():
+def test_bicubic_never_falls_below_the_smallest_power():
     values = np.full((12, 12), 0.01, np.float32)
     values[6, 6] = 100
     found = resample(values, at(6.0, np.arange(2, 9, 0.25)), Window(0, 0, 12, 12), "bicubic")
-    assert found.min() == pytest.approx(0.01)
+    assert found.min() == np.float32(1e-7)
 
 
 def test_two_slices_are_the_whole():

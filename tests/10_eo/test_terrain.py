@@ -65,7 +65,7 @@ def test_on_flat_ground_both_angles_are_those_of_the_annotation(scene):
     geocoding, annotation = scene
     surface, directions = seen_slopes(geocoding, np.zeros((SIDE, SIDE), np.float32))
     ellipsoid = ellipsoid_incidence_angle(directions)
-    assert local_incidence_angle(surface, directions) == pytest.approx(ellipsoid, abs=1e-2)
+    assert np.abs(local_incidence_angle(surface, directions) - ellipsoid).max() < 1e-2
     near, far = annotation.grid.incidence_angles.min(), annotation.grid.incidence_angles.max()
     assert near < ellipsoid.min() < ellipsoid.max() < far
     assert ellipsoid.mean() == pytest.approx((near + far) / 2, abs=0.05)
@@ -76,7 +76,7 @@ def test_a_slope_that_faces_the_radar_is_seen_more_directly(scene, degrees):
     geocoding, _ = scene
     surface, directions = seen_slopes(geocoding, tilted(geocoding, degrees))
     change = local_incidence_angle(surface, directions) - ellipsoid_incidence_angle(directions)
-    assert change == pytest.approx(-degrees, abs=0.1)
+    assert np.abs(change + degrees).max() < 0.1
 
 
 def test_slopes_steeper_than_the_line_of_sight_are_in_layover(scene):
