@@ -20,12 +20,13 @@ logger = logging.getLogger(__name__)
 
 PERIOD_S = 10.0
 LITTER_PERIOD_S = 3600.0  # looks at every file of every job
+LAYER_PERIOD_S = 300.0
 BATCH = 200
 LITTER_AGE_S = 3600.0
 
 
 class Reconciler:
-    """Looks at jobs every ten seconds, and at all files at the start and once an hour.
+    """Looks at jobs every ten seconds, at layers every five minutes, at all files once an hour.
 
     Parameters
     ----------
@@ -52,13 +53,16 @@ class Reconciler:
             self._thread.join()
 
     def _work(self) -> None:
-        litter_is_due = 0.0
+        litter_is_due = layers_are_due = 0.0
         while not self._stopping.is_set():
             try:
                 self.look_at_jobs()
                 if time.monotonic() >= litter_is_due:
                     self.remove_litter()
                     litter_is_due = time.monotonic() + LITTER_PERIOD_S
+                elif time.monotonic() >= layers_are_due:
+                    self.look_at_layers()
+                    layers_are_due = time.monotonic() + LAYER_PERIOD_S
             except Exception:
                 # Storage or database may be away; the next look finds the same.
                 logger.exception("A look of the reconciler failed; trying again")
@@ -85,12 +89,16 @@ class Reconciler:
                 logger.info("The rest of the dismissed job %s is removed", job.id)
                 self._service.clear(job)
 
-    def remove_litter(self) -> None:
-        """Remove files and layers that belong to no job, and publish layers that are missing."""
+    def look_at_layers(self) -> None:
+        """Bring layers and jobs back together, if the map server is there."""
         try:
             reconcile_layers(self._service)
         except PublisherAwayError as error:
             logger.warning("Layers are not looked at: %s", error)
+
+    def remove_litter(self) -> None:
+        """Remove files and layers that belong to no job, and publish layers that are missing."""
+        self.look_at_layers()
         storage = self._service.storage
         stored = {key.split("/")[1] for key in storage.list("jobs")}
         known = self._service.store.known(stored)
