@@ -199,13 +199,13 @@ def gateway(
 class Gateway:
     """A gateway that has nothing but maps."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, owner_header: str = "") -> None:
         app = Flask("gateway")
         self._server = make_server("127.0.0.1", 0, app, threaded=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.publisher = MapServerPublisher(folder, self.url, title="Test", workers=2)
-        app.register_blueprint(ows_blueprint(self.publisher))
-        app.register_blueprint(pages_blueprint(self.publisher, METADATA))
+        app.register_blueprint(ows_blueprint(self.publisher, owner_header=owner_header))
+        app.register_blueprint(pages_blueprint(self.publisher, METADATA, owner_header=owner_header))
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )
@@ -230,4 +230,11 @@ def running_gateway(folder: Path) -> Gateway:
 def new_gateway(mapserver: None, tmp_path: Path) -> Iterator[Gateway]:
     """A gateway without layers, for tests that change it."""
     with running_gateway(tmp_path / "state") as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def private_gateway(mapserver: None, tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway that shows to everybody, named in a header, his own layers only."""
+    with Gateway(tmp_path / "state", owner_header="X-User") as gateway:
         yield gateway
