@@ -16,30 +16,67 @@ def find_binaries() -> Path | None:
     return found[-1] if found else None
 
 
+class Postgres:
+    """A PostgreSQL, on a free port of the loopback unless told otherwise.
+
+    Parameters
+    ----------
+    folder : Path
+        Where its data are put; empty.
+    binaries : Path
+        The folder of its programs.
+    host, port : str, int, optional
+        Where it listens; another host than the loopback is for the pods of a cluster.
+    """
+
+    def __init__(
+        self, folder: Path, binaries: Path, *, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        self._folder = folder
+        self._binaries = binaries
+        self._host = host
+        with socket.socket() as probe:
+            probe.bind((host, port))
+            self.port = int(probe.getsockname()[1])
+        self._as_user: list[str] = []
+        if getpass.getuser() == "root":  # the server refuses to run as root
+            shutil.chown(folder, "postgres")
+            for parent in (folder, *folder.parents):  # and must get to its files
+                if parent == Path(tempfile.gettempdir()):
+                    break
+                parent.chmod(0o755)
+            self._as_user = ["runuser", "-u", "postgres", "--"]
+        self._run("initdb", "-U", "candela", "--auth=trust", "--no-sync")
+        with (folder / "data" / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all 10.0.0.0/8 trust\n")
+
+    @property
+    def url(self) -> str:
+        """The URL of its first database."""
+        return f"postgresql+psycopg://candela@{self._host}:{self.port}/postgres"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = f"-p {self.port} -c listen_addresses={self._host} -c unix_socket_directories="
+        self._run("pg_ctl", "-w", "-l", str(self._folder / "log"), "-o", options, "start")
+
+    def stop(self) -> None:
+        """Stop it at once, as a power cut would."""
+        self._run("pg_ctl", "-m", "immediate", "-w", "stop")
+
+    def _run(self, name: str, *arguments: str) -> None:
+        command = [str(self._binaries / name), "-D", str(self._folder / "data"), *arguments]
+        subprocess.run([*self._as_user, *command], check=True, capture_output=True, cwd="/")
+
+
 @contextmanager
-def postgres_server(folder: Path, binaries: Path) -> Iterator[str]:
-    """Run a PostgreSQL on a free port of the loopback; give the URL of its first database."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    as_user: list[str] = []
-    if getpass.getuser() == "root":  # the server refuses to run as root
-        shutil.chown(folder, "postgres")
-        for parent in (folder, *folder.parents):  # and must get to its files
-            if parent == Path(tempfile.gettempdir()):
-                break
-            parent.chmod(0o755)
-        as_user = ["runuser", "-u", "postgres", "--"]
-    data = folder / "data"
-
-    def run(name: str, *arguments: str) -> None:
-        command = [*as_user, str(binaries / name), *arguments]
-        subprocess.run(command, check=True, capture_output=True, cwd="/")
-
-    run("initdb", "-D", str(data), "-U", "candela", "--auth=trust", "--no-sync")
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
-    run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+def postgres_server(
+    folder: Path, binaries: Path, *, host: str = "127.0.0.1", port: int = 0
+) -> Iterator[str]:
+    """Run a PostgreSQL; give the URL of its first database."""
+    server = Postgres(folder, binaries, host=host, port=port)
+    server.start()
     try:
-        yield f"postgresql+psycopg://candela@127.0.0.1:{port}/postgres"
+        yield server.url
     finally:
-        run("pg_ctl", "-D", str(data), "-m", "immediate", "-w", "stop")
+        server.stop()

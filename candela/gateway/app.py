@@ -3,12 +3,9 @@
 import logging
 from dataclasses import dataclass
 
-from flask import Flask, Response, jsonify
-from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.wrappers import Response as BaseResponse
+from flask import Flask
 
-from candela.errors import CandelaError
-from candela.gateway import jobs_api, outputs, ows
+from candela.gateway import jobs_api, outputs, ows, probes
 from candela.gateway.pages import pages_blueprint
 from candela.gateway.protocols.wps10 import service as wps10
 from candela.gateway.publisher import make_publisher
@@ -109,20 +106,5 @@ class Gateway:
             app.register_blueprint(
                 ows.ows_blueprint(self.jobs.publisher, owner_header=self._layer_header)
             )
-        self._add_probes(app)
+        app.register_blueprint(probes.blueprint(self.jobs))
         return app
-
-    def _add_probes(self, app: Flask) -> None:
-        @app.get("/healthz")
-        def alive() -> BaseResponse:
-            return jsonify(status="alive")
-
-        @app.get("/readyz")
-        def ready() -> BaseResponse:
-            try:
-                self.jobs.store.ping()
-                self.jobs.storage.list("probe")
-            except (SQLAlchemyError, CandelaError) as error:
-                logger.warning("The gateway is not ready: %s", error)
-                return Response("not ready\n", 503, mimetype="text/plain")
-            return jsonify(status="ready")

@@ -119,7 +119,10 @@ def blueprint(api: JobsApi) -> Blueprint:
         found = jobs.with_place(jobs.store.get(job_id))
         if wants_html():
             return job_page(jobs, api.metadata, api.base_url, found)
-        return jsonify(api.status_info(found))
+        info = api.status_info(found)
+        if found.error and found.error.log:
+            info["exception"]["log"] = found.error.log
+        return jsonify(info)
 
     @routes.delete("/jobs/<job_id>")
     def dismiss(job_id: str) -> BaseResponse:

@@ -8,7 +8,7 @@ from werkzeug.datastructures import ContentRange
 from werkzeug.http import parse_range_header
 from werkzeug.wrappers import Response as BaseResponse
 
-from candela.errors import NotFoundError, StorageError
+from candela.errors import NotFoundError
 from candela.jobs.service import JobService
 from candela.jobs.store import JobStore
 from candela.storage.base import Storage
@@ -23,7 +23,7 @@ def blueprint(jobs: JobService) -> Blueprint:
     def output(job_id: str, file: str) -> BaseResponse:
         try:
             return file_response(jobs.storage, job_id, _made(jobs.store, job_id, file))
-        except (NotFoundError, StorageError):
+        except NotFoundError:
             return Response(
                 f"there is no output {file!r} of a job {job_id!r}\n", 404, mimetype="text/plain"
             )

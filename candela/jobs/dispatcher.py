@@ -13,7 +13,8 @@ import time
 from dataclasses import replace
 
 from candela.errors import NotFoundError, RunnerError, StorageError, UnavailableError
-from candela.jobs.endings import failure_of, fault_of, pause_before
+from candela.jobs.endings import failure_of, fault_of, pause_before, with_id
+from candela.jobs.logs import tail
 from candela.jobs.model import ACTIVE, Job, State, now
 from candela.jobs.publication import Publication
 from candela.jobs.service import JobService
@@ -183,7 +184,7 @@ class Dispatcher:
         if result is None or (run.cause is Cause.OUT_OF_MEMORY and _is_internal(result.error)):
             self._settle_without_result(job, run)
         elif result.error is not None:
-            self._fail(job, result.error, result)
+            self._fail(job, with_id(result.error, job), result)
         else:
             publishing = self._store.move(
                 job.id,
@@ -227,8 +228,16 @@ class Dispatcher:
         except NotFoundError:
             return True
 
+    def _last_words(self, job: Job) -> str | None:
+        try:
+            return tail(self._service.log_tail(job.id)) or None
+        except (StorageError, OSError) as error:
+            logger.warning("The log of job %s cannot be read: %s", job.id, error)
+            return None
+
     def _fail(self, job: Job, error: Failure, result: ResultDocument | None = None) -> None:
         logger.info("Job %s of %s failed: %s", job.id, job.process, error.message)
+        error = error.model_copy(update={"log": self._last_words(job)})
         self._store.move(
             job.id,
             [job.state],

@@ -44,6 +44,13 @@ def pause_before(attempt: int) -> dt.timedelta:
     return dt.timedelta(seconds=min(LONGEST_PAUSE_S, pause_s))
 
 
+def with_id(failure: Failure, job: Job) -> Failure:
+    """Return an internal error by which an operator finds the log; others as they are."""
+    if failure.kind != "InternalError":
+        return failure
+    return failure.model_copy(update={"message": f"{failure.message}, job {job.id}"})
+
+
 def failure_of(job: Job, limits: RunSpec, run: RunState) -> Failure:
     """Say why a job failed whose last attempt has no result."""
     if run.cause is Cause.DEADLINE:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy.exc import IntegrityError
 
 from candela.errors import BusyError, InvalidValueError, PublisherAwayError
+from candela.jobs.logs import public_log
 from candela.jobs.model import UNFINISHED, Job, State, new_id, now
 from candela.jobs.queue import Bounds, about, ahead, wait_s
 from candela.jobs.request import ExecuteRequest, checked
@@ -179,5 +180,5 @@ class JobService:
             self.copies.remove(job_key(job_id))
 
     def log_tail(self, job_id: str) -> str:
-        """Return the end of what the worker said."""
-        return self.runner.logs(job_id)
+        """Return the end of what the worker said, as users may see it."""
+        return public_log(self.runner.logs(job_id))

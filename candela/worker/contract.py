@@ -140,11 +140,14 @@ class Failure(Document):
     ----------
     kind : str
         Class name of a ``PublicError`` (its message is for the user), or ``InternalError``.
+    log : str, optional
+        The last lines of the log, as the user may see them; added by the gateway.
     """
 
     kind: str
     message: str
     locator: str = ""
+    log: str | None = None
 
 
 class Usage(Document):

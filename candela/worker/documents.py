@@ -1,6 +1,9 @@
 """The documents of a job in storage: what gateway and worker read of each other."""
 
 import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -15,6 +18,10 @@ from candela.worker.contract import (
 )
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+WAITS_S = (1.0, 4.0, 15.0)  # before the second, third and fourth try
 
 
 def read_job(storage: Storage, job_id: str) -> JobDocument:
@@ -46,3 +53,20 @@ def read_result(storage: Storage, job_id: str) -> ResultDocument | None:
     except ValidationError as error:
         logger.warning("%s of job %s is not valid: %s", RESULT_FILE, job_id, error)
         return None
+
+
+def patiently(store: Callable[[], Result]) -> Result:
+    """Store something, trying again for a while: what was computed is worth waiting for.
+
+    Raises
+    ------
+    StorageError
+        If the last try raises it.
+    """
+    for wait_s in WAITS_S:
+        try:
+            return store()
+        except StorageError as error:
+            logger.warning("%s; next try in %s s", error, wait_s)
+            time.sleep(wait_s)
+    return store()

@@ -25,15 +25,16 @@ from candela.worker.contract import (
     job_key,
 )
 from candela.worker.delivery import deliver
-from candela.worker.documents import read_job
+from candela.worker.documents import patiently, read_job
 from candela.worker.staging import Stager
 from candela.worker.usage import Meter
-from candela.worker.workdir import INPUTS, WORK, empty_workdir, prepare_workdir
+from candela.worker.workdir import INPUTS, WORK, disk_is_full, empty_workdir, prepare_workdir
 
 logger = logging.getLogger(__name__)
 
 INTERNAL = Failure(kind="InternalError", message="internal error")
 OUT_OF_MEMORY = LimitError("the job needs more memory than there is")
+NO_ROOM = LimitError("the disk that jobs work on is full")
 
 Run = Callable[..., Mapping[str, object]]
 
@@ -43,7 +44,8 @@ def run_job(
 ) -> ResultDocument:
     """Run one attempt of a job and write its result.json.
 
-    Whatever goes wrong in the job is in the result; afterwards the folder is empty.
+    Whatever goes wrong in the job is in the result; what is wrong with the storage is raised, for
+    the same may work later. Afterwards the folder is empty.
 
     Parameters
     ----------
@@ -66,7 +68,8 @@ def run_job(
     Raises
     ------
     StorageError
-        If result.json cannot be written, or the job was removed or started anew meanwhile.
+        If storage does not work, or the job was removed or started anew meanwhile; then there is
+        no result.json.
     WorkdirError
         If the folder is not for this job alone.
     """
@@ -92,7 +95,7 @@ class _Attempt:
         self._job = job
         self._spec = spec
         self._storage = storage
-        self._work = workdir / WORK
+        self._workdir = workdir
         self._progress = progress
         self._stager = Stager(job.staging, storage, workdir / INPUTS, progress)
         self._meter = Meter()
@@ -107,11 +110,15 @@ class _Attempt:
         except MemoryError:
             logger.exception("The job failed: no memory")
             failure = _failure(OUT_OF_MEMORY)
-        except (Exception, SystemExit):
-            logger.exception("The job failed: internal error")
-            failure = INTERNAL
+        except StorageError:
+            raise
+        except (Exception, SystemExit) as error:
+            is_full = disk_is_full(self._workdir, error)
+            logger.exception("The job failed: %s", "no room" if is_full else "internal error")
+            failure = _failure(NO_ROOM) if is_full else INTERNAL
         else:
             return self._conclude(outputs)
+        empty_workdir(self._workdir)  # what is told now may need the room
         self._check_wanted()
         self._storage.delete(job_key(self._job.id, OUTPUTS_FOLDER))
         return self._conclude({}, failure)
@@ -123,11 +130,12 @@ class _Attempt:
         run = _entry(self._spec)
         logger.info("Inputs are here (%s bytes); running", self._stager.input_bytes)
         with gdal_environment():
-            returned = run(**arguments, workdir=self._work, progress=self._progress)
-            checked = check_outputs(self._spec, returned, self._work)
+            work = self._workdir / WORK
+            returned = run(**arguments, workdir=work, progress=self._progress)
+            checked = check_outputs(self._spec, returned, work)
         logger.info("The process is done; storing outputs")
         self._check_wanted()
-        return deliver(self._spec, self._job.id, checked, self._storage)
+        return patiently(lambda: deliver(self._spec, self._job.id, checked, self._storage))
 
     def _conclude(
         self, outputs: dict[str, Output], failure: Failure | None = None
@@ -144,7 +152,8 @@ class _Attempt:
                 output_bytes=sum(file.size for file in files),
             ),
         )
-        self._storage.write(job_key(self._job.id, RESULT_FILE), result.to_json().encode())
+        content = result.to_json().encode()
+        patiently(lambda: self._storage.write(job_key(self._job.id, RESULT_FILE), content))
         return result
 
     def _check_wanted(self) -> None:

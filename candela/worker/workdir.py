@@ -1,5 +1,6 @@
 """The folder that a job has for itself."""
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from candela.errors import CandelaError
 INPUTS = "inputs"  # what was staged
 WORK = "work"  # what ``run`` gets as its workdir
 TEMPORARY = "tmp"  # what TMPDIR points to
+NOTHING_BYTES = 2**20  # what is left of a disk that is full
 PARTS = (INPUTS, WORK, TEMPORARY)
 
 
@@ -30,6 +32,16 @@ def prepare_workdir(workdir: Path) -> None:
     empty_workdir(workdir)
     for part in PARTS:
         (workdir / part).mkdir()
+
+
+def disk_is_full(workdir: Path, error: BaseException) -> bool:
+    """Tell whether an error is one of a full disk; libraries often hide its number."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return shutil.disk_usage(workdir).free < NOTHING_BYTES
 
 
 def empty_workdir(workdir: Path) -> None:

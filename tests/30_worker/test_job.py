@@ -10,6 +10,7 @@ from candela.eo.progress import silent
 from candela.eo.threads import thread_count, use_threads
 from candela.errors import InputError, StorageError
 from candela.spec import ProcessSpec
+from candela.worker import documents
 from candela.worker import job as jobs
 from candela.worker.contract import JobDocument, ResultDocument
 from candela.worker.documents import read_result
@@ -117,19 +118,46 @@ def test_memory_that_cannot_be_had_is_a_limit(run):
     assert "memory" in error.message
 
 
-def test_a_failed_job_leaves_no_outputs(run, storage, monkeypatch):
-    def work(*, x, workdir, progress):
-        (workdir / "a.txt").write_text("a")
-        return {"file": workdir / "a.txt"}
+def make_file(*, x, workdir, progress):
+    (workdir / "a.txt").write_text("a")
+    return {"file": workdir / "a.txt"}
 
+
+def test_a_failed_job_leaves_no_outputs(run, storage, monkeypatch):
     def deliver_then_fail(*arguments):
         delivered(*arguments)
-        raise StorageError("the disk is full")
+        raise RuntimeError("a mistake of ours")
 
     delivered = jobs.deliver
     monkeypatch.setattr(jobs, "deliver", deliver_then_fail)
-    assert run(work).status == "failed"
+    assert run(make_file).status == "failed"
     assert storage.list("jobs/1") == ("jobs/1/job.json", "jobs/1/result.json")
+
+
+def test_a_storage_that_is_away_for_a_moment_costs_nothing(run, storage, monkeypatch):
+    monkeypatch.setattr(documents, "WAITS_S", (0.0, 0.0, 0.0))
+    failures = [StorageError("away")] * 3
+
+    def put_later(*arguments):
+        if failures:
+            raise failures.pop()
+        put(*arguments)
+
+    put = storage.put
+    monkeypatch.setattr(storage, "put", put_later)
+    assert run(make_file).status == "succeeded"
+    assert "jobs/1/outputs/a.txt" in storage.list("jobs/1")
+
+
+def test_a_storage_that_stays_away_is_not_the_jobs_fault(run, storage, monkeypatch):
+    def put(*_):
+        raise StorageError("away")
+
+    monkeypatch.setattr(documents, "WAITS_S", (0.0,))
+    monkeypatch.setattr(storage, "put", put)
+    with pytest.raises(StorageError, match="away"):
+        run(make_file)
+    assert read_result(storage, "1") is None
 
 
 def test_a_job_that_was_removed_writes_nothing(run, storage, tmp_path):

@@ -245,3 +245,43 @@ def test_a_waiting_job_says_when_it_may_start_if_that_is_known(engine):
     engine.service._run_times.clear()
     said = engine.service.with_place(last).message
     assert said == "accepted, 3 ahead in the queue, starts in about 5 min"
+
+
+def test_an_internal_error_names_the_job_and_nothing_inside(engine, tmp_path):
+    engine = engine()
+    ghost = engine.service.specs["Echo"].model_copy(update={"identifier": "Ghost"})
+    engine.service.specs["Ghost"] = ghost  # the worker knows of no such process
+    job_id = engine.service.submit("Ghost", ExecuteRequest(inputs={})).id
+    job = go_on(engine, job_id)
+    assert (job.state, job.attempt, job.error.kind) == (State.FAILED, 1, "InternalError")
+    said = f"internal error, job {job_id}: the worker ended without a result (exit code 1)"
+    assert job.message == said
+    assert "(for the operator)" in job.error.log
+    assert str(tmp_path) not in job.error.log
+    assert "there is no process" in engine.service.runner.logs(job_id)
+
+
+def test_a_job_whose_process_is_no_more_fails(engine):
+    engine = engine()
+    job_id = echo(engine)
+    del engine.service.specs["Echo"]
+    job = go_on(engine, job_id)
+    assert (job.state, job.error.kind) == (State.FAILED, "NotFoundError")
+    assert "there is no process 'Echo'" in job.message
+
+
+def test_a_job_that_is_killed_again_and_again_comes_to_its_end_all_the_same(engine):
+    engine = engine()
+    job_id = echo(engine, pause=1)
+    for attempt in (1, 2, 3, 4):
+        job = go_on(
+            engine, job_id, until=lambda job, n=attempt: is_running(job) and job.attempt == n
+        )
+        pid = engine.service.runner._records.find(job.backend).pid
+        os.kill(pid, signal.SIGKILL if attempt % 2 else signal.SIGTERM)
+    job = go_on(engine, job_id)
+    assert (job.state, job.attempt) == (State.SUCCEEDED, 5)
+    waits = [event.message for event in engine.store.events(job_id) if event.state == "accepted"]
+    assert waits[1:] == [
+        f"the worker was ended from outside; waiting for try {number}" for number in (2, 3, 4, 5)
+    ]

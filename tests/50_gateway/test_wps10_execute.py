@@ -251,5 +251,21 @@ def test_a_failed_job_says_which_input_is_to_blame(http):
     assert "127.0.0.1:9" in found.findtext("ows:ExceptionText", namespaces=NS)
 
 
+def test_a_failed_job_ends_with_its_log_and_shows_nothing_inside(http, gateway):
+    reference = '<wps:Reference xlink:href="http://127.0.0.1:9/nothing.xml"/>'
+    response = http.post("/wps", data=execute(given("complex", reference)))
+    message, log = response.root.findall(".//{*}ExceptionText")
+    assert "nothing may be fetched from 127.0.0.1:9" in message.text
+    assert "The job failed: nothing may be fetched" in log.text
+    assert "candela.worker.addresses: (for the operator)" in log.text
+    job = gateway.jobs.store.jobs(limit=1)[0]
+    assert http.get(f"/jobs/{job.id}").json["exception"]["log"] in log.text
+    raw = gateway.jobs.runner.logs(job.id)
+    shown = http.get(f"/jobs/{job.id}/log").text
+    assert "Refused to fetch from" in raw
+    assert "Refused to fetch from" not in shown
+    assert str(gateway.settings.folder) not in shown + log.text
+
+
 def test_the_status_of_an_unknown_job_is_an_exception(idle):
     assert exception(idle.get("/wps/status/7")) == (400, "InvalidParameterValue", "jobId")

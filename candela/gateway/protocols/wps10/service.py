@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from flask import Blueprint, Response, request
 from pywps import Service
@@ -17,8 +17,10 @@ from candela.errors import (
     MissingValueError,
     NotFoundError,
     PublicError,
+    StorageError,
+    UnavailableError,
 )
-from candela.gateway.faults import Fault, fault_of, fault_of_failure, fault_of_pywps
+from candela.gateway.faults import INTERNAL, Fault, fault_of, fault_of_failure, fault_of_pywps
 from candela.gateway.outputs import file_response
 from candela.gateway.protocols.wps10 import describe
 from candela.gateway.protocols.wps10.execute import (
@@ -62,7 +64,7 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
             return self._answer(
                 Wps10Request(http_request, self._jobs.specs, self._jobs.limits.max_request_bytes)
             )
-        except PublicError as error:
+        except (PublicError, StorageError) as error:
             return fault_response(fault_of(error))
         except NoApplicableCode as error:
             return fault_response(fault_of_pywps(error))
@@ -91,7 +93,7 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
         """Answer Execute: the job is on disk before anything is said about it."""
         if asked.is_async:
             job = self._submit(asked, headers)
-            with self._place(self._grace_places) as has_place:
+            with self._place(self._grace_places) as has_place, suppress(UnavailableError):
                 if has_place:
                     job = self._jobs.store.wait(job.id, self._settings.grace_s)
             return self.status(job)
@@ -118,7 +120,8 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
 
     def status(self, job: Job) -> BaseResponse:
         """Answer with the status document of a job."""
-        job = self._jobs.with_place(job)
+        with suppress(UnavailableError):  # what is known of the job already is the answer then
+            job = self._jobs.with_place(job)
         return _xml(
             document(
                 execute_response(
@@ -161,7 +164,9 @@ def _xml(content: bytes, status: int = 200) -> BaseResponse:
 
 def fault_response(fault: Fault) -> BaseResponse:
     """Answer with an exception report."""
-    return _xml(document(exception_report(fault)), fault.status)
+    response = _xml(document(exception_report(fault)), fault.status)
+    response.headers.extend(fault.headers)
+    return response
 
 
 def blueprint(service: Wps10, jobs: JobService) -> Blueprint:
@@ -176,7 +181,11 @@ def blueprint(service: Wps10, jobs: JobService) -> Blueprint:
     def status(job_id: str) -> BaseResponse:
         try:
             return service.status(jobs.store.get(job_id))
-        except PublicError as error:
+        except (PublicError, StorageError) as error:
             return fault_response(fault_of(error))
+
+    @routes.errorhandler(500)
+    def broken(_: Exception) -> BaseResponse:
+        return fault_response(INTERNAL)
 
     return routes

@@ -37,7 +37,12 @@ def clean(text: str) -> str:
 
 def exception_report(fault: Fault) -> etree._Element:
     """Return the ows:ExceptionReport of an error (OGC 06-121r3, 8.2)."""
-    exception = OWS.Exception(OWS.ExceptionText(clean(fault.message)), exceptionCode=fault.code)
+    texts = [fault.message]
+    if fault.details:
+        texts.append(f"The log ends with:\n{fault.details}")
+    exception = OWS.Exception(
+        *(OWS.ExceptionText(clean(text)) for text in texts), exceptionCode=fault.code
+    )
     if fault.locator:
         exception.set("locator", clean(fault.locator))
     report = OWS.ExceptionReport(exception, version="1.0.0")

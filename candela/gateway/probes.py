@@ -1,0 +1,52 @@
+"""Whether the gateway lives, and whether what it needs answers."""
+
+import logging
+from collections.abc import Callable
+
+from flask import Blueprint, jsonify
+from werkzeug.wrappers import Response as BaseResponse
+
+from candela.errors import CandelaError, StorageError, UnavailableError
+from candela.gateway.faults import fault_of
+from candela.jobs.service import JobService
+
+logger = logging.getLogger(__name__)
+
+
+def blueprint(jobs: JobService) -> Blueprint:
+    """Return the probes, and the answer of all other routes while a part is away."""
+    routes = Blueprint("probes", __name__)
+    parts: dict[str, Callable[[], object]] = {
+        "database": jobs.store.ping,
+        "storage": lambda: jobs.storage.list("probe"),
+    }
+
+    @routes.get("/healthz")
+    def alive() -> BaseResponse:
+        return jsonify(status="alive")
+
+    @routes.get("/readyz")
+    def ready() -> tuple[BaseResponse, int]:
+        away = [name for name, probe in parts.items() if not _answers(name, probe)]
+        if away:
+            return jsonify(status="not ready", away=away), 503
+        return jsonify(status="ready"), 200
+
+    @routes.app_errorhandler(StorageError)
+    @routes.app_errorhandler(UnavailableError)
+    def unavailable(error: UnavailableError | StorageError) -> tuple[BaseResponse, int]:
+        fault = fault_of(error)
+        response = jsonify(title=fault.message, status=fault.status)
+        response.headers.extend(fault.headers)
+        return response, fault.status
+
+    return routes
+
+
+def _answers(name: str, probe: Callable[[], object]) -> bool:
+    try:
+        probe()
+    except CandelaError as error:
+        logger.warning("The gateway is not ready, %s: %s", name, error)
+        return False
+    return True

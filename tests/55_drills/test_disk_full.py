@@ -1,0 +1,72 @@
+"""Full disks: jobs wait or fail with a true reason, and go on when there is room."""
+
+from contextlib import suppress
+
+from candela.errors import LimitError
+from candela.jobs.model import State
+from candela.jobs.request import ExecuteRequest
+from candela.worker.contract import Inline, Reference
+
+LARGE = Inline(value="<a>" + "x" * 3_000_000 + "</a>")
+
+
+def submit(drill, value):
+    return drill.gateway.jobs.submit("Echo", ExecuteRequest(inputs={"complex": [value]})).id
+
+
+def test_a_job_that_fills_the_disk_fails_and_says_so(disk, drill, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "work").symlink_to(disk.folder)
+    drill = drill()
+    job = drill.finished(submit(drill, LARGE))
+    assert (job.state, job.error.kind) == (State.FAILED, LimitError.__name__)
+    assert job.message == "the disk that jobs work on is full"
+    assert [path for path in disk.folder.iterdir() if path.name.startswith(job.id)] == []
+    assert drill.finished(submit(drill, Inline(value="<a/>"))).state is State.SUCCEEDED
+
+
+def test_a_job_waits_while_the_storage_is_full(disk, drill):
+    drill = drill(storage=disk.folder.as_uri())
+    job_id = submit(drill, LARGE)
+    job = drill.until(job_id, lambda job: "waiting for the storage" in job.message)
+    assert job.state is State.DISPATCHING
+    disk.resize("64m")
+    job = drill.finished(job_id)
+    assert (job.state, job.attempt) == (State.SUCCEEDED, 1)
+
+
+def test_a_result_that_finds_no_room_is_made_again(disk, drill, tmp_path):
+    image = tmp_path / "large.xml"
+    image.write_text(LARGE.value)
+    drill = drill(storage=disk.folder.as_uri(), input_folders=(tmp_path,))
+    job_id = submit(drill, Reference(href=image.as_uri()))
+    job = drill.until(job_id, lambda job: job.attempt > 1)
+    assert "the storage did not work; waiting for try 2" in [
+        event.message for event in drill.store.events(job.id)
+    ]
+    disk.resize("64m")
+    job = drill.finished(job_id)
+    assert job.state is State.SUCCEEDED, job.message
+    assert job.result.outputs["complexOutput"].size > 3_000_000
+
+
+def test_no_job_is_accepted_that_cannot_be_written_down(disk, drill):
+    drill = drill(database=f"sqlite:///{disk.folder / 'jobs.db'}")
+    first = drill.submit("literal=x;pause=0.5")
+    ballast = disk.folder / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    known = {job.id for job in drill.store.jobs()}
+    answer = drill.http.get(
+        "/wps?service=WPS&version=1.0.0&request=Execute&identifier=Echo"
+        f"&storeExecuteResponse=true&status=true&DataInputs=literal={'y' * 40_000}"
+    )
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "10"
+    assert b"the job database does not answer" in answer.data
+    assert {job.id for job in drill.store.jobs()} == known
+    ballast.unlink()
+    assert drill.finished(first).state is State.SUCCEEDED
+    assert drill.finished(drill.submit("literal=z")).state is State.SUCCEEDED
