@@ -18,7 +18,7 @@ Times = NDArray[np.datetime64]
 DEGREE = 5  # of the polynomial through the state vectors
 MARGIN_S = 60.0  # state vectors that far from the image take part in the polynomial
 LEAST_VECTORS = DEGREE + 2
-MAX_MISFIT_M = 10.0  # orbits are smooth: what is farther off is damaged; near-real-time ones are rough
+MAX_MISFIT_M = 10.0  # near-real-time orbits are rough; what is farther off is damaged
 MAX_VECTORS = 200_000  # a precise orbit file has some 9 400
 ORBIT_FILES = ("AUX_POEORB", "AUX_RESORB", "AUX_PREORB", "AUX_MOEORB")
 

@@ -17,6 +17,7 @@ from candela.eo.heights import Dem
 from candela.eo.sentinel1_annotation import read_annotation
 from candela.eo.sentinel1_geocoding import Geocoding
 from candela.eo.sentinel1_geometry import RangeDoppler
+from candela.eo.sentinel1_relief import flattening, incidence_angles
 from candela.eo.terrain import (
     ellipsoid_incidence_angle,
     facing,
@@ -160,3 +161,47 @@ def test_facets_have_the_area_that_sarsen_gives_them(shared_data):
         ratios.append(area[int(row) - 1, int(col) - 1] / float(point["gamma_area"]))
     assert np.median(ratios) == pytest.approx(1, abs=1e-3)
     assert np.abs(np.array(ratios) - 1).max() < 0.05  # facets are cut along other edges
+
+
+class Hills:
+    """Heights that are known everywhere."""
+
+    def read(self, grid):
+        cols, rows = np.meshgrid(np.arange(grid.shape.cols), np.arange(grid.shape.rows))
+        x, y = grid.transform @ (cols + 0.5, rows + 0.5)
+        return (400 + 250 * np.sin(x / 500) * np.cos(y / 400)).astype(np.float32)
+
+    def tags(self):
+        return {}
+
+
+def test_blocks_are_flattened_as_the_whole_is(scene):
+    geocoding, _ = scene
+    whole = flattening(geocoding, Hills(), Window(0, 0, SIDE, SIDE))
+    part = flattening(geocoding, Hills(), Window(70, 90, 100, 80))
+    assert np.isfinite(part).all()
+    assert np.abs(part / whole[90:170, 70:170] - 1).max() < 0.005
+
+
+def test_angles_of_a_block_are_those_of_the_whole(scene):
+    geocoding, _ = scene
+    whole = incidence_angles(geocoding, Hills(), Window(0, 0, SIDE, SIDE))
+    part = incidence_angles(geocoding, Hills(), Window(70, 90, 100, 80))
+    assert np.abs(part - whole[90:170, 70:170]).max() < 0.01
+    assert np.ptp(whole) > 20
+
+
+def test_flattening_takes_the_relief_out_of_a_simulated_image(scene):
+    geocoding, _ = scene
+    grid, view, window = geocoding.lattice.grid, geocoding.view, Window(40, 40, 150, 150)
+    ground = Hills().read(grid.cut(Window(39, 39, 152, 152)))
+    surface = slopes(ground, *view.pixel)
+    across, down, cosine = view.directions(window, ground[1:-1, 1:-1])
+    sine = np.hypot(across, down)
+    rise = (surface.across * across + surface.down * down) / sine  # towards the radar
+    # Of ground with gamma0 = 0.2, facet by facet: area facing the radar over area in slant range.
+    simulated = 0.2 * (cosine - rise * sine) / (sine + rise * cosine)
+    flat = simulated / flattening(geocoding, Hills(), window)
+    assert np.std(simulated) / np.mean(simulated) > 0.3
+    assert np.std(flat) / np.mean(flat) < 0.03
+    assert np.mean(flat) == pytest.approx(0.2, rel=0.01)
