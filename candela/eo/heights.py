@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
 LATTICE_M = 500.0  # between points whose place in a DEM is worked out
+PRODUCT_LATTICE_M = 2000.0  # between points at which a product's heights, 20 km apart, are taken
 MARGIN = 2  # pixels of a DEM around those that are wanted
 
 
@@ -87,7 +88,7 @@ class ProductHeights:
 
     def read(self, grid: Grid) -> Singles:
         """See ``Heights``."""
-        lattice = Lattice.of(grid, LATTICE_M)
+        lattice = Lattice.of(grid, PRODUCT_LATTICE_M)
         places = self._places(*lattice.in_crs(GEOGRAPHIC))
         heights = np.asarray(self._linear(places))
         heights = np.where(np.isnan(heights), self._nearest(places), heights)

@@ -17,7 +17,7 @@ Filter = Literal["lee", "kuan", "frost", "gamma_map"]
 Power = NDArray[np.float32]
 
 DAMPING = 2.0  # of Frost's filter
-LEAST_MEAN = 1e-30  # below all powers: windows without data divide by it
+LEAST_MEAN = 1e-12  # below all powers: windows without data divide by it
 
 
 class _Statistics(NamedTuple):

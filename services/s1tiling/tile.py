@@ -87,6 +87,11 @@ class _Scene:
     parts: list[_Part]
     heights: Heights
     treatment: Treatment
+    orbit: str
+
+    def tags(self) -> dict[str, str]:
+        """Return the tags that tell of the geometry."""
+        return self.heights.tags() | {"ORBIT_SOURCE": self.orbit}
 
 
 def make_tile(
@@ -133,7 +138,13 @@ def make_tile(
             for item in parts:
                 heights.check_covers(*item.geocoding.places())
     tile = _named(name, [item.product for item in parts], list(slices[0].images), treatment, folder)
-    _write_images(tile, _Scene(grid, parts, heights, treatment), part(progress, 10, 80))
+    if not any(
+        amplitudes.numbers.any() for item in parts for amplitudes in item.amplitudes.values()
+    ):
+        raise _blank(tile)
+    orbit = slices[0].annotation.state_vectors.source
+    scene = _Scene(grid, parts, heights, treatment, orbit)
+    _write_images(tile, scene, part(progress, 10, 80))
     for path in tile.images.values():
         progress(80, f"Making overviews and preview of tile {name}")
         add_overviews(path)
@@ -197,8 +208,7 @@ def _write_images(tile: Tile, scene: _Scene, progress: Progress) -> None:
                     dtype="float32",
                     nodata=0,
                     bands=[name],
-                    tags=image_tags(tile.products, tile.name, name, treatment)
-                    | scene.heights.tags(),
+                    tags=image_tags(tile.products, tile.name, name, treatment) | scene.tags(),
                 )
             )
             for name, path in tile.images.items()
@@ -216,11 +226,15 @@ def _write_images(tile: Tile, scene: _Scene, progress: Progress) -> None:
             mask.write(is_valid, 1, window=block.inner)
             progress(100 * number / len(blocks), f"Tile {tile.name}")
     if not any(valid.values()):
-        raise InputError(
-            f"the measurement is blank in tile {tile.name}: all amplitudes of "
-            f"{', '.join(product.name for product in tile.products)} are 0 there"
-        )
+        raise _blank(tile)
     tile.valid.update(valid)
+
+
+def _blank(tile: Tile) -> InputError:
+    return InputError(
+        f"the measurement is blank in tile {tile.name}: all amplitudes of "
+        f"{', '.join(product.name for product in tile.products)} are 0 there"
+    )
 
 
 def _compute(block: Block, scene: _Scene) -> tuple[dict[str, Power], NDArray[np.uint8]]:

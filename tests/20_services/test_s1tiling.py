@@ -1,0 +1,397 @@
+import datetime as dt
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from PIL import Image
+from rasterio.crs import CRS
+from rasterio.warp import transform
+from scipy.ndimage import map_coordinates
+
+from candela.demo.safe import Tile, write_safe
+from candela.demo.safe_names import Identity
+from candela.demo.sentinel1 import Acquisition, write_product
+from candela.eo.grid import Area, Bounds, Grid, Shape
+from candela.eo.progress import silent
+from candela.eo.speckle import despeckle
+from candela.errors import InputError
+from candela.services import jpeg2tiff, s1tiling
+from candela.services.s1tiling.algorithm import decibels, join, picture, smooth_mask
+
+# Upper left corners in ESA's tiling grid: north and south, at edges of zones, zones 31V and 32V.
+TILES = {
+    "31TCJ": (32631, 300000, 4900020),
+    "31UGP": (32631, 699960, 5400000),
+    "32ULU": (32632, 300000, 5400000),
+    "31VEG": (32631, 499980, 6700020),
+    "32VKM": (32632, 199980, 6700020),
+    "56HLH": (32756, 300000, 6300040),
+    "22MHE": (32722, 799980, 10000000),
+}
+DEFAULTS = {
+    "tiles": [],
+    "area": None,
+    "region": None,
+    "polarisations": [],
+    "calibration": "beta0",
+    "noise_removal": False,
+    "resolution": 100,
+    "interpolation": "bilinear",
+    "speckle_filter": "none",
+    "filter_radius": 2,
+    "looks": 4.4,
+    "damping": 2.0,
+    "dem": None,
+    "geoid": None,
+    "orbits": [],
+    "minimum_coverage": 0.0,
+}
+BETA = 474.0  # of the synthetic products' tables
+LOOSE = Acquisition(lines=300, samples=360, pixel_m=100)
+
+
+def speckle(lines, samples, mean=150, seed=1):
+    random = np.random.default_rng(seed)
+    return (mean * np.sqrt(random.gamma(4.4, 1 / 4.4, (lines, samples)))).astype(np.uint16) + 1
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Return a function that runs S1tiling on products, with as many defaults as there are."""
+
+    def run(*products, **options):
+        workdir = Path(tempfile.mkdtemp(dir=tmp_path))
+        return s1tiling.run(
+            product=list(products),
+            workdir=workdir,
+            progress=silent,
+            **DEFAULTS | options,
+        )
+
+    return run
+
+
+def read(path):
+    with rasterio.open(path) as dataset:
+        return dataset.read(1)
+
+
+def places_in(path, acquisition, lines, pixels, height=0.0):
+    """Return rows and columns of an image where points of the acquisition must show."""
+    place = acquisition.swath.locate(lines, pixels, height)
+    with rasterio.open(path) as dataset:
+        x, y = transform("EPSG:4326", dataset.crs, place.longitude.ravel(), place.latitude.ravel())
+        cols, rows = ~dataset.transform @ (np.array(x), np.array(y))
+    return rows - 0.5, cols - 0.5
+
+
+@pytest.mark.parametrize(
+    "acquisition",
+    [
+        LOOSE,
+        Acquisition(lines=300, samples=360, pixel_m=100, direction="ASC"),
+        Acquisition(lines=300, samples=360, pixel_m=100, longitude=151.5, latitude=-34.0),
+        Acquisition(lines=300, samples=360, pixel_m=100, height=700),
+    ],
+    ids=["descending", "ascending", "south", "high"],
+)
+def test_every_pixel_shows_what_lies_there(run, tmp_path, acquisition):
+    line, pixel = np.mgrid[:300, :360]
+    images = {"VV": (line + 1000).astype(np.uint16), "VH": (pixel + 1000).astype(np.uint16)}
+    outputs = run(write_product(tmp_path, acquisition, images), tiles=[])
+    lines, pixels = np.meshgrid(np.arange(10, 290, 13.3), np.arange(10, 350, 17.7), indexing="ij")
+    for name, truth in (("vv", lines), ("vh", pixels)):
+        rows, cols = places_in(outputs[name], acquisition, lines, pixels, acquisition.height)
+        power = read(outputs[name])
+        seen = (rows > 1) & (cols > 1) & (rows < power.shape[0] - 2) & (cols < power.shape[1] - 2)
+        sampled = map_coordinates(np.sqrt(power), [rows[seen], cols[seen]], order=1)
+        numbers = sampled * BETA * (1 + 1e-5 * lines.ravel()[seen])
+        assert seen.sum() > 50
+        assert np.abs(numbers - 1000 - truth.ravel()[seen]).max() < 0.1
+
+
+def test_outputs_are_named_and_tagged_as_s1tiling_does(run, tmp_path):
+    product = write_product(
+        tmp_path, LOOSE, {"VV": speckle(300, 360), "VH": speckle(300, 360)}, archive=True
+    )
+    outputs = run(product, tiles=["31TCJ"], calibration="gamma0", noise_removal=True)
+    assert outputs["vv"].name == "s1b_31TCJ_vv_DES_022_20211223t060211.tif"
+    assert outputs["vh"].name == "s1b_31TCJ_vh_DES_022_20211223t060211.tif"
+    assert outputs["border_mask"].name == "s1b_31TCJ_vv_DES_022_20211223t060211_BorderMask.tif"
+    with rasterio.open(outputs["vh"]) as image:
+        assert (image.dtypes, image.nodata, image.descriptions) == (("float32",), 0, ("VH",))
+        assert image.overviews(1)
+        tags = image.tags()
+    assert tags.pop("AREA_OR_POINT") == "Area"
+    assert tags == {
+        "ACQUISITION_DATETIME": "2021:12:23T06:02:11Z",
+        "CALIBRATION": "gamma",
+        "FLYING_UNIT_CODE": "s1b",
+        "HEIGHT_SOURCE": "geolocation grid of the product",
+        "IMAGE_TYPE": "GRD",
+        "INPUT_S1_IMAGES": product.stem,
+        "NOISE_REMOVED": "True",
+        "ORBIT_DIRECTION": "DES",
+        "ORBIT_NUMBER": "030148",
+        "ORBIT_SOURCE": "annotation",
+        "ORTHORECTIFIED": "true",
+        "POLARIZATION": "vh",
+        "RELATIVE_ORBIT_NUMBER": "022",
+        "S2_TILE_CORRESPONDING_CODE": "31TCJ",
+        "SPATIAL_RESOLUTION": "100.0",
+        "TIFFTAG_IMAGEDESCRIPTION": "gamma calibrated orthorectified Sentinel-1B IW GRD on S2 tile",
+        "TIFFTAG_SOFTWARE": "CANDELA S1tiling",
+    }
+
+
+@pytest.mark.parametrize("name", TILES)
+def test_the_grid_is_exactly_that_of_jpeg2tiff(run, tmp_path, name):
+    epsg, left, top = TILES[name]
+    optical = Grid(CRS.from_epsg(epsg), Affine(10, 0, left, 0, -10, top), Shape(10980, 10980))
+    bands = {"B01": np.full((1830, 1830), 2000, dtype=np.uint16)}
+    sensing = dt.datetime(2021, 12, 23, 10, 50, 31, tzinfo=dt.UTC)
+    safe = write_safe(tmp_path, Identity(sensing), [Tile(name, optical, bands)])
+    stack = jpeg2tiff.run(
+        product=safe, bands=["B01"], area=None, resolution=60, resampling="nearest", mask="none",
+        workdir=tmp_path, progress=silent,
+    )["image"]  # fmt: skip
+    middle = transform(f"EPSG:{epsg}", "EPSG:4326", [left + 54900], [top - 54900])
+    acquisition = Acquisition(middle[0][0], middle[1][0], lines=40, samples=50, pixel_m=60)
+    radar = run(
+        write_product(tmp_path, acquisition, {"VV": speckle(40, 50)}), tiles=[name], resolution=60
+    )["vv"]
+    with rasterio.open(stack) as first, rasterio.open(radar) as second:
+        assert Grid.of(first) == Grid.of(second)
+        assert second.read(1).any()
+
+
+def test_two_slices_give_what_the_whole_gives(run, tmp_path):
+    images = {"VV": speckle(300, 360)}
+    whole = read(run(write_product(tmp_path, LOOSE, images))["vv"])
+    slices = [
+        write_product(tmp_path, LOOSE, images, lines=(140, 300)),
+        write_product(tmp_path, LOOSE, images, lines=(0, 140)),
+    ]
+    outputs = run(*slices, noise_removal=False)
+    joined = read(outputs["vv"])
+    assert outputs["vv"].name.endswith("_20211223txxxxxx.tif")
+    with rasterio.open(outputs["vv"]) as image:
+        assert {"ACQUISITION_DATETIME_1", "ACQUISITION_DATETIME_2"} <= image.tags().keys()
+    np.testing.assert_array_equal(joined > 0, whole > 0)
+    seam = np.abs(joined / np.where(whole > 0, whole, 1) - (whole > 0)) > 1e-3
+    assert seam.sum() < 2.5 * 360  # pixels between the last line of one and the first of the other
+    ratio = joined[seam].mean() / whole[seam].mean()
+    assert ratio == pytest.approx(1, abs=0.05)
+
+
+def test_several_tiles_are_made_and_the_best_comes_first(run, tmp_path):
+    acquisition = Acquisition(0.35, 43.4, lines=600, samples=700, pixel_m=100)
+    product = write_product(tmp_path, acquisition, {"VV": speckle(600, 700)})
+    outputs = run(product, minimum_coverage=5.0)
+    facts = json.loads(outputs["metadata"].read_text())
+    shares = [tile["covered"] for tile in facts["tiles"]]
+    assert len(shares) > 2
+    assert shares == sorted(shares, reverse=True)
+    assert facts["tiles"][0]["tile"] in outputs["vv"].name
+    with zipfile.ZipFile(outputs["tiles"]) as archive:
+        assert archive.namelist() == [
+            f"{tile['tile']}/{name}" for tile in facts["tiles"][1:] for name in tile["files"]
+        ]
+        assert archive.testzip() is None
+        archive.extractall(tmp_path / "all")
+    other = facts["tiles"][1]
+    alone = run(product, tiles=[other["tile"]])
+    np.testing.assert_array_equal(
+        read(alone["vv"]), read(tmp_path / "all" / other["tile"] / other["files"][0])
+    )
+
+
+def test_tiles_are_made_in_the_order_they_are_named(run, tmp_path):
+    acquisition = Acquisition(0.35, 43.4, lines=600, samples=700, pixel_m=100)
+    product = write_product(tmp_path, acquisition, {"VV": speckle(600, 700)})
+    outputs = run(product, tiles=["T30TYP", "31TCJ"], resolution=100)
+    facts = json.loads(outputs["metadata"].read_text())
+    assert [tile["tile"] for tile in facts["tiles"]] == ["30TYP", "31TCJ"]
+
+
+def test_an_area_of_interest_chooses_tiles(run, tmp_path):
+    acquisition = Acquisition(0.35, 43.4, lines=600, samples=700, pixel_m=100)
+    product = write_product(tmp_path, acquisition, {"VV": speckle(600, 700)})
+    area = Area(Bounds(0.7, 43.45, 0.75, 43.5), "EPSG:4326")
+    region = tmp_path / "region.geojson"
+    ring = [[0.7, 43.45], [0.75, 43.45], [0.75, 43.5], [0.7, 43.45]]
+    region.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    for options in ({"area": area}, {"region": region}):
+        facts = json.loads(run(product, **options)["metadata"].read_text())
+        assert {tile["tile"] for tile in facts["tiles"]} == {"30TYP", "31TCJ"}
+
+
+def test_a_speckle_filter_is_applied_as_if_to_the_whole_image(run, tmp_path):
+    product = write_product(tmp_path, LOOSE, {"VV": speckle(300, 360)})
+    plain = read(run(product)["vv"])
+    outputs = run(product, speckle_filter="lee", filter_radius=3)
+    assert outputs["vv"].name.endswith("_filtered.tif")
+    np.testing.assert_allclose(
+        read(outputs["vv"]), despeckle(plain, "lee", radius=3, looks=4.4), rtol=1e-4, atol=1e-9
+    )
+    with rasterio.open(outputs["vv"]) as image:
+        tags = image.tags()
+    assert (tags["FILTERING_METHOD"], tags["FILTERING_WINDOW_RADIUS"]) == ("Lee", "3")
+
+
+def test_the_mask_tells_where_data_are(run, tmp_path):
+    image = speckle(300, 360)
+    image[100:160, 50:150] = 0
+    outputs = run(write_product(tmp_path, LOOSE, {"VV": image}))
+    mask, power = read(outputs["border_mask"]), read(outputs["vv"])
+    assert set(np.unique(mask)) == {0, 1}
+    assert not (mask[power == 0]).any()
+    assert mask.sum() > 0.98 * (power > 0).sum()
+
+
+def test_the_preview_shows_the_tile(run, tmp_path):
+    outputs = run(
+        write_product(tmp_path, LOOSE, {"VV": speckle(300, 360), "VH": speckle(300, 360)})
+    )
+    red, _, _, opacity = np.moveaxis(np.asarray(Image.open(outputs["preview"])), -1, 0)
+    assert red.shape == (1024, 1024)
+    assert set(np.unique(opacity)) == {0, 255}
+    assert red[opacity == 255].mean() > 30
+
+
+@pytest.mark.parametrize(
+    ("options", "locator", "message"),
+    [
+        ({"tiles": ["33XVP"]}, "tiles", r"do not cover tile 33XVP \(covered: 31TCJ \d"),
+        ({"tiles": ["31TCJ"], "minimum_coverage": 90.0}, "tiles", r"of tile 31TCJ, less than"),
+        ({"tiles": ["31ICJ"]}, "tiles", "is no tile id"),
+        ({"minimum_coverage": 90.0}, "minimum_coverage", r"no tile by 90 % \(covered: 31TCJ"),
+        (
+            {"area": Area(Bounds(20, 43, 21, 44), "EPSG:4326")},
+            "area",
+            r"no tile in the area of interest .* \(covered: 31TCJ",
+        ),
+        ({"polarisations": ["HH"]}, "polarisations", r"no polarisation HH \(found: VV\)"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(run, tmp_path, options, locator, message):
+    product = write_product(tmp_path, LOOSE, {"VV": speckle(300, 360)})
+    with pytest.raises(InputError, match=message) as refusal:
+        run(product, **options)
+    assert refusal.value.locator == locator
+
+
+def test_a_blank_measurement_is_refused(run, tmp_path):
+    product = write_product(tmp_path, LOOSE, {"VV": np.zeros((300, 360), np.uint16)})
+    with pytest.raises(InputError, match="measurement is blank in tile 31TCJ") as refusal:
+        run(product)
+    assert refusal.value.locator == "product"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "kind"), [("annotation/*.xml", "annotation"), ("*/*/c*.xml", "calibration")]
+)
+def test_a_product_that_lacks_a_file_is_refused(run, tmp_path, pattern, kind):
+    product = write_product(tmp_path, LOOSE, {"VV": speckle(300, 360)})
+    next(product.glob(pattern)).unlink()
+    with pytest.raises(InputError, match=f"lacks the {kind} file") as refusal:
+        run(product)
+    assert refusal.value.locator == "product"
+
+
+def write_dem(path, bounds, height):
+    left, bottom, right, top = bounds
+    pixel = Affine((right - left) / 60, 0, left, 0, (bottom - top) / 60, top)
+    profile = {
+        "driver": "GTiff", "dtype": "float32", "count": 1, "width": 60, "height": 60,
+        "crs": "EPSG:4326", "transform": pixel,
+    }  # fmt: skip
+    with rasterio.open(path, "w", **profile) as dem:
+        dem.write(np.full((60, 60), height, np.float32), 1)
+    return path
+
+
+def test_heights_of_a_dem_and_a_geoid_are_used(run, tmp_path):
+    _, pixel = np.mgrid[:300, :360]
+    product = write_product(tmp_path, LOOSE, {"VV": (pixel + 1000).astype(np.uint16)})
+    dem = write_dem(tmp_path / "dem.tif", (0, 42.5, 2.5, 45), 850)
+    geoid = write_dem(tmp_path / "geoid.tif", (0, 42.5, 2.5, 45), 50)
+    outputs = run(product, tiles=["31TCJ"], dem=dem, geoid=geoid)
+    lines, pixels = np.meshgrid([150.0], np.arange(30, 330, 10.0), indexing="ij")
+    rows, cols = places_in(outputs["vv"], LOOSE, lines, pixels, 900.0)
+    numbers = map_coordinates(np.sqrt(read(outputs["vv"])), [rows, cols], order=1) * BETA * 1.0015
+    assert np.abs(numbers - 1000 - pixels.ravel()).max() < 0.1
+    with rasterio.open(outputs["vv"]) as image:
+        assert image.tags()["DEM"] == "dem.tif"
+
+
+def test_a_dem_that_does_not_cover_is_refused(run, tmp_path):
+    product = write_product(tmp_path, LOOSE, {"VV": speckle(300, 360)})
+    dem = write_dem(tmp_path / "dem.tif", (10, 42.5, 12, 45), 850)
+    with pytest.raises(InputError, match=r"dem\.tif covers longitudes 10") as refusal:
+        run(product, dem=dem)
+    assert refusal.value.locator == "dem"
+
+
+def test_a_geoid_without_a_dem_is_refused(run, tmp_path):
+    product = write_product(tmp_path, LOOSE, {"VV": speckle(300, 360)})
+    geoid = write_dem(tmp_path / "geoid.tif", (0, 42.5, 2.5, 45), 50)
+    with pytest.raises(InputError, match="without the DEM"):
+        run(product, geoid=geoid)
+
+
+def test_an_orbit_file_that_is_none_is_refused(run, tmp_path):
+    product = write_product(tmp_path, LOOSE, {"VV": speckle(300, 360)})
+    orbit = tmp_path / "orbit.EOF"
+    orbit.write_text("<Earth_Explorer_File/>")
+    with pytest.raises(InputError, match=r"orbit\.EOF") as refusal:
+        run(product, orbits=[orbit])
+    assert refusal.value.locator == "orbits"
+
+
+def test_noise_that_was_removed_already_is_not_removed_again(run, tmp_path):
+    product = write_product(tmp_path, LOOSE, {"VV": speckle(300, 360)})
+    plain = read(run(product)["vv"])
+    annotation = next(product.glob("annotation/*.xml"))
+    done = "thermalNoiseCorrectionPerformed>true<"
+    text = annotation.read_text().replace("thermalNoiseCorrectionPerformed>false<", done)
+    annotation.write_text(text)
+    np.testing.assert_array_equal(read(run(product, noise_removal=True)["vv"]), plain)
+
+
+def test_the_real_product_of_the_samples_is_blank_and_says_so(run, shared_data):
+    product = next(shared_data("s1-safe-sarsen").glob("*.SAFE"))
+    with pytest.raises(InputError, match="measurement is blank in tile 33TUG"):
+        run(product, tiles=["33TUG"], noise_removal=True)
+
+
+def test_joining_takes_the_first_that_has_data():
+    first, second = np.array([[0, 1, 0]], np.float32), np.array([[2, 3, 0]], np.float32)
+    assert join([first, second]).tolist() == [[2, 1, 0]]
+
+
+def test_a_spike_is_taken_off_a_mask_and_a_straight_border_stays():
+    mask = np.zeros((60, 60), np.uint8)
+    mask[:, 30:] = 1
+    mask[28, 20:30] = 1
+    smoothed = smooth_mask(mask)
+    assert not smoothed[:, :30].any()
+    assert smoothed[:, 30:].all()
+
+
+def test_decibels_of_nothing_are_nan():
+    result = decibels(np.array([0.0, 0.1, 1.0], np.float32))
+    assert np.isnan(result[0])
+    assert result[1:].tolist() == pytest.approx([-10, 0], abs=1e-5)
+
+
+def test_a_picture_is_transparent_where_one_polarisation_has_no_data():
+    powers = {"VV": np.array([[0.1, 0.1]], np.float32), "VH": np.array([[0.02, 0]], np.float32)}
+    shown = picture(powers)
+    assert shown[0, :, 3].tolist() == [255, 0]
+    assert shown[0, 0, 0] == round(255 * 14 / 24)
