@@ -24,6 +24,7 @@ Copernicus algorithms as OGC web processing services.
   candela processes                  what can it do?
   candela describe ChangeDetect      what does it need?
   candela execute Echo literal=hi --wait
+  candela series A.zip B.zip C.zip   what changed from product to product?
   candela jobs                       what is it doing?
   candela run Echo literal=hi --outputs out    the same without a server
 """
@@ -45,6 +46,15 @@ examples:
   candela execute Jpeg2Tiff product=S2A_MSIL2A_20200718T105031_N0214_R051_T31TCJ_20200718T132909.zip
   candela execute Jpeg2Tiff product=https://example.org/S2A.zip bands=B04 bands=B03 bands=B02 --wait
   candela execute ChangeDetect before=a.tif after=b.tif --save results
+"""
+SERIES = """\
+Jpeg2Tiff for each product, ExtractInfo over the images, ChangeDetect for each pair of consecutive
+dates. What failed is told, and does not stop the rest. After an interruption the same command goes
+on where it was.
+
+examples:
+  candela series S2A_2020.zip S2B_2021.zip S2A_2022.zip --save results
+  candela series *.zip --area 1.2,43.5,1.5,43.7 --parcels vineyards.gpkg --clouds --save results
 """
 RUN = """\
 The process runs in this program: no server, no queue, no layers. Inputs are given as for
@@ -110,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_processes(commands, remote)
     _add_execute(commands, remote)
+    _add_series(commands, remote)
     _add_jobs(commands, remote)
     _add_run(commands)
     _add_demo(commands)
@@ -192,6 +203,37 @@ def _add_execute(commands: Commands, remote: argparse.ArgumentParser) -> None:
         default="auto",
         help="send local files by their path, or in the request (default: by their path to a "
         "server on this machine)",
+    )
+
+
+def _add_series(commands: Commands, remote: argparse.ArgumentParser) -> None:
+    parser = _command(
+        commands,
+        "series",
+        _series,
+        "find what changed from product to product",
+        examples=SERIES,
+        parents=[remote],
+    )
+    parser.add_argument("products", metavar="PRODUCT", nargs="+", help="paths or addresses")
+    parser.add_argument(
+        "--area", metavar="BOX", help="left,bottom,right,top in degrees, or with ,EPSG:... after it"
+    )
+    parser.add_argument("--model", help="of ChangeDetect, as it describes them")
+    parser.add_argument(
+        "--parcels", type=Path, metavar="FILE", help="polygons to tell the change of"
+    )
+    parser.add_argument("--clouds", action="store_true", help="leave out clouds, shadows and snow")
+    parser.add_argument(
+        "--own-scales",
+        action="store_true",
+        help="let each map have its own scale; by default those of one place share one",
+    )
+    parser.add_argument(
+        "--parallel", type=int, default=4, help="jobs at the same time (%(default)s)"
+    )
+    parser.add_argument(
+        "--save", type=Path, metavar="DIR", help="fetch the maps, and draw them side by side"
     )
 
 
@@ -283,6 +325,23 @@ def _execute(given: argparse.Namespace) -> None:
         given.inputs,
         files=given.files,
         wait=given.wait,
+        save=given.save,
+    )
+
+
+def _series(given: argparse.Namespace) -> None:
+    from candela.client.texts import read_box
+    from candela.commands.series import run_series
+
+    run_series(
+        given.url,
+        given.products,
+        area=read_box("--area", given.area) if given.area else None,
+        model=given.model,
+        parcels=given.parcels,
+        clouds=given.clouds,
+        own_scales=given.own_scales,
+        parallel=given.parallel,
         save=given.save,
     )
 

@@ -23,7 +23,8 @@ from candela.client.inputs import Content, Reference
 from candela.client.job import Job
 from candela.client.layers import Layer
 from candela.client.outputs import Output
-from candela.client.pipeline import Change, ChangeSeries, detect_changes
+from candela.client.pipeline import detect_changes
+from candela.client.series import Change, ChangeSeries
 from candela.client.status import Status
 
 __all__ = [

@@ -1,5 +1,6 @@
 """The client: find processes, run them, take up jobs."""
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
@@ -20,6 +21,7 @@ from candela.client.errors import (
 )
 from candela.client.inputs import FilesPolicy, encode_inputs
 from candela.client.job import DocumentSource, Job, JsonSource, Source
+from candela.client.keys import request_key
 from candela.client.server import Server
 from candela.client.status import STATUS_CODES, Status, info_from_execution, info_from_json
 
@@ -135,13 +137,45 @@ class Client:
         RequestRefusedError
             If the server does not accept the request.
         """
+        return self._execute(identifier, inputs, attempt=None)
+
+    def submit(self, identifier: str, inputs: Mapping[str, object], *, attempt: int = 1) -> Job:
+        """Start a job unless the server has one of the same process, inputs and attempt.
+
+        Parameters
+        ----------
+        identifier : str
+            The process.
+        inputs : mapping
+            As for ``execute``. Local files are the same if path, size and time of change are.
+        attempt : int
+            Another number makes it another job.
+
+        Returns
+        -------
+        Job
+            The new one, or the one there is: it may be running, or have ended in any way.
+
+        Raises
+        ------
+        InputValueError, RequestRefusedError
+            As from ``execute``.
+        """
+        return self._execute(identifier, inputs, attempt=attempt)
+
+    def _execute(
+        self, identifier: str, inputs: Mapping[str, object], *, attempt: int | None
+    ) -> Job:
         process = self.describe(identifier)
         encoded = encode_inputs(process, inputs, files=self._files)
+        headers = dict(self._headers or {})
+        if attempt is not None:
+            headers["Idempotency-Key"] = f"{request_key(process, encoded)}-{attempt}"
         service = WebProcessingService(
             self.server.endpoint,
             skip_caps=True,
             timeout=self.server.timeout_s,
-            headers=self._headers,
+            headers=headers,
         )
         execution = self.server.ask_owslib(
             lambda: service.execute(process.identifier, encoded, output=[], mode=ASYNC)

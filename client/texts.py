@@ -6,6 +6,8 @@ from pathlib import Path
 from candela.client.descriptions import BOX, FILE, InputDescription, ProcessDescription
 from candela.client.errors import InputValueError
 
+Area = tuple[float, float, float, float] | tuple[float, float, float, float, str]
+
 
 def read_assignments(process: ProcessDescription, assignments: Iterable[str]) -> dict[str, object]:
     """Turn ``name=value`` texts into values; a name may be repeated for several values.
@@ -34,22 +36,27 @@ def read_assignments(process: ProcessDescription, assignments: Iterable[str]) ->
 
 def _value(given: InputDescription, text: str) -> object:
     if given.type == BOX:
-        return _box(given, text)
+        return read_box(f"input {given.name!r}", text)
     if given.type == FILE and "://" not in text and (not given.is_text or Path(text).exists()):
         return Path(text)
     return text
 
 
-def _box(given: InputDescription, text: str) -> tuple[float | str, ...]:
+def read_box(what: str, text: str) -> Area:
+    """Turn ``left,bottom,right,top[,EPSG:...]`` into a bounding box.
+
+    Raises
+    ------
+    InputValueError
+        If it is none; ``what`` says where it was given.
+    """
     *numbers, last = text.split(",")
     words = [*numbers, last] if len(numbers) < 4 else numbers
     try:
-        corners = tuple(float(word) for word in words)
+        left, bottom, right, top = (float(word) for word in words)
     except ValueError:
-        corners = ()
-    if len(corners) != 4:
         raise InputValueError(
-            f"input {given.name!r} is a bounding box: left,bottom,right,top[,EPSG:...]; "
-            f"found {text!r}"
-        )
+            f"{what} is a bounding box: left,bottom,right,top[,EPSG:...]; found {text!r}"
+        ) from None
+    corners = (left, bottom, right, top)
     return corners if len(numbers) < 4 else (*corners, last)

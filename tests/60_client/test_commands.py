@@ -24,7 +24,7 @@ def test_help_is_there_without_the_libraries() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["serve", "processes", "describe", "execute", "jobs", "run", "demo"]
+    "command", ["serve", "processes", "describe", "execute", "series", "jobs", "run", "demo"]
 )
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:

@@ -1,0 +1,60 @@
+"""Find changes in a series of products."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from candela.client import ChangeSeries, Client, ClientError, detect_changes
+from candela.client.display import rich_table
+from candela.client.texts import Area
+from candela.commands.screen import console
+
+OUT = console()
+NOTES = console(stderr=True)
+
+
+def run_series(
+    url: str,
+    products: Sequence[str],
+    *,
+    area: Area | None,
+    model: str | None,
+    parcels: Path | None,
+    clouds: bool,
+    own_scales: bool,
+    parallel: int,
+    save: Path | None,
+) -> None:
+    """Run the pipeline over products, and tell what came out.
+
+    Raises
+    ------
+    ClientError
+        If no map came out.
+    """
+    with Client(url) as client:
+        try:
+            series = detect_changes(
+                client,
+                [product if "://" in product else Path(product) for product in products],
+                area=area,
+                model=model,
+                parcels=parcels,
+                clouds=clouds,
+                one_scale=not own_scales,
+                parallel=parallel,
+            )
+        except KeyboardInterrupt:
+            NOTES.print("\nThe jobs go on. The same command takes them up again.")
+            raise
+        _tell(series)
+        if save is not None:
+            for path in series.save(save):
+                NOTES.print(f"Saved {path}", markup=False, soft_wrap=True)
+    if not series.changes:
+        raise ClientError("no map of change came out")
+
+
+def _tell(series: ChangeSeries) -> None:
+    OUT.print(rich_table(series.table()))
+    for scene, scale in series.scales.items():
+        OUT.print(f"The maps of {scene} share the scale {scale:.3f}.", markup=False)
