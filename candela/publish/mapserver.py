@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import logging
+import socket
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,7 +69,12 @@ class MapServerPublisher:
         self.title = title
         self.abstract = abstract
         self.store = LayerStore(self.folder)
-        self.server = MapServerProcess(self.folder / "server", self.folder, workers=workers)
+        self.server = MapServerProcess(
+            # NOTE: gateways on several machines may share the folder, but not a loopback address.
+            self.folder / "server" / socket.gethostname(),
+            self.folder,
+            workers=workers,
+        )
 
     def start(self) -> None:
         """Serve what was published before.

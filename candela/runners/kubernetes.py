@@ -375,11 +375,13 @@ def connect() -> client.ApiClient:
     """
     settings = client.Configuration()
     try:
-        config.load_config(client_configuration=settings)
-    except config.ConfigException as error:
-        raise StorageError(f"there is no cluster: {error}") from error
+        config.load_incluster_config(client_configuration=settings)
+    except config.ConfigException:
+        try:
+            config.load_kube_config(client_configuration=settings)
+        except config.ConfigException as error:
+            raise StorageError(f"there is no cluster: {error}") from error
     settings.connection_pool_maxsize = 16
-    settings.retries = False
     return client.ApiClient(settings)
 
 
