@@ -3,8 +3,8 @@
 import contextlib
 import datetime as dt
 import logging
-import socket
 import shutil
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
