@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -42,6 +42,8 @@ class LocalGateway:
         By default one that is free.
     database : str, optional
         The SQLAlchemy URL of the job store; by default SQLite in ``data``.
+    environment : mapping of str to str, optional
+        More variables that it gets.
     """
 
     def __init__(
@@ -51,9 +53,11 @@ class LocalGateway:
         input_folders: Sequence[Path] = (),
         port: int | None = None,
         database: str = "",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.data = data
         self.database = database
+        self.environment = dict(environment or {})
         self.input_folders = tuple(input_folders)
         self.url = f"http://{LOOPBACK}:{port or free_port()}"
         self.process: subprocess.Popen[bytes] | None = None
@@ -98,6 +102,7 @@ class LocalGateway:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                env=psutil.Process().environ() | self.environment,
             )
         try:
             self._wait_until_ready(self.process)
@@ -135,12 +140,22 @@ class LocalGateway:
         process, self.process = self.process, None
         if process is None or process.poll() is not None:
             return
-        arbiter = psutil.Process(process.pid)
-        servers = [arbiter, *(each for each in arbiter.children() if "serve" in each.cmdline())]
+        servers = [psutil.Process(process.pid), *self._servers(process)]
         for server in servers:
             server.kill()
         process.wait()
         psutil.wait_procs(servers, timeout=STOP_S)
+
+    def kill_server(self) -> None:
+        """Kill the process that answers and dispatches; the gateway replaces it."""
+        for server in self._servers(self.process) if self.process else []:
+            server.kill()
+
+    @staticmethod
+    def _servers(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+        return [
+            each for each in psutil.Process(process.pid).children() if "serve" in each.cmdline()
+        ]
 
     def stop(self) -> None:
         """End the gateway with its jobs; nothing of it is left running."""

@@ -5,12 +5,17 @@ are litter, of a gateway that was killed between two steps; what is younger than
 alone, since its job may be under way.
 """
 
+import datetime as dt
 import logging
 import threading
 import time
-from pathlib import Path
 
-from candela.errors import CandelaError, PublisherAwayError
+from candela.errors import (
+    NotFoundError,
+    PublisherAwayError,
+    StorageError,
+    UnavailableError,
+)
 from candela.jobs.model import State, now
 from candela.jobs.publication import reconcile as reconcile_layers
 from candela.jobs.service import JobService
@@ -23,6 +28,7 @@ LITTER_PERIOD_S = 3600.0  # looks at every file of every job
 LAYER_PERIOD_S = 300.0
 BATCH = 200
 LITTER_AGE_S = 3600.0
+SURE_AFTER = dt.timedelta(minutes=1)  # a dispatcher may still be starting what was dismissed
 
 
 class Reconciler:
@@ -63,8 +69,9 @@ class Reconciler:
                 elif time.monotonic() >= layers_are_due:
                     self.look_at_layers()
                     layers_are_due = time.monotonic() + LAYER_PERIOD_S
+            except (UnavailableError, StorageError) as error:  # the next look finds the same
+                logger.warning("The reconciler waits: %s", error)
             except Exception:
-                # Storage or database may be away; the next look finds the same.
                 logger.exception("A look of the reconciler failed; trying again")
             self._stopping.wait(PERIOD_S)
 
@@ -88,6 +95,8 @@ class Reconciler:
             if is_running or self._service.storage.list(job_key(job.id)):
                 logger.info("The rest of the dismissed job %s is removed", job.id)
                 self._service.clear(job)
+            elif job.updated < now() - SURE_AFTER:
+                self._service.store.note_cleared(job.id)
 
     def look_at_layers(self) -> None:
         """Bring layers and jobs back together, if the map server is there."""
@@ -99,19 +108,26 @@ class Reconciler:
     def remove_litter(self) -> None:
         """Remove files and layers that belong to no job, and publish layers that are missing."""
         self.look_at_layers()
-        storage = self._service.storage
-        stored = {key.split("/")[1] for key in storage.list("jobs")}
-        known = self._service.store.known(stored)
-        for job_id in stored - known:
-            if self._is_old(job_id):
-                logger.warning("The files of job %s, which is no more, are removed", job_id)
-                try:
-                    storage.delete(job_key(job_id))
-                except CandelaError:
-                    logger.exception("The files of job %s cannot be removed", job_id)
+        storage, store = self._service.storage, self._service.store
+        stored = storage.folders("jobs")
+        states = store.states(stored)
+        for job_id in stored:
+            if states.get(job_id, State.DISMISSED) is State.DISMISSED:
+                self._remove_files(job_id)
+        for name in storage.sweep(time.time() - self._litter_age_s, self._is_alive):
+            logger.warning("What is left of an unfinished file is removed: %s", name)
 
-    def _is_old(self, job_id: str) -> bool:
-        folder: Path | None = self._service.storage.local_path(job_key(job_id))
-        if folder is None or not folder.exists():
-            return False  # a bucket: its own lifecycle rules are for that
-        return time.time() - folder.stat().st_mtime > self._litter_age_s
+    def _remove_files(self, job_id: str) -> None:
+        storage = self._service.storage
+        try:
+            if time.time() - storage.changed(job_key(job_id)) > self._litter_age_s:
+                logger.warning("The files of job %s, which is no more, are removed", job_id)
+                storage.delete(job_key(job_id))
+        except (NotFoundError, StorageError) as error:  # it is being removed by somebody else
+            logger.warning("The files of job %s cannot be removed: %s", job_id, error)
+
+    def _is_alive(self, key: str) -> bool:
+        """Tell whether a file belongs to a job that goes on."""
+        job_id = key.split("/")[1] if key.startswith("jobs/") else ""
+        state = self._service.store.states([job_id]).get(job_id)
+        return state is not None and not state.is_final

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +24,7 @@ from candela.jobs.tables import EVENTS, JOBS
 
 STARTED = (State.DISPATCHING, State.RUNNING)  # what takes a place
 RECENT_RUNS = 20
+MOST_ASKED = 1000  # ids in one query
 QUEUE_LOCK = 0x43514555  # any number: dispatchers that claim at the same time take turns
 POLL_S = 0.25  # how often a waiter looks for changes made by another process
 
@@ -207,17 +209,23 @@ class JobStore:
         with self._read() as connection:
             return [_job(row) for row in connection.execute(query)]
 
-    def known(self, job_ids: Collection[str]) -> set[str]:
-        """Return those of some ids that belong to a job."""
-        query = sa.select(JOBS.c.id).where(JOBS.c.id.in_(list(job_ids)))
-        with self._read() as connection:
-            return set(connection.execute(query).scalars())
-
     def states(self, job_ids: Collection[str]) -> dict[str, State]:
         """Return the states of those of some ids that belong to a job."""
-        query = sa.select(JOBS.c.id, JOBS.c.state).where(JOBS.c.id.in_(list(job_ids)))
+        states: dict[str, State] = {}
         with self._read() as connection:
-            return {row.id: State(row.state) for row in connection.execute(query)}
+            for ids in batched(job_ids, MOST_ASKED):
+                query = sa.select(JOBS.c.id, JOBS.c.state).where(JOBS.c.id.in_(ids))
+                states |= {row.id: State(row.state) for row in connection.execute(query)}
+        return states
+
+    def note_cleared(self, job_id: str) -> None:
+        """Note of a dismissed job that nothing of it is left to look for."""
+        with self._write() as connection:
+            connection.execute(
+                sa.update(JOBS)
+                .where(JOBS.c.id == job_id, JOBS.c.state == State.DISMISSED)
+                .values(runner="", backend="")
+            )
 
     def published(self) -> dict[str, frozenset[str]]:
         """Return the names of the layers that each successful job has, by job."""
@@ -327,6 +335,13 @@ class JobStore:
         with reported(), self._engine.begin() as connection:
             yield connection
         self.wake()
+
+
+def batched(items: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Return items in lists of a size; the last one may be shorter."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
 
 
 def _filtered(

@@ -49,6 +49,23 @@ class Storage(Protocol):
     def list(self, prefix: str) -> tuple[str, ...]:
         """Return the keys of all files below a folder, sorted; none if there is no folder."""
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """Return the names of the folders right below a folder, sorted."""
+
+    def changed(self, prefix: str) -> float:
+        """Return when a folder, or a file below it, last changed (seconds since the epoch)."""
+
+    def sweep(self, before: float, spare: Callable[[str], bool]) -> tuple[str, ...]:
+        """Remove what writes that never ended have left, begun before a time; say what it was.
+
+        Parameters
+        ----------
+        before : float
+            Seconds since the epoch.
+        spare : callable
+            Tells by the key, where it is known, what is to stay.
+        """
+
     def delete(self, prefix: str) -> None:
         """Remove a file, or a folder with all that is below; nothing there is no error."""
 

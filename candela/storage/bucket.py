@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ from candela.storage.base import checked_key, untold
 PIECE_BYTES = 2**20
 PART_BYTES = 16 * 2**20  # of files that go and come in parts, some at the same time
 CONNECTIONS = 16
+MOST_REMOVED = 1000  # objects, by one request
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 
 _BUCKET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")
@@ -129,6 +131,48 @@ class BucketStorage:
             ]
         return tuple(sorted(key for key in found if _is_valid(key)))
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """Return the names of the folders right below a folder, sorted."""
+        start = f"{self._object(prefix)['Key']}/"
+        with self._reported("list", prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=start, Delimiter="/"
+            )
+            found = [
+                each["Prefix"].removeprefix(start).rstrip("/")
+                for page in pages
+                for each in page.get("CommonPrefixes", ())
+            ]
+        return tuple(sorted(name for name in found if _is_valid(name)))
+
+    def changed(self, prefix: str) -> float:
+        """Return when a file below a folder last changed (seconds since the epoch)."""
+        with self._reported("look at", prefix):
+            times = [
+                each["LastModified"].timestamp()
+                for each in self._contents(f"{self._object(prefix)['Key']}/")
+            ]
+        if not times:
+            raise NotFoundError(f"there is no {prefix} in the storage", prefix)
+        return float(max(times))
+
+    def sweep(self, before: float, spare: Callable[[str], bool]) -> tuple[str, ...]:
+        """Remove what writes that never ended have left, begun before a time; say what it was."""
+        swept = []
+        with self._reported("sweep", "unfinished uploads"):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.bucket, Prefix=self.prefix
+            )
+            uploads = [upload for page in pages for upload in page.get("Uploads", ())]
+            for upload in uploads:
+                key = upload["Key"].removeprefix(self.prefix)
+                if upload["Initiated"].timestamp() < before and not spare(key):
+                    self._client.abort_multipart_upload(
+                        Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                    )
+                    swept.append(key)
+        return tuple(swept)
+
     def delete(self, prefix: str) -> None:
         """Remove a file, or a folder with all that is below."""
         target = self._object(prefix)
@@ -156,10 +200,15 @@ class BucketStorage:
             return head
 
     def _keys(self, prefix: str) -> Iterator[Sequence[str]]:
+        """Return keys, as many at a time as one request may remove."""
+        contents = self._contents(prefix)
+        while keys := [found["Key"] for found in islice(contents, MOST_REMOVED)]:
+            yield keys
+
+    def _contents(self, prefix: str) -> Iterator[dict[str, Any]]:
         pages = self._client.get_paginator("list_objects_v2")
         for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
-            if keys := [found["Key"] for found in page.get("Contents", ())]:
-                yield keys
+            yield from page.get("Contents", ())
 
     def _pieces(self, key: str, start: int, stop: int, etag: str) -> Iterator[bytes]:
         if start >= stop:

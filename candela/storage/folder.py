@@ -104,6 +104,35 @@ class FolderStorage:
             )
         )
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """Return the names of the folders right below a folder, sorted."""
+        folder = self._path(prefix)
+        if not folder.is_dir():
+            return ()
+        with self._reported("list", prefix), os.scandir(folder) as entries:
+            return tuple(sorted(entry.name for entry in entries if entry.is_dir()))
+
+    def changed(self, prefix: str) -> float:
+        """Return when a folder, or a file below it, last changed (seconds since the epoch)."""
+        folder = self._path(prefix)
+        with self._reported("look at", prefix):
+            return max(path.lstat().st_mtime for path in (folder, *folder.rglob("*")))
+
+    def sweep(
+        self,
+        before: float,
+        spare: Callable[[str], bool],  # noqa: ARG002 - unfinished files have no key yet
+    ) -> tuple[str, ...]:
+        """Remove what writes that never ended have left, begun before a time; say what it was."""
+        swept = []
+        with self._reported("sweep", SCRATCH):
+            for path in self._scratch.iterdir():
+                # NOTE: not st_mtime, which a link to a file shares with the file.
+                if path.lstat().st_ctime < before:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+                    swept.append(path.name)
+        return tuple(swept)
+
     def delete(self, prefix: str) -> None:
         """Remove a file, or a folder with all that is below."""
         path, removed = self._path(prefix), self._unfinished()

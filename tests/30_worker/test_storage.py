@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import boto3
@@ -186,6 +187,47 @@ def test_a_reader_never_sees_half_a_file(storage):
 def test_unfinished_files_of_a_folder_are_no_keys(folder):
     with pytest.raises(StorageError):
         folder.read(".scratch/a")
+
+
+def test_the_folders_right_below_a_folder_are_listed(storage):
+    for key in ("jobs/b/outputs/1", "jobs/a/job.json", "jobs/file", "other/c/1"):
+        storage.write(key, b"1")
+    assert storage.folders("jobs") == ("a", "b")
+    assert storage.folders("none") == ()
+
+
+def test_a_folder_changes_with_its_files(storage):
+    start = time.time() - 2  # some servers know seconds only
+    storage.write("jobs/a/outputs/1", b"1")
+    assert start < storage.changed("jobs/a") < time.time() + 2
+    with pytest.raises(NotFoundError):
+        storage.changed("jobs/none")
+
+
+def test_files_that_were_never_finished_are_swept_away(folder):
+    folder.write("jobs/a/1", b"1")
+    (folder.root / ".scratch" / "left").write_bytes(b"half")
+    assert folder.sweep(time.time() - 60, never) == ()
+    assert folder.sweep(time.time() + 60, never) == ("left",)
+    assert list((folder.root / ".scratch").iterdir()) == []
+    assert folder.read("jobs/a/1") == b"1"
+
+
+def test_uploads_that_were_never_finished_are_swept_away(bucket):
+    storage = open_storage(f"s3://{bucket}/below")
+    client = boto3.client("s3")
+    for key in ("below/jobs/gone/outputs/a", "below/jobs/live/outputs/b", "elsewhere/c"):
+        upload = client.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+        client.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=b"half")
+    assert storage.sweep(0, never) == ()  # (this server says 2010 of every upload)
+    swept = storage.sweep(time.time() + 60, lambda key: key.startswith("jobs/live/"))
+    assert swept == ("jobs/gone/outputs/a",)
+    left = client.list_multipart_uploads(Bucket=bucket)["Uploads"]
+    assert sorted(each["Key"] for each in left) == ["below/jobs/live/outputs/b", "elsewhere/c"]
+
+
+def never(_key):
+    return False
 
 
 def test_a_bucket_keeps_files_below_its_prefix(bucket):

@@ -5,13 +5,16 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import boto3
 import pytest
 
 from candela.errors import NotFoundError
+from candela.jobs import reconciler
 from candela.jobs.model import UNFINISHED, State, now
 from candela.jobs.reconciler import Reconciler
 from candela.jobs.request import ExecuteRequest
 from candela.publish.base import Layer
+from candela.storage import open_storage
 
 
 def submit(engine, **inputs):
@@ -57,6 +60,47 @@ def test_files_and_layers_without_a_job_are_removed(engine):
     assert engine.service.storage.list("jobs/gone") == ()
     assert engine.board.layers() == []
     assert engine.service.storage.list(f"jobs/{job_id}") == (f"jobs/{job_id}/job.json",)
+
+
+def test_what_is_left_of_a_dismissed_job_is_removed_whoever_ran_it(engine):
+    engine = engine()
+    job_id, live = submit(engine), submit(engine)
+    engine.store.move(job_id, UNFINISHED, State.DISMISSED, runner="a machine that is no more")
+    for each in (job_id, live):
+        engine.service.storage.write(f"jobs/{each}/outputs/a.txt", b"a")
+    Reconciler(engine.service, litter_age_s=-1).remove_litter()
+    assert engine.service.storage.folders("jobs") == (live,)
+
+
+def test_unfinished_files_of_live_jobs_are_spared(bucket, engine):
+    engine = engine()
+    storage = open_storage(f"s3://{bucket}/below")
+    object.__setattr__(engine.service, "storage", storage)
+    live, over = submit(engine), submit(engine)
+    engine.store.move(over, UNFINISHED, State.FAILED)
+    client = boto3.client("s3")
+    for job_id in (live, over, "gone"):
+        key = f"below/jobs/{job_id}/outputs/a.tif"
+        client.create_multipart_upload(Bucket=bucket, Key=key)
+        storage.write(f"jobs/{job_id}/job.json", b"{}")
+    Reconciler(engine.service, litter_age_s=-5).remove_litter()
+    (left,) = client.list_multipart_uploads(Bucket=bucket)["Uploads"]
+    assert left["Key"] == f"below/jobs/{live}/outputs/a.tif"
+    assert storage.folders("jobs") == tuple(sorted((live, over)))
+
+
+def test_a_dismissed_job_of_which_nothing_is_left_is_looked_for_no_more(engine, monkeypatch):
+    monkeypatch.setattr(reconciler, "SURE_AFTER", dt.timedelta(seconds=-1))
+    engine = engine()
+    job_id = submit(engine)
+    mine = engine.service.runner.name
+    engine.store.move(job_id, UNFINISHED, State.DISMISSED, runner=mine)
+    engine.service.storage.write(f"jobs/{job_id}/outputs/a.txt", b"a")
+    look = Reconciler(engine.service).look_at_jobs
+    look()
+    assert engine.store.get(job_id).runner == mine
+    look()
+    assert engine.store.get(job_id).runner == ""
 
 
 def test_young_files_without_a_job_are_left_alone(engine):
