@@ -102,6 +102,7 @@ DEFAULTS = {
     "filter_radius": 2,
     "looks": 4.4,
     "damping": 2.0,
+    "incidence_angle": False,
     "dem": None,
     "geoid": None,
     "orbits": [],

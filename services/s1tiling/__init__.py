@@ -13,12 +13,11 @@ from candela.eo.progress import Progress, part
 from candela.eo.raster import gdal_environment
 from candela.eo.safe import MAX_DOCUMENT_BYTES
 from candela.eo.sentinel1 import Product, open_slices
-from candela.eo.sentinel1_calibration import Quantity
 from candela.eo.sentinel1_orbit import StateVectors, read_orbit_file
 from candela.eo.speckle import Filter
 from candela.errors import InputError, blamed_on
 
-from .naming import Treatment
+from .naming import Calibration, Treatment
 from .selection import select_tiles
 from .slices import open_all
 from .tile import Tile, make_tile
@@ -33,7 +32,7 @@ def run(
     area: Area | None,
     region: Path | None,
     polarisations: list[str],
-    calibration: Quantity,
+    calibration: Calibration,
     noise_removal: bool,
     resolution: int,
     interpolation: Literal["bilinear", "bicubic"],
@@ -41,6 +40,7 @@ def run(
     filter_radius: int,
     looks: float,
     damping: float,
+    incidence_angle: bool,
     dem: Path | None,
     geoid: Path | None,
     orbits: list[Path],
@@ -63,7 +63,7 @@ def run(
     polarisations : list of str
         Empty for all that there are.
     calibration, noise_removal, resolution, interpolation, speckle_filter, filter_radius, looks, \
-damping, minimum_coverage
+damping, incidence_angle, minimum_coverage
         See process.yaml.
     dem : Path, optional
         A raster with heights of the ground; without it those of the product are taken.
@@ -80,7 +80,7 @@ damping, minimum_coverage
     -------
     dict of str to Path
         One image for each polarisation (``vv`` ...), ``border_mask``, ``preview``, ``metadata``,
-        and ``tiles`` (zip) with the images of further tiles.
+        ``incidence_angle`` if it is wanted, and ``tiles`` (zip) with the images of further tiles.
 
     Raises
     ------
@@ -97,7 +97,11 @@ damping, minimum_coverage
         filter_radius,
         looks,
         damping,
+        incidence_angle,
     )
+    if dem is None and (treatment.is_flattened or incidence_angle):
+        what = "gamma0_rtc" if treatment.is_flattened else "local incidence angles"
+        raise InputError(f"{what} cannot be had without a DEM", "dem")
     with gdal_environment():
         with blamed_on("product"):
             products = open_slices(product)
@@ -109,7 +113,7 @@ damping, minimum_coverage
         with (
             blamed_on("product"),
             open_all(
-                products, wanted, calibration, vectors, workdir, noise_removal=noise_removal
+                products, wanted, treatment.quantity, vectors, workdir, noise_removal=noise_removal
             ) as slices,
         ):
             heights = ground or ProductHeights(*(item.annotation.grid for item in slices))
@@ -160,6 +164,8 @@ def _read_orbit(path: Path, platform: str) -> StateVectors:
 
 def _outputs(tile: Tile) -> dict[str, Path]:
     images = {name.lower(): path for name, path in tile.images.items()}
+    if tile.incidence is not None:
+        images["incidence_angle"] = tile.incidence
     return images | {"border_mask": tile.mask, "preview": tile.preview}
 
 

@@ -28,6 +28,25 @@ def join(images: Sequence[Power]) -> Power:
     return joined
 
 
+def flatten(image: Power, relief: Power) -> Power:
+    """Take the brightness that terrain alone gives out of an image.
+
+    Parameters
+    ----------
+    image : ndarray, shape (rows, cols), float32
+        Radar brightness beta0, linear; 0 is nodata.
+    relief : ndarray, shape (rows, cols), float32
+        What terrain alone gives; NaN where it is not known.
+
+    Returns
+    -------
+    ndarray, shape (rows, cols), float32
+        Terrain-flattened gamma0, linear; 0 where either is not known.
+    """
+    flat: Power = np.divide(image, relief, out=np.zeros_like(image), where=relief > 0)
+    return flat
+
+
 def smooth_mask(mask: NDArray[np.uint8], *, radius: int = MASK_RADIUS) -> NDArray[np.uint8]:
     """Open a mask of valid pixels with a disc, which takes off spikes at its border.
 

@@ -9,6 +9,8 @@ from candela.eo.sentinel1 import Product
 from candela.eo.sentinel1_calibration import Quantity
 from candela.eo.speckle import Filter
 
+Calibration = Quantity | Literal["gamma0_rtc"]
+
 FILTER_NAMES: dict[Filter, str] = {
     "lee": "Lee",
     "kuan": "Kuan",
@@ -24,7 +26,7 @@ class Treatment:
     Attributes
     ----------
     calibration : str
-        ``sigma0``, ``beta0`` or ``gamma0``.
+        ``sigma0``, ``beta0``, ``gamma0``, or ``gamma0_rtc``: flattened terrain.
     noise_removal : bool
         Whether thermal noise is subtracted.
     resolution : int
@@ -36,9 +38,11 @@ class Treatment:
         Pixels.
     looks, damping : float
         Of the filter.
+    incidence_angle : bool
+        Whether local incidence angles are wanted.
     """
 
-    calibration: Quantity
+    calibration: Calibration
     noise_removal: bool
     resolution: int
     interpolation: Literal["bilinear", "bicubic"]
@@ -46,6 +50,17 @@ class Treatment:
     filter_radius: int
     looks: float
     damping: float
+    incidence_angle: bool
+
+    @property
+    def is_flattened(self) -> bool:
+        """Whether the brightness of terrain is taken out."""
+        return self.calibration == "gamma0_rtc"
+
+    @property
+    def quantity(self) -> Quantity:
+        """What amplitudes become first."""
+        return "beta0" if self.calibration == "gamma0_rtc" else self.calibration
 
     def filter_tags(self) -> dict[str, str]:
         """Return the tags of filtered images."""
@@ -74,12 +89,29 @@ def image_name(products: Sequence[Product], tile: str, polarisation: str) -> str
     )
 
 
+def incidence_name(products: Sequence[Product], tile: str) -> str:
+    """Return the name of an image of local incidence angles, without its ending."""
+    first = products[0]
+    return f"LIA_{first.platform.lower()}_{tile}_{first.direction}_{first.relative_orbit:03d}"
+
+
+def incidence_tags(tags: dict[str, str]) -> dict[str, str]:
+    """Return those of an image's tags that are true of its incidence angles, too."""
+    radiometric = ("CALIBRATION", "NOISE_REMOVED", "TIFFTAG_IMAGEDESCRIPTION")
+    kept = {
+        key: value
+        for key, value in tags.items()
+        if key not in radiometric and not key.startswith("FILTER")
+    }
+    return kept | {"DATA_TYPE": "LIA", "IMAGE_TYPE": "LIA", "UNIT": "degree"}
+
+
 def image_tags(
     products: Sequence[Product], tile: str, polarisation: str, treatment: Treatment
 ) -> dict[str, str]:
     """Return the tags of an image; ``products`` as in ``image_name``."""
     first = products[0]
-    kind = treatment.calibration.removesuffix("0")
+    kind = treatment.calibration.replace("0", "")
     tags = {"ACQUISITION_DATETIME": _moment(first.start)}
     if len(products) > 1:
         for number, product in enumerate(products, 1):

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import rasterio
@@ -23,13 +23,14 @@ from candela.eo.progress import Progress, part
 from candela.eo.raster import add_overviews, create_image
 from candela.eo.sentinel1 import Product
 from candela.eo.sentinel1_geocoding import Geocoding, resample
+from candela.eo.sentinel1_relief import flattening, incidence_angles
 from candela.eo.speckle import despeckle
 from candela.eo.threads import thread_count
 from candela.eo.tiles import tile_grid
 from candela.errors import InputError, blamed_on
 
-from .algorithm import MASK_RADIUS, join, picture, smooth_mask
-from .naming import Treatment, image_name, image_tags
+from .algorithm import MASK_RADIUS, flatten, join, picture, smooth_mask
+from .naming import Treatment, image_name, image_tags, incidence_name, incidence_tags
 from .slices import Amplitudes, Slice
 
 BLOCK = 1024  # pixels
@@ -53,6 +54,8 @@ class Tile:
     images : dict of str to Path
         By polarisation.
     mask, preview : Path
+    incidence : Path, optional
+        Local incidence angles.
     valid : dict of str to int
         How many pixels of each polarisation have data.
     """
@@ -62,12 +65,14 @@ class Tile:
     images: dict[str, Path]
     mask: Path
     preview: Path
+    incidence: Path | None
     valid: dict[str, int] = field(default_factory=dict)
 
     @property
     def files(self) -> list[Path]:
         """All files."""
-        return [*self.images.values(), self.mask, self.preview]
+        incidence = [] if self.incidence is None else [self.incidence]
+        return [*self.images.values(), self.mask, self.preview, *incidence]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +97,14 @@ class _Scene:
     def tags(self) -> dict[str, str]:
         """Return the tags that tell of the geometry."""
         return self.heights.tags() | {"ORBIT_SOURCE": self.orbit}
+
+
+class _Pixels(NamedTuple):
+    """What was computed of a block."""
+
+    powers: dict[str, Power]
+    is_valid: NDArray[np.uint8]
+    angles: Power | None
 
 
 def make_tile(
@@ -148,6 +161,8 @@ def make_tile(
     for path in tile.images.values():
         progress(80, f"Making overviews and preview of tile {name}")
         add_overviews(path)
+    if tile.incidence is not None:
+        add_overviews(tile.incidence)
     add_overviews(tile.mask, resampling=Resampling.nearest)
     _write_preview(tile, grid)
     return tile
@@ -169,6 +184,7 @@ def _named(
         {key: folder / f"{stem}{ending}.tif" for key, stem in names.items()},
         folder / f"{first}_BorderMask.tif",
         folder / f"{first}_preview.png",
+        folder / f"{incidence_name(products, name)}.tif" if treatment.incidence_angle else None,
     )
 
 
@@ -218,12 +234,21 @@ def _write_images(tile: Tile, scene: _Scene, progress: Progress) -> None:
         mask = stack.enter_context(
             create_image(tile.mask, grid, dtype="uint8", nodata=255, bands=["valid"], tags=tags)
         )
+        if tile.incidence is not None:
+            tags = incidence_tags(tags) | scene.tags()
+            incidence = stack.enter_context(
+                create_image(
+                    tile.incidence, grid, dtype="float32", nodata=0, bands=["angle"], tags=tags
+                )
+            )
         done = _in_order(lambda block: _compute(block, scene), blocks)
-        for number, (block, (powers, is_valid)) in enumerate(zip(blocks, done, strict=True), 1):
-            for name, power in powers.items():
+        for number, (block, pixels) in enumerate(zip(blocks, done, strict=True), 1):
+            for name, power in pixels.powers.items():
                 images[name].write(power, 1, window=block.inner)
                 valid[name] += int(np.count_nonzero(power))
-            mask.write(is_valid, 1, window=block.inner)
+            mask.write(pixels.is_valid, 1, window=block.inner)
+            if pixels.angles is not None:
+                incidence.write(pixels.angles, 1, window=block.inner)
             progress(100 * number / len(blocks), f"Tile {tile.name}")
     if not any(valid.values()):
         raise _blank(tile)
@@ -237,27 +262,39 @@ def _blank(tile: Tile) -> InputError:
     )
 
 
-def _compute(block: Block, scene: _Scene) -> tuple[dict[str, Power], NDArray[np.uint8]]:
-    """Return the power of each polarisation and the mask in a block."""
+def _compute(block: Block, scene: _Scene) -> _Pixels:
+    """Return the pixels of a block."""
     layers: dict[str, list[Power]] = {name: [] for name in scene.parts[0].amplitudes}
+    angles: list[Power] = []
     treatment, heights = scene.treatment, scene.heights.read(scene.grid.cut(block.outer))
     for item in scene.parts:
         positions = item.geocoding.positions(block.outer, heights)
         window = item.geocoding.window(positions)
-        if window is not None:
-            for name, amplitudes in item.amplitudes.items():
-                power, found = amplitudes.power(window)
-                layers[name].append(resample(power, positions, found, treatment.interpolation))
-    shape = (int(block.outer.height), int(block.outer.width))
-    powers = {
-        name: join(images) if images else np.zeros(shape, dtype=np.float32)
-        for name, images in layers.items()
-    }
+        if window is None:
+            continue
+        relief = (
+            flattening(item.geocoding, scene.heights, block.outer)
+            if treatment.is_flattened
+            else None
+        )
+        for name, amplitudes in item.amplitudes.items():
+            power, found = amplitudes.power(window)
+            image = resample(power, positions, found, treatment.interpolation)
+            layers[name].append(image if relief is None else flatten(image, relief))
+        if treatment.incidence_angle:
+            angle = incidence_angles(item.geocoding, scene.heights, block.outer)
+            angles.append(np.where(np.isnan(positions.lines + angle), np.float32(0), angle))
+    nothing = np.zeros((int(block.outer.height), int(block.outer.width)), dtype=np.float32)
+    powers = {name: join(images or [nothing]) for name, images in layers.items()}
     is_valid = np.logical_and.reduce([power > 0 for power in powers.values()]).view(np.uint8)
     if treatment.speckle_filter:
         powers = {name: _filtered(power, treatment) for name, power in powers.items()}
     crop = block.crop
-    return {name: power[crop] for name, power in powers.items()}, smooth_mask(is_valid)[crop]
+    return _Pixels(
+        {name: power[crop] for name, power in powers.items()},
+        smooth_mask(is_valid)[crop],
+        join(angles or [nothing])[crop] if treatment.incidence_angle else None,
+    )
 
 
 def _filtered(power: Power, treatment: Treatment) -> Power:

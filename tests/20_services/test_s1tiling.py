@@ -46,6 +46,7 @@ DEFAULTS = {
     "filter_radius": 2,
     "looks": 4.4,
     "damping": 2.0,
+    "incidence_angle": False,
     "dem": None,
     "geoid": None,
     "orbits": [],
@@ -335,6 +336,42 @@ def test_a_dem_that_does_not_cover_is_refused(run, tmp_path):
     dem = write_dem(tmp_path / "dem.tif", (10, 42.5, 12, 45), 850)
     with pytest.raises(InputError, match=r"dem\.tif covers longitudes 10") as refusal:
         run(product, dem=dem)
+    assert refusal.value.locator == "dem"
+
+
+def test_flattened_flat_ground_is_gamma_nought(run, tmp_path):
+    product = write_product(tmp_path, LOOSE, {"VV": speckle(300, 360)})
+    dem = write_dem(tmp_path / "dem.tif", (0, 42.5, 2.5, 45), 0)
+    rough = read(run(product, tiles=["31TCJ"], calibration="beta0", dem=dem)["vv"])
+    outputs = run(product, tiles=["31TCJ"], calibration="gamma0_rtc", dem=dem, incidence_angle=True)
+    flat, angle = read(outputs["vv"]), read(outputs["incidence_angle"])
+    both = (rough > 0) & (flat > 0)
+    assert both.sum() > 0.95 * (rough > 0).sum()  # the outermost cells are seen in part
+    ratio = flat[both] / (rough[both] * np.tan(np.radians(angle[both])))
+    assert np.median(ratio) == pytest.approx(1, abs=0.002)
+    assert (angle[both] > 30).all()
+    assert (angle[both] < 46).all()
+    with rasterio.open(outputs["vv"]) as image:
+        assert image.tags()["CALIBRATION"] == "gamma_rtc"
+
+
+def test_local_incidence_angles_are_named_and_tagged(run, tmp_path):
+    product = write_product(tmp_path, LOOSE, {"VV": speckle(300, 360)})
+    dem = write_dem(tmp_path / "dem.tif", (0, 42.5, 2.5, 45), 300)
+    path = run(product, tiles=["31TCJ"], dem=dem, incidence_angle=True)["incidence_angle"]
+    assert path.name == "LIA_s1b_31TCJ_DES_022.tif"
+    with rasterio.open(path) as image:
+        tags = image.tags()
+    assert tags["DATA_TYPE"] == "LIA"
+    assert tags["DEM"] == "dem.tif"
+    assert "CALIBRATION" not in tags
+
+
+@pytest.mark.parametrize("options", [{"calibration": "gamma0_rtc"}, {"incidence_angle": True}])
+def test_what_needs_a_dem_is_refused_without_one(run, tmp_path, options):
+    product = write_product(tmp_path, LOOSE, {"VV": speckle(300, 360)})
+    with pytest.raises(InputError, match="cannot be had without a DEM") as refusal:
+        run(product, **options)
     assert refusal.value.locator == "dem"
 
 
