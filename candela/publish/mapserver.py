@@ -6,6 +6,7 @@ import logging
 import shutil
 import socket
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +20,14 @@ from candela.publish.mapfile import (
     index_text,
     map_text,
 )
-from candela.publish.record import LAYER_NAME, LayerRecord, LayerStore, write_whole
-from candela.publish.series import Series, all_series, series_name, short_hash
+from candela.publish.record import (
+    LAYER_NAME,
+    LayerRecord,
+    LayerStore,
+    short_hash,
+    write_whole,
+)
+from candela.publish.series import Series, all_series
 from candela.publish.server import MapServerProcess
 
 logger = logging.getLogger(__name__)
@@ -28,6 +35,7 @@ logger = logging.getLogger(__name__)
 ALL, SETS, SERIES = "all", "sets", "series"  # folders of map files
 DERIVED = (ALL, SETS, SERIES)
 OWNER_FILE = "owner"
+SIGNATURE_FILE = "made-by"
 
 
 class Target(NamedTuple):
@@ -89,17 +97,36 @@ class MapServerPublisher:
         logger.info("MapServer serves %s", self.url)
 
     def repair(self) -> None:
-        """Write all map files anew: the address or a style may have changed, a write been lost."""
+        """Write the map files that a crash left out; all of them, if they would be others now."""
+        signature, made_by = self._signature(), self.folder / SIGNATURE_FILE
         with self.store.lock():
             self.store.sweep()
+            is_current = False
+            with contextlib.suppress(FileNotFoundError):
+                is_current = made_by.read_text(encoding="utf-8") == signature
             for folder in DERIVED:
                 shutil.rmtree(self.folder / folder, ignore_errors=True)
             records = self.store.records()
             for record in records:
-                self._write_layer(record)
+                if not (is_current and self._is_written(record)):
+                    self._write_layer(record)
             for series in all_series(records).values():
                 self._write_series(series)
             self.store.mark_changed()
+            write_whole(made_by, signature)
+
+    def _signature(self) -> str:
+        """Return what map files depend on beside their layer: our address, styles and code."""
+        parts = [self.url, self.title, self.abstract]
+        for folder in (files("candela.publish"), files("candela.publish.styles")):
+            for item in sorted(folder.iterdir(), key=lambda item: item.name):
+                if item.name.endswith((".py", ".yaml")):
+                    parts.append(item.read_text(encoding="utf-8"))
+        return short_hash("\0".join(parts))
+
+    def _is_written(self, record: LayerRecord) -> bool:
+        folder = self.store.path(record.layer.name)
+        return all((folder / f"{purpose}.map").is_file() for purpose in PURPOSES)
 
     def stop(self) -> None:
         """End the server, where this process runs it."""
@@ -120,7 +147,7 @@ class MapServerPublisher:
                 record = record.model_copy(update={"published": known.published})
             self._write_layer(record)
             self.store.save(record)
-            self._refresh_series({series_name(item) for item in (record, known) if item})
+            self._refresh_series({item.series for item in (record, known) if item})
         logger.info("Layer %s shows %s", layer.name, layer.path.name)
         return self.links(layer.name)
 
@@ -132,7 +159,7 @@ class MapServerPublisher:
                 return
             for record in gone:
                 self.store.hide(record.layer.name)
-            self._refresh_series({series_name(record) for record in gone})
+            self._refresh_series({record.series for record in gone})
             for record in gone:
                 self.store.clear(record.layer.name)
         logger.info("%d layers of job %s are removed", len(gone), job_id)
@@ -144,7 +171,7 @@ class MapServerPublisher:
     def layers(self) -> list[ServedLayer]:
         """List what is served, in the order of publication."""
         return [
-            record.served(self.links(record.layer.name), series_name(record))
+            record.served(self.links(record.layer.name), record.series)
             for record in self.store.records()
         ]
 
@@ -228,8 +255,10 @@ class MapServerPublisher:
 
     def _refresh_series(self, names: set[str]) -> None:
         """Write some series anew; those without a layer go."""
-        found = all_series(self.store.records()) if names - {""} else {}
-        for name in names - {""}:
+        names = names - {""}
+        records = self.store.records() if names else []
+        found = all_series([record for record in records if record.series in names])
+        for name in names:
             if name in found:
                 self._write_series(found[name])
             else:

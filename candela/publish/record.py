@@ -7,6 +7,7 @@
 
 import datetime as dt
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -79,6 +81,16 @@ class LayerRecord(BaseModel):
             shown = style.range or usual_range(layer.path, header.band_position(style.band))
         return cls(layer=layer, header=header, shown=shown, published=published)
 
+    @cached_property
+    def series(self) -> str:
+        """The name of the time series that the layer is part of; empty if it is part of none."""
+        layer, header = self.layer, self.header
+        if not (layer.process and layer.output and header.time):
+            return ""
+        kind = re.sub(r"\W", "_", f"{layer.process}_{layer.output}_{header.epsg}")
+        rest = (layer.owner, layer.style, header.bands, header.dtype, header.nodata)
+        return f"{kind}_{short_hash(repr(rest))}"
+
     @property
     def style(self) -> Style:
         """The style of the layer."""
@@ -104,6 +116,11 @@ class LayerRecord(BaseModel):
             legend=self.legend,
             published=self.published,
         )
+
+
+def short_hash(text: str) -> str:
+    """Return eight letters that stand for a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _has_bands(header: RasterHeader, style: CompositeStyle) -> bool:
@@ -147,13 +164,13 @@ class LayerStore:
         """Return a layer, or None where there is none of that name."""
         if not LAYER_NAME.fullmatch(name):
             return None
-        path = self.path(name) / RECORD_FILE
+        path = f"{self.layers_folder}/{name}/{RECORD_FILE}"
         try:
-            status = path.stat()
+            status = os.stat(path)  # noqa: PTH116 - of thousands of layers, time and again
             version = (status.st_mtime_ns, status.st_ino)
             known, record = self._read.get(name, (None, None))
             if record is None or known != version:
-                record = LayerRecord.model_validate_json(path.read_text(encoding="utf-8"))
+                record = LayerRecord.model_validate_json(Path(path).read_text(encoding="utf-8"))
                 self._read[name] = (version, record)
         except FileNotFoundError:
             self._read.pop(name, None)

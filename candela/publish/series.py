@@ -1,8 +1,6 @@
 """Time series: layers that differ in time and place only, served as one layer."""
 
 import datetime as dt
-import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -86,27 +84,12 @@ def _box(
     return min(lefts), min(bottoms), max(rights), max(tops)
 
 
-def series_name(record: LayerRecord) -> str:
-    """Return the name of the series that a layer is part of; empty if it is part of none."""
-    layer, header = record.layer, record.header
-    if not (layer.process and layer.output and header.time):
-        return ""
-    kind = re.sub(r"\W", "_", f"{layer.process}_{layer.output}_{header.epsg}")
-    rest = (layer.owner, layer.style, header.bands, header.dtype, header.nodata)
-    return f"{kind}_{short_hash(repr(rest))}"
-
-
-def short_hash(text: str) -> str:
-    """Return eight letters that stand for a text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
 def all_series(records: Sequence[LayerRecord]) -> dict[str, Series]:
     """Gather layers into time series, by name."""
     found: dict[str, list[LayerRecord]] = {}
     for record in records:
-        if name := series_name(record):
-            found.setdefault(name, []).append(record)
+        if record.series:
+            found.setdefault(record.series, []).append(record)
     return {
         name: Series(name, tuple(sorted(members, key=_order)))
         for name, members in sorted(found.items())

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from candela.publish.geoserver.rest import Document
 from candela.publish.metadata import ATTRIBUTION, isotime, keywords
-from candela.publish.record import LayerRecord
-from candela.publish.series import Series, short_hash
+from candela.publish.record import LayerRecord, short_hash
+from candela.publish.series import Series
 from candela.publish.styles import ClassStyle, CompositeStyle
 from candela.publish.styles.sld import sld_text
 

@@ -25,7 +25,7 @@ from candela.publish.geoserver.granules import Granules
 from candela.publish.geoserver.mosaic import Mosaics
 from candela.publish.geoserver.rest import Document, GeoServerRest, entries, listed
 from candela.publish.record import LayerRecord
-from candela.publish.series import Series, all_series, series_name
+from candela.publish.series import Series, all_series
 from candela.publish.styles.sld import MEDIA_TYPE
 
 logger = logging.getLogger(__name__)
@@ -156,7 +156,7 @@ class GeoServerPublisher:
     def _series(self, record: LayerRecord) -> str:
         """Return the series of a layer, where its time can be told to GeoServer."""
         in_name = self.site.mode == "file" or documents.has_time_in_name(record)
-        return series_name(record) if in_name else ""
+        return record.series if in_name else ""
 
     def _persist(self, action: Callable[[], Result]) -> Result:
         """Do something again from its beginning while GeoServer is away for a moment.
@@ -193,7 +193,7 @@ class GeoServerPublisher:
     def _members(self, workspace: str, record: LayerRecord) -> Series:
         """Return the series that a layer belongs to, from all that stores remember."""
         known = {r.layer.name: r for _, r in self._records(workspace)} | {record.layer.name: record}
-        return all_series(list(known.values()))[series_name(record)]
+        return all_series(list(known.values()))[record.series]
 
     def _ensure_workspace(self, workspace: str, owner: str) -> None:
         if self.rest.get("rest", "workspaces", f"{workspace}.json") is None:
@@ -281,9 +281,7 @@ class GeoServerPublisher:
             self.rest.delete(*place, "layergroups", group)
         if self._series(record):
             with self._lock:
-                self.mosaics.drop(
-                    workspace, series_name(record), self.granules.url(workspace, record)
-                )
+                self.mosaics.drop(workspace, record.series, self.granules.url(workspace, record))
         self.rest.delete(*place, "coveragestores", record.layer.name, recurse="true")
         self._known.pop((workspace, record.layer.name), None)
         if not documents.is_shared(record):
