@@ -1,11 +1,15 @@
 """How MapServer draws a style: the part of a map file's layer that follows from it."""
 
+from pathlib import Path
+
 from candela.publish.base import LegendEntry
+from candela.publish.decibels import virtual_raster
 from candela.publish.header import RasterHeader
 from candela.publish.styles import (
     CLASS_STEPS,
     ClassStyle,
     CompositeStyle,
+    DecibelStyle,
     GreyStyle,
     Range,
     Style,
@@ -32,8 +36,17 @@ def drawing(
         for label, colours in legend
     ]  # for the legend alone: three bands are drawn without regard to classes
     if isinstance(style, GreyStyle):
-        return [*_grey(header, style, shown or (0, 1)), *rest]
+        return [*_stretched(header.band_position(style.band), shown or (0, 1)), *rest]
+    if isinstance(style, DecibelStyle):
+        return [*_stretched(1, style.range), *rest]
     return [*_composite(header, style), *rest]
+
+
+def drawn_raster(path: Path, style: Style, header: RasterHeader) -> str:
+    """Return what MapServer opens to draw a raster in a style."""
+    if isinstance(style, DecibelStyle):
+        return virtual_raster(path, header, header.band_position(style.band))
+    return str(path)
 
 
 def all_values(header: RasterHeader) -> list[str]:
@@ -61,9 +74,8 @@ def _classes(header: RasterHeader, style: ClassStyle) -> list[str]:
     ]
 
 
-def _grey(header: RasterHeader, style: GreyStyle, shown: Range) -> list[str]:
+def _stretched(position: int, shown: Range) -> list[str]:
     """Draw one band as red, green and blue: one band alone would be classified."""
-    position = header.band_position(style.band)
     return [
         processing(f"BANDS={position},{position},{position}"),
         processing(f"SCALE={shown[0]:.17g},{shown[1]:.17g}"),

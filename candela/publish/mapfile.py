@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from candela.publish.drawing import all_values, drawing
+from candela.publish.drawing import all_values, drawing, drawn_raster
 from candela.publish.header import RasterHeader
 from candela.publish.metadata import ATTRIBUTION, isotime, keywords
 from candela.publish.record import LayerRecord
@@ -56,7 +56,7 @@ def index_text(series: Series) -> str:
         {
             "type": "Feature",
             "properties": {
-                "location": str(record.layer.path),
+                "location": drawn_raster(record.layer.path, record.style, record.header),
                 "time": isotime(record.header.time or record.published),
             },
             "geometry": {"type": "Polygon", "coordinates": [_outline(record.header.extent)]},
@@ -216,12 +216,13 @@ def _neighbours(epsg: int) -> list[int]:
 
 def _layer(record: LayerRecord, purpose: Purpose) -> str:
     layer, header = record.layer, record.header
+    data = drawn_raster(layer.path, record.style, header) if purpose == "wms" else str(layer.path)
     return block(
         "LAYER",
         f"NAME {quote(layer.name)}",
         "TYPE RASTER",
         "STATUS ON",
-        f"DATA {quote(str(layer.path))}",
+        f"DATA {quote(data)}",
         'TEMPLATE "none"',  # whatever it says, it makes the layer answer GetFeatureInfo
         _projection(header.epsg),
         f"EXTENT {_numbers(header.extent)}",

@@ -1,6 +1,7 @@
 """Styles: one YAML each, from which the map server's classes and every legend derive.
 
 classes     intervals of one band's values, each with a colour
+decibels    one band of power, from black to white by its logarithm
 grey        one band, from black to white
 composite   three bands as red, green and blue
 """
@@ -66,6 +67,23 @@ class ClassStyle(Strict):
         return tuple(LegendEntry(item.label, (item.colour,)) for item in self.classes)
 
 
+class DecibelStyle(Strict):
+    """Power from black to white by its logarithm; what is beyond the range is black or white."""
+
+    kind: Literal["decibels"]
+    title: str
+    band: BandReference = 1
+    range: Range  # dB
+
+    @property
+    def legend(self) -> tuple[LegendEntry, ...]:
+        """What the colours mean."""
+        low, high = self.range
+        middle = LegendEntry(f"{(low + high) / 2:g} dB", ("#808080",))
+        darkest, brightest = (f"{low:g} dB or less", f"{high:g} dB or more")
+        return LegendEntry(darkest, ("#000000",)), middle, LegendEntry(brightest, ("#ffffff",))
+
+
 class GreyStyle(Strict):
     """Values from black to white; without a range, most of the raster's values span it."""
 
@@ -109,7 +127,7 @@ class CompositeStyle(Strict):
         )
 
 
-Style = ClassStyle | GreyStyle | CompositeStyle
+Style = ClassStyle | DecibelStyle | GreyStyle | CompositeStyle
 _adapter: TypeAdapter[Style] = TypeAdapter(Annotated[Style, Field(discriminator="kind")])
 
 

@@ -11,6 +11,7 @@ from candela.publish.styles import (
     BandReference,
     ClassStyle,
     CompositeStyle,
+    DecibelStyle,
     GreyStyle,
     Range,
     Style,
@@ -19,6 +20,7 @@ from candela.publish.styles import (
 SLD = "http://www.opengis.net/sld"
 MEDIA_TYPE = "application/vnd.ogc.sld+xml"
 BELOW_ALL = "#000000"
+STEPS_PER_DB = 4  # of a ramp that stands for a logarithm
 
 Position = Callable[[BandReference], int]
 
@@ -39,6 +41,8 @@ def sld_text(style: Style, position: Position, *, name: str, shown: Range | None
     """
     if isinstance(style, ClassStyle):
         symbolizer = _classes(style, position)
+    elif isinstance(style, DecibelStyle):
+        symbolizer = _decibels(style, position)
     elif isinstance(style, GreyStyle):
         symbolizer = _symbolizer(_channel("GrayChannel", position(style.band), shown or (0, 1)))
     else:
@@ -98,6 +102,20 @@ def _classes(style: ClassStyle, position: Position) -> etree._Element:
         entries.append(_entry(item.colour, end, item.opacity / 100, item.label))
     symbolizer = _symbolizer(_make.GrayChannel(_make.SourceChannelName(str(position(style.band)))))
     symbolizer.append(_make.ColorMap(*entries, type="intervals"))
+    return symbolizer
+
+
+def _decibels(style: DecibelStyle, position: Position) -> etree._Element:
+    """Write a ramp of power whose entries are decibels apart: between, it is almost straight."""
+    low, high = style.range
+    steps = round((high - low) * STEPS_PER_DB)
+    entries = [
+        _entry("#{0:02x}{0:02x}{0:02x}".format(round(255 * step / steps)), power, 1.0, "")
+        for step in range(steps + 1)
+        for power in [10 ** ((low + step / STEPS_PER_DB) / 10)]
+    ]
+    symbolizer = _symbolizer(_make.GrayChannel(_make.SourceChannelName(str(position(style.band)))))
+    symbolizer.append(_make.ColorMap(*entries, type="ramp"))
     return symbolizer
 
 
