@@ -1,5 +1,7 @@
 """Patch databases for tests: SQLite, and a real PostgreSQL with PostGIS."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import sqlalchemy as sa
@@ -12,7 +14,7 @@ from candela.eo.patches import quad_tree
 from candela.patches.database import open_database, open_server
 from candela.patches.model import FeatureSetRecord, Patches, PatchModel, Scene
 
-SERVICE = "candela_service"
+SERVICE, DATABASE = "candela_service", "patches"
 
 
 @pytest.fixture(scope="session")
@@ -27,27 +29,39 @@ def postgis_admin(tmp_path_factory):
         yield url
 
 
-@pytest.fixture
-def postgis_url(postgis_admin, request):
-    """Give the URL of a login that is no superuser and owns a new, upgraded database."""
-    name = f"patches_{abs(hash(request.node.nodeid)) % 10**9}"
-    admin = sa.create_engine(postgis_admin, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        roles = connection.execute(sa.text("SELECT rolname FROM pg_roles")).scalars().all()
-        if SERVICE not in roles:
-            connection.exec_driver_sql(f"CREATE ROLE {SERVICE} LOGIN NOSUPERUSER PASSWORD 'secret'")
-        connection.exec_driver_sql(f"CREATE DATABASE {name} OWNER {SERVICE}")
-    admin.dispose()
-    own = sa.engine.make_url(postgis_admin).set(database=name)
-    with_extension = sa.create_engine(own, isolation_level="AUTOCOMMIT")
-    with with_extension.connect() as connection:
-        connection.exec_driver_sql("CREATE EXTENSION postgis")
-    with_extension.dispose()
-    url = own.set(username=SERVICE, password="secret").render_as_string(hide_password=False)
+@pytest.fixture(scope="session")
+def postgis_owned(postgis_admin):
+    """Give the URL of an upgraded database, for the login that owns it and is no superuser."""
+    with commands(postgis_admin) as command:
+        command(f"CREATE ROLE {SERVICE} LOGIN NOSUPERUSER PASSWORD 'secret'")
+        command(f"CREATE DATABASE {DATABASE} OWNER {SERVICE}")
+    with commands(in_database(postgis_admin)) as command:
+        command("CREATE EXTENSION postgis")
+    own = in_database(postgis_admin).set(username=SERVICE, password="secret")
+    url = own.render_as_string(hide_password=False)
     database = open_server(url)
     database.upgrade()
     database.close()
     return url
+
+
+@pytest.fixture
+def postgis_url(postgis_admin, postgis_owned):
+    """Give the URL of the database, emptied."""
+    with commands(in_database(postgis_admin)) as command:
+        command("TRUNCATE product, feature_set, session RESTART IDENTITY CASCADE")
+    return postgis_owned
+
+
+@contextmanager
+def commands(url):
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        yield connection.exec_driver_sql
+
+
+def in_database(admin):
+    return sa.make_url(admin).set(database=DATABASE)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
