@@ -130,6 +130,7 @@ def image_tags(
             "POLARIZATION": polarisation.lower(),
             "RELATIVE_ORBIT_NUMBER": f"{first.relative_orbit:03d}",
             "S2_TILE_CORRESPONDING_CODE": tile,
+            "SENSING_TIME": f"{first.start:%Y-%m-%dT%H:%M:%SZ}",  # as in images of Sentinel-2
             "SPATIAL_RESOLUTION": f"{treatment.resolution:.1f}",
             "TIFFTAG_IMAGEDESCRIPTION": (
                 f"{kind} calibrated orthorectified Sentinel-{first.platform[1:]} IW GRD on S2 tile"

@@ -144,6 +144,7 @@ def test_outputs_are_named_and_tagged_as_s1tiling_does(run, tmp_path):
         "POLARIZATION": "vh",
         "RELATIVE_ORBIT_NUMBER": "022",
         "S2_TILE_CORRESPONDING_CODE": "31TCJ",
+        "SENSING_TIME": "2021-12-23T06:02:11Z",
         "SPATIAL_RESOLUTION": "100.0",
         "TIFFTAG_IMAGEDESCRIPTION": "gamma calibrated orthorectified Sentinel-1B IW GRD on S2 tile",
         "TIFFTAG_SOFTWARE": "CANDELA S1tiling",
