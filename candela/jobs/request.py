@@ -5,6 +5,7 @@ It is the execute document of OGC API - Processes (OGC 18-062r2, 7.11.2).
 
 import binascii
 import datetime as dt
+import re
 from base64 import b64decode
 from typing import Literal
 
@@ -20,7 +21,11 @@ from candela.errors import (
 from candela.spec import InputSpec, OutputSpec, ProcessSpec
 from candela.worker.contract import Box, Document, Inline, Literal_, Reference, Value, Values
 
-SCHEMES = ("http://", "https://", "file://", "s3://")
+SCHEMES_OF_WEB = ("http://", "https://")
+SCHEMES = (*SCHEMES_OF_WEB, "file://", "s3://")
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # a token of RFC 9110
+_HEADER_TEXT = re.compile(r"[\t\x20-\x7e\xa0-\xff]{0,8000}")
 
 
 class OutputRequest(Document):
@@ -158,11 +163,23 @@ def _check_media_type(name: str, described: InputSpec, declared: str | None) -> 
 
 
 def _check_reference(name: str, value: Reference) -> None:
-    if not value.href.lower().startswith(SCHEMES):
+    for href in (value.href, value.body_reference):
+        if href is not None and not href.lower().startswith(SCHEMES):
+            raise InvalidValueError(
+                f"input {name!r}: {href!r} is no address that can be fetched "
+                f"(expected {', '.join(SCHEMES)}...)"
+            )
+    has_body = value.body is not None or value.body_reference is not None
+    if value.method == "GET" and has_body:
+        raise InvalidValueError(f"input {name!r}: a body is sent with method POST, found GET")
+    is_of_web = value.href.lower().startswith(SCHEMES_OF_WEB)
+    if not is_of_web and (value.method == "POST" or value.headers):
         raise InvalidValueError(
-            f"input {name!r}: {value.href!r} is no address that can be fetched "
-            f"(expected {', '.join(SCHEMES)}...)"
+            f"input {name!r}: method POST and headers are for http and https addresses"
         )
+    for key, text in value.headers.items():
+        if not _HEADER_NAME.fullmatch(key) or not _HEADER_TEXT.fullmatch(text):
+            raise InvalidValueError(f"input {name!r}: {key!r} is no header with a text of one line")
 
 
 def _check_inline(name: str, value: Inline, max_input_bytes: int) -> None:

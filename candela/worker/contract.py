@@ -36,13 +36,17 @@ class Document(BaseModel):
 
 
 class Reference(Document):
-    """A value that stands elsewhere; resolved by the worker."""
+    """A value that stands elsewhere; resolved by the worker.
+
+    ``body``, or what ``body_reference`` points to, is sent with method POST.
+    """
 
     href: str
     type: str | None = None  # media type
     method: Literal["GET", "POST"] = "GET"
     headers: dict[str, str] = Field(default_factory=dict)
     body: str | None = None
+    body_reference: str | None = Field(default=None, alias="bodyReference")
 
 
 class Inline(Document):

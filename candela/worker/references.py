@@ -26,6 +26,9 @@ from candela.worker.ranged import StoredContent, WebContent
 
 logger = logging.getLogger(__name__)
 
+MAX_BODY_BYTES = 16 * 2**20  # of a request, if the body stands elsewhere
+BODY = InputSpec(title="The body of a request", type="text")
+
 
 class Resolver:
     """Gets what references refer to, where that is allowed.
@@ -64,13 +67,27 @@ class Resolver:
         if scheme == "s3":
             return self._from_bucket(described, href, folder)
         return fetch(
-            reference,
+            self._with_body(reference, folder),
             folder,
             guard=self._guard,
             suffix=suffix_of(described.type, reference.type),
             max_bytes=self._staging.max_input_bytes,
             progress=self._progress,
         )
+
+    def _with_body(self, reference: Reference, folder: Path) -> Reference:
+        """Return a reference whose body, if it stands elsewhere too, is here."""
+        if reference.body_reference is None:
+            return reference
+        limit = min(MAX_BODY_BYTES, self._staging.max_input_bytes)
+        staging = self._staging.model_copy(update={"max_input_bytes": limit})
+        resolver = Resolver(staging, self._storage, self._progress)
+        href = reference.body_reference
+        path = resolver.file(BODY, Reference(href=href), folder.with_name(f"{folder.name}-body"))
+        if path.stat().st_size > limit:  # a file is used where it is, whatever its size
+            raise TooLargeError(f"{without_secrets(href)} is too large for a body ({limit} bytes)")
+        body = path.read_bytes().decode(errors="surrogateescape")
+        return reference.model_copy(update={"body": body, "body_reference": None})
 
     def source(self, described: InputSpec, reference: Reference, folder: Path) -> Source:
         """Return an image that can be looked into, of which as little as possible is fetched.

@@ -132,7 +132,7 @@ def transient_errors() -> Iterator[None]:
 def _request(
     session: requests.Session, method: str, url: str, headers: dict[str, str], body: str | None
 ) -> requests.Response:
-    data = None if body is None or method == "GET" else body.encode()
+    data = None if body is None or method == "GET" else body.encode(errors="surrogateescape")
     try:
         with transient_errors():
             return session.request(

@@ -19,7 +19,6 @@ from candela.errors import (
     MissingValueError,
     PublicError,
     TooLargeError,
-    UnsupportedError,
     VersionError,
 )
 from candela.gateway.protocols.crs import box_from
@@ -240,12 +239,12 @@ def _value_of(name: str, element: etree._Element) -> Value:
     if reference is not None:
         return _reference_of(name, reference)
     data = element.find("wps:Data", NAMESPACES)
-    content = data[0] if data is not None and len(data) else None
+    content = next(data.iterchildren(etree.Element), None) if data is not None else None
     if content is None:
         raise MissingValueError(f"input {name!r} has neither data nor a reference", name)
     kind = etree.QName(content).localname
     if kind == "LiteralData":
-        return content.text or ""
+        return _text_of(name, content)
     if kind == "BoundingBoxData":
         try:
             return _box_of(name, content)
@@ -254,6 +253,12 @@ def _value_of(name: str, element: etree._Element) -> Value:
     if kind == "ComplexData":
         return _inline_of(name, content)
     raise InvalidValueError(f"input {name!r} has data of unknown kind {kind}", name)
+
+
+def _text_of(name: str, element: etree._Element) -> str:
+    if next(element.iterchildren(etree.Element), None) is not None:
+        raise InvalidValueError(f"input {name!r}: a literal has elements in it", name)
+    return "".join(element.itertext(etree.Element))  # comments may stand between
 
 
 def _inline_of(name: str, element: etree._Element) -> Inline:
@@ -271,7 +276,7 @@ def _inline_of(name: str, element: etree._Element) -> Inline:
 
 def _content(element: etree._Element) -> str:
     """Return what stands in an element: the XML of its child, or its text."""
-    child = next((child for child in element if isinstance(child.tag, str)), None)
+    child = next(element.iterchildren(etree.Element), None)
     if child is None:
         return element.text or ""
     copy = deepcopy(child)  # away from the request, whose namespaces do not belong to it
@@ -287,11 +292,10 @@ def _reference_of(name: str, element: etree._Element) -> Reference:
     method = (element.get("method") or "GET").upper()
     if method not in {"GET", "POST"}:
         raise InvalidValueError(f"input {name!r}: method {method!r}, expected GET or POST", name)
-    if element.find("wps:BodyReference", NAMESPACES) is not None:
-        raise UnsupportedError(
-            f"input {name!r}: a body by reference is not offered, put the body inline", name
-        )
     body = element.find("wps:Body", NAMESPACES)
+    body_reference = element.find("wps:BodyReference", NAMESPACES)
+    if body is not None and body_reference is not None:
+        raise InvalidValueError(f"input {name!r} has a Body and a BodyReference", name)
     return Reference(
         href=href.strip(),
         type=element.get("mimeType"),
@@ -301,6 +305,7 @@ def _reference_of(name: str, element: etree._Element) -> Reference:
             for header in element.findall("wps:Header", NAMESPACES)
         },
         body=None if body is None else _content(body),
+        body_reference=None if body_reference is None else body_reference.get(HREF, "").strip(),
     )
 
 
