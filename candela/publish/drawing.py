@@ -16,6 +16,10 @@ from candela.publish.styles import (
 )
 from candela.publish.syntax import block, processing, quote
 
+# To reproject, MapServer reads a raster at this many times the resolution of the picture; of its
+# own it takes 2.5, which costs a sixth more time and puts pixels 0.05 pixels of the file better.
+OVERSAMPLE = processing("OVERSAMPLE_RATIO=1.5")
+
 
 def drawing(
     style: Style, header: RasterHeader, shown: Range | None, legend: tuple[LegendEntry, ...]
@@ -30,7 +34,7 @@ def drawing(
         The lines of the legend.
     """
     if isinstance(style, ClassStyle):
-        return _classes(header, style)
+        return [OVERSAMPLE, *_classes(header, style)]
     rest = [
         block("CLASS", f"NAME {quote(label)}", block("STYLE", f"COLOR {quote(colours[-1])}"))
         for label, colours in legend
@@ -39,7 +43,7 @@ def drawing(
         return [*_stretched(header.band_position(style.band), shown or (0, 1)), *rest]
     if isinstance(style, DecibelStyle):
         return [*_stretched(1, style.range), *rest]
-    return [*_composite(header, style), *rest]
+    return [OVERSAMPLE, *_composite(header, style), *rest]
 
 
 def drawn_raster(path: Path, style: Style, header: RasterHeader) -> str:

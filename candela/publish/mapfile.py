@@ -8,7 +8,6 @@ NOTE: GetFeatureInfo on classes kills MapServer before 8.6 where a pixel is NaN
 (https://github.com/MapServer/MapServer/pull/7479); ``info`` has no classes.
 """
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from candela.publish.header import RasterHeader
 from candela.publish.metadata import ATTRIBUTION, isotime, keywords
 from candela.publish.record import LayerRecord
 from candela.publish.series import Series
+from candela.publish.shapefile import Tile
 from candela.publish.syntax import block, metadata, quote
 
 Purpose = Literal["wms", "wcs", "info"]
@@ -44,35 +44,22 @@ class Service:
 
 @dataclass(frozen=True)
 class SeriesFile:
-    """A time series, and the file that lists its rasters."""
+    """A time series, and the shapefile (without suffix) that lists its rasters."""
 
     series: Series
     index: Path
 
 
-def index_text(series: Series) -> str:
-    """Write the list of a series' rasters, with their outlines and times, as GeoJSON."""
-    features = [
-        {
-            "type": "Feature",
-            "properties": {
-                "location": drawn_raster(record.layer.path, record.style, record.header),
-                "time": isotime(record.header.time or record.published),
-            },
-            "geometry": {"type": "Polygon", "coordinates": [_outline(record.header.extent)]},
-        }
+def tiles_of(series: Series) -> list[Tile]:
+    """Return the rasters of a series for its index."""
+    return [
+        Tile(
+            record.header.extent,
+            str(record.layer.path),
+            isotime(record.header.time or record.published),
+        )
         for record in series.records
     ]
-    crs = {
-        "type": "name",
-        "properties": {"name": f"urn:ogc:def:crs:EPSG::{series.first.header.epsg}"},
-    }
-    return json.dumps({"type": "FeatureCollection", "crs": crs, "features": features}, indent=0)
-
-
-def _outline(extent: tuple[float, float, float, float]) -> list[tuple[float, float]]:
-    left, bottom, right, top = extent
-    return [(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)]
 
 
 def map_text(
@@ -113,7 +100,7 @@ def map_text(
             *_output_formats(records, purpose),
             block("WEB", metadata(_service_metadata(service, headers, purpose))),
             *(_layer(record, purpose) for record in records),
-            *(text for item in shown for text in _series_layers(item, purpose)),
+            *(_series_layer(item, purpose) for item in shown),
         )
         + "\n"
     )
@@ -240,45 +227,33 @@ def _drawing(shown: LayerRecord | Series, purpose: Purpose) -> list[str]:
     return drawing(shown.style, header, shown.shown, shown.legend)
 
 
-def _series_layers(item: SeriesFile, purpose: Purpose) -> list[str]:
-    """Write the layer of the rasters' outlines and times, and the layer that shows the rasters."""
-    series, outlines = item.series, f"{item.series.name}_outlines"
+def _series_layer(item: SeriesFile, purpose: Purpose) -> str:
+    series = item.series
     header, times = series.first.header, [isotime(time) for time in series.times]
-    return [
-        block(
-            "LAYER",
-            f"NAME {quote(outlines)}",
-            "TYPE POLYGON",
-            "STATUS OFF",
-            "CONNECTIONTYPE OGR",
-            f"CONNECTION {quote(str(item.index))}",
-            metadata({"ows_enable_request": "!*"}),
+    return block(
+        "LAYER",
+        f"NAME {quote(series.name)}",
+        "TYPE RASTER",
+        "STATUS ON",
+        f"TILEINDEX {quote(str(item.index))}",
+        'TILEITEM "location"',
+        'TEMPLATE "none"',
+        _projection(header.epsg),
+        f"EXTENT {_numbers(series.extent)}",
+        metadata(
+            {
+                "ows_title": series.title,
+                "ows_abstract": series.abstract,
+                "ows_keywordlist": ",".join(keywords(series.first)),
+                "wms_attribution_title": ATTRIBUTION,
+                "wms_timeitem": "time",
+                "wms_timeextent": ",".join(times),
+                "wms_timedefault": times[-1],
+                **_items(header),
+            }
         ),
-        block(
-            "LAYER",
-            f"NAME {quote(series.name)}",
-            "TYPE RASTER",
-            "STATUS ON",
-            f"TILEINDEX {quote(outlines)}",
-            'TILEITEM "location"',
-            'TEMPLATE "none"',
-            _projection(header.epsg),
-            f"EXTENT {_numbers(series.extent)}",
-            metadata(
-                {
-                    "ows_title": series.title,
-                    "ows_abstract": series.abstract,
-                    "ows_keywordlist": ",".join(keywords(series.first)),
-                    "wms_attribution_title": ATTRIBUTION,
-                    "wms_timeitem": "time",
-                    "wms_timeextent": ",".join(times),
-                    "wms_timedefault": times[-1],
-                    **_items(header),
-                }
-            ),
-            *_drawing(series, purpose),
-        ),
-    ]
+        *_drawing(series, purpose),
+    )
 
 
 def _layer_metadata(record: LayerRecord) -> dict[str, str]:

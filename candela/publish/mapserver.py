@@ -3,8 +3,10 @@
 import contextlib
 import datetime as dt
 import logging
+import os
 import shutil
 import socket
+import time
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -17,8 +19,8 @@ from candela.publish.mapfile import (
     Purpose,
     SeriesFile,
     Service,
-    index_text,
     map_text,
+    tiles_of,
 )
 from candela.publish.record import (
     LAYER_NAME,
@@ -29,6 +31,7 @@ from candela.publish.record import (
 )
 from candela.publish.series import Series, all_series
 from candela.publish.server import MapServerProcess
+from candela.publish.shapefile import LOCATION_BYTES, shapefile
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +39,8 @@ ALL, SETS, SERIES = "all", "sets", "series"  # folders of map files
 DERIVED = (ALL, SETS, SERIES)
 OWNER_FILE = "owner"
 SIGNATURE_FILE = "made-by"
+INDEX = "rasters"
+INDEX_AGE_S = 60.0  # how long an index is kept that requests may still read
 
 
 class Target(NamedTuple):
@@ -110,7 +115,7 @@ class MapServerPublisher:
             for record in records:
                 if not (is_current and self._is_written(record)):
                     self._write_layer(record)
-            for series in all_series(records).values():
+            for series in indexed(records).values():
                 self._write_series(series)
             self.store.mark_changed()
             write_whole(made_by, signature)
@@ -177,7 +182,7 @@ class MapServerPublisher:
 
     def series(self) -> list[ServedSeries]:
         """List the time series of what is served, by name."""
-        found = all_series(self.store.records()).values()
+        found = indexed(self.store.records()).values()
         return [series.served(self.links(series.name)) for series in found]
 
     def links(self, name: str) -> LayerLinks:
@@ -238,9 +243,9 @@ class MapServerPublisher:
             if path.stat().st_mtime_ns == changed:
                 return path
         mine = [r for r in self.store.records() if owner is None or r.layer.owner == owner]
-        series = [item for item in all_series(mine).values() if not names or item.name in names]
+        series = [item for item in indexed(mine).values() if not names or item.name in names]
         records = [record for record in mine if not names or record.layer.name in names]
-        files = [SeriesFile(item, self._index(item.name)) for item in series]
+        files = [self._with_index(item) for item in series]
         service = Service(self.url, self.title, self.abstract)
         write_whole(path, map_text(service, records, purpose, files), age=changed)
         return path
@@ -257,7 +262,7 @@ class MapServerPublisher:
         """Write some series anew; those without a layer go."""
         names = names - {""}
         records = self.store.records() if names else []
-        found = all_series([record for record in records if record.series in names])
+        found = indexed([record for record in records if record.series in names])
         for name in names:
             if name in found:
                 self._write_series(found[name])
@@ -265,16 +270,29 @@ class MapServerPublisher:
                 shutil.rmtree(self._series_folder(name), ignore_errors=True)
 
     def _write_series(self, series: Series) -> None:
-        folder, index = self._series_folder(series.name), self._index(series.name)
-        write_whole(index, index_text(series))
+        file, folder = self._with_index(series), self._series_folder(series.name)
         service = Service(self.links(series.name).wms, series.title, series.abstract)
         for purpose in PURPOSES:
-            text = map_text(service, [], purpose, [SeriesFile(series, index)])
-            write_whole(folder / f"{purpose}.map", text)
+            write_whole(folder / f"{purpose}.map", map_text(service, [], purpose, [file]))
         write_whole(folder / OWNER_FILE, series.first.layer.owner)
+        for old in folder.glob(f"{INDEX}-*"):
+            if old.stem != file.index.name and time.time() - old.stat().st_mtime > INDEX_AGE_S:
+                old.unlink(missing_ok=True)
+
+    def _with_index(self, series: Series) -> SeriesFile:
+        """Write the index of a series under a name of its own: requests may be under way."""
+        tiles = tiles_of(series)
+        name = f"{INDEX}-{short_hash(repr(tiles))}"
+        path = self._series_folder(series.name) / name
+        if not path.with_suffix(".shp").exists():
+            for suffix, content in reversed(shapefile(tiles).items()):
+                write_whole(path.with_suffix(f".{suffix}"), content)
+        return SeriesFile(series, path)
 
     def _series_folder(self, name: str) -> Path:
         return self.folder / SERIES / name if LAYER_NAME.fullmatch(name) else self.folder / "-"
 
-    def _index(self, name: str) -> Path:
-        return self._series_folder(name) / "outlines.json"
+
+def indexed(records: Sequence[LayerRecord]) -> dict[str, Series]:
+    """Gather layers into time series, by name, but for those whose path no index holds."""
+    return all_series([r for r in records if len(os.fsencode(r.layer.path)) <= LOCATION_BYTES])

@@ -220,8 +220,8 @@ class LayerStore:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def write_whole(path: Path, text: str, *, age: int | None = None) -> None:
-    """Write a file so that readers see the old text or the new, never a part.
+def write_whole(path: Path, content: str | bytes, *, age: int | None = None) -> None:
+    """Write a file so that readers see the old content or the new, never a part.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def write_whole(path: Path, text: str, *, age: int | None = None) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
-    part.write_text(text, encoding="utf-8")
+    part.write_bytes(content.encode() if isinstance(content, str) else content)
     if age is not None:
         os.utime(part, ns=(age, age))
     part.replace(path)
