@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from flask import Flask
 
 from candela.gateway import jobs_api, outputs, ows, probes
+from candela.gateway.metrics import Metrics
 from candela.gateway.pages import pages_blueprint
 from candela.gateway.protocols.wps10 import service as wps10
 from candela.gateway.publisher import make_publisher
@@ -107,4 +108,7 @@ class Gateway:
                 ows.ows_blueprint(self.jobs.publisher, owner_header=self._layer_header)
             )
         app.register_blueprint(probes.blueprint(self.jobs))
+        metrics = Metrics(self.jobs.store)
+        metrics.follow(app)
+        app.register_blueprint(metrics.blueprint())
         return app

@@ -1,5 +1,6 @@
 """Jobs by address: JSON in the words of OGC API - Processes, or a page for browsers."""
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from candela.errors import InvalidValueError, NotFoundError
 from candela.gateway.faults import fault_of, fault_of_failure
 from candela.gateway.job_pages import job_page, landing_page, wants_html
 from candela.gateway.protocols.wps10.execute import link_of, output_url, status_url
+from candela.jobs.accounting import Consumption
 from candela.jobs.model import Job, State
 from candela.jobs.service import JobService
 from candela.jobs.tokens import is_valid
@@ -58,6 +60,8 @@ class JobsApi:
             info["started"] = _time(job.started)
         if job.finished:
             info["finished"] = _time(job.finished)
+        if job.state.is_final and job.started:
+            info["usage"] = _used(Consumption.of(job))
         if job.error:
             fault = fault_of_failure(job.error)
             info["exception"] = {"code": fault.code, "locator": fault.locator}
@@ -91,6 +95,16 @@ def _time(time: Any) -> str:  # noqa: ANN401
     return str(time.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
 
 
+def _used(used: Consumption) -> dict[str, float]:
+    return {
+        "wallSeconds": used.wall_s,
+        "cpuSeconds": used.cpu_s,
+        "gigabyteSeconds": used.gb_s,
+        "inputBytes": used.input_bytes,
+        "outputBytes": used.output_bytes,
+    }
+
+
 def blueprint(api: JobsApi) -> Blueprint:
     """Return the routes."""
     routes = Blueprint("jobs", __name__)
@@ -112,6 +126,17 @@ def blueprint(api: JobsApi) -> Blueprint:
             jobs=[api.status_info(job) for job in found],
             numberTotal=jobs.store.count(states=states, process=process),
             links=[{"href": f"{api.base_url}/jobs", "rel": "self"}],
+        )
+
+    @routes.get("/usage")
+    def usage() -> BaseResponse:
+        since, until = _instant("since"), _instant("until")
+        found = jobs.store.consumption(since=since, until=until)
+        return jsonify(
+            usage=[
+                {"owner": each.owner, "processID": each.process, "jobs": each.jobs, **_used(each)}
+                for each in found
+            ]
         )
 
     @routes.get("/jobs/<job_id>")
@@ -167,6 +192,19 @@ def blueprint(api: JobsApi) -> Blueprint:
         return jsonify(title=fault.message, status=fault.status), fault.status
 
     return routes
+
+
+def _instant(name: str) -> dt.datetime | None:
+    text = request.args.get(name)
+    if text is None:
+        return None
+    try:
+        instant = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidValueError(
+            f"{name} is {text!r}, expected a time as in ISO 8601", name
+        ) from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=dt.UTC)
 
 
 def _number(name: str, default: int, maximum: int) -> int:

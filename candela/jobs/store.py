@@ -7,7 +7,7 @@ both.
 import datetime as dt
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from candela.errors import NotFoundError, StorageError
+from candela.jobs.accounting import Consumption, record, totals
 from candela.jobs.database import open_engine, reported
 from candela.jobs.migrations import upgrade
 from candela.jobs.model import TRANSITIONS, Event, Job, State, now
@@ -48,6 +49,7 @@ class JobStore:
         self._engine = open_engine(url)
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._changed = threading.Condition()
+        self.moved: Callable[[Job], None] = _ignore  # is told of what this process adds and moves
         self.changes = 0  # made by this process
         try:
             upgrade(self._engine)
@@ -81,6 +83,7 @@ class JobStore:
         with self._write() as connection:
             connection.execute(sa.insert(JOBS), _columns(job))
             _log(connection, job.id, job.created, job.state, job.message)
+        self.moved(job)
 
     def get(self, job_id: str) -> Job:
         """Return a job.
@@ -266,7 +269,12 @@ class JobStore:
             changes["finished"] = time = now()
             changes["expires"] = time + self._keep if self._keep else None
         with self._write() as connection:
-            return _move(connection, job_id, sources, changes, of_attempt)
+            job = _move(connection, job_id, sources, changes, of_attempt)
+            if job is not None and target.is_final:
+                record(connection, job)
+        if job is not None:
+            self.moved(job)
+        return job
 
     def report(self, job_id: str, percent: float, message: str) -> bool:
         """Note the progress of a running job; a report that comes late is dropped."""
@@ -281,6 +289,20 @@ class JobStore:
                 .values(percent=percent, message=message, updated=now())
             )
         return bool(done.rowcount)
+
+    def consumption(
+        self, *, since: dt.datetime | None = None, until: dt.datetime | None = None
+    ) -> list[Consumption]:
+        """Return what each owner has used with each process, by jobs that ended in this time."""
+        with self._read() as connection:
+            return totals(connection, since, until)
+
+    def tally(self) -> dict[tuple[str, State], int]:
+        """Count jobs by process and state."""
+        query = sa.select(JOBS.c.process, JOBS.c.state, sa.func.count())
+        with self._read() as connection:
+            rows = connection.execute(query.group_by(JOBS.c.process, JOBS.c.state))
+            return {(process, State(state)): count for process, state, count in rows}
 
     def events(self, job_id: str) -> list[Event]:
         """Return what happened to a job, in order."""
@@ -335,6 +357,10 @@ class JobStore:
         with reported(), self._engine.begin() as connection:
             yield connection
         self.wake()
+
+
+def _ignore(job: Job) -> None:
+    """Take no note."""
 
 
 def batched(items: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -95,3 +95,18 @@ EVENTS = sa.Table(
     sa.Column("state", sa.String(20), nullable=False),
     sa.Column("message", sa.Text, nullable=False),
 )
+CONSUMPTION = sa.Table(
+    "consumption",
+    SCHEMA,
+    sa.Column("job", sa.String(36), primary_key=True),
+    sa.Column("owner", sa.String(200), nullable=False),
+    sa.Column("process", sa.String(100), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("finished", UtcTime, nullable=False),
+    sa.Column("wall_s", sa.Float, nullable=False),
+    sa.Column("cpu_s", sa.Float, nullable=False),
+    sa.Column("gb_s", sa.Float, nullable=False),
+    sa.Column("input_bytes", sa.BigInteger, nullable=False),
+    sa.Column("output_bytes", sa.BigInteger, nullable=False),
+    sa.Index("consumption_by_time", "finished"),
+)

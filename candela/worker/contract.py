@@ -113,6 +113,7 @@ class JobDocument(Document):
     process: str
     version: str
     attempt: int = 1
+    owner: str = ""  # who asked; empty if the gateway does not know
     inputs: dict[str, Values] = Field(default_factory=dict)  # validated, defaults filled in
     cpu: float = 1
     staging: Staging = Staging()
@@ -155,8 +156,15 @@ class Failure(Document):
 
 
 class Usage(Document):
-    """What a job used."""
+    """What a job used.
 
+    Attributes
+    ----------
+    started : float, optional
+        When the worker began (seconds since the epoch).
+    """
+
+    started: float | None = None
     wall_s: float = 0
     cpu_s: float = 0
     max_rss_bytes: int = 0
