@@ -127,8 +127,8 @@ class Deployment:
 
     def keys(self, prefix: str) -> list[str]:
         s3 = s3_client(self.s3_url)
-        found = s3.list_objects_v2(Bucket="candela", Prefix=f"jobs/{prefix}")
-        return [each["Key"].removeprefix("jobs/") for each in found.get("Contents", ())]
+        found = s3.list_objects_v2(Bucket="candela", Prefix=f"jobs/jobs/{prefix}")
+        return [each["Key"].removeprefix("jobs/jobs/") for each in found.get("Contents", ())]
 
 
 def s3_client(url: str):

@@ -1,0 +1,113 @@
+"""What a user is told of jobs that a cluster cannot run, or ends."""
+
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from buckets import CREDENTIALS
+from clusters import NAMESPACE, ROOT
+
+from candela.gateway.app import Gateway
+from candela.jobs.model import Job
+from candela.jobs.request import ExecuteRequest
+from candela.settings import Settings
+
+PATIENCE_S = 120
+
+
+@pytest.fixture
+def make_gateway(deployment, monkeypatch, tmp_path: Path):
+    """Return a function that makes gateways on this machine, whose jobs run in the cluster."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("KUBECONFIG", str(deployment.cluster.kubeconfig))
+    made = []
+
+    def make(*, run: dict | None = None, **settings) -> Gateway:
+        gateway = Gateway.assemble(
+            Settings(
+                **{
+                    "url": "http://candela.test",
+                    "data": tmp_path / uuid.uuid4().hex,
+                    "storage": "s3://candela/others",
+                    "s3_endpoint": deployment.s3_url,
+                    "runner": "kubernetes",
+                    "namespace": NAMESPACE,
+                    "job_template": ROOT / "k8s/base/job-template.yaml",
+                    "cpu_share": 0.2,
+                    "image_patience_s": 2,
+                    "room_patience_s": 2,
+                    **settings,
+                }
+            )
+        )
+        echo = gateway.jobs.specs["Echo"]
+        needs = echo.run.model_copy(update=run or {})
+        gateway.jobs.specs["Echo"] = echo.model_copy(update={"run": needs})
+        made.append(gateway)
+        return gateway
+
+    yield make
+    for gateway in made:
+        gateway.jobs.runner.close()
+        gateway.jobs.store.close()
+
+
+def ended(gateway: Gateway, **inputs: object) -> Job:
+    """Run an Echo to its end."""
+    request = ExecuteRequest(inputs={name: [value] for name, value in inputs.items()})
+    job = gateway.jobs.submit("Echo", request)
+    deadline = time.monotonic() + PATIENCE_S
+    while not gateway.jobs.store.get(job.id).state.is_final:
+        assert time.monotonic() < deadline, gateway.jobs.log_tail(job.id)
+        gateway.dispatcher.round()
+        time.sleep(0.1)
+    return gateway.jobs.store.get(job.id)
+
+
+def test_too_little_memory(make_gateway):
+    gateway = make_gateway(run={"memory": "40Mi"})
+    job = ended(gateway, literal="a")
+    assert job.error.kind == "LimitError"
+    assert job.message == "the job needed more memory than the 40Mi that it may have"
+    assert "out of memory" in gateway.jobs.log_tail(job.id)
+
+
+def test_too_little_time(make_gateway):
+    gateway = make_gateway(run={"timeout": 6})
+    job = ended(gateway, pause=60)
+    assert job.error.kind == "LimitError"
+    assert job.message == "the job ran longer than the 6 s that Echo may"
+    assert "Attempt 1 of Echo" in gateway.jobs.log_tail(job.id)
+
+
+def test_an_image_that_is_missing(make_gateway):
+    job = ended(make_gateway(image_tag="nowhere"), literal="a")
+    assert job.error.kind == "UnavailableError"
+    assert job.message.startswith("the job could not be run: the image localhost/candela-python")
+
+
+def test_no_machine_that_is_large_enough(make_gateway):
+    job = ended(make_gateway(run={"cpu": 10_000}), literal="a")
+    assert job.error.kind == "UnavailableError"
+    assert "no machine has room for it" in job.message
+    assert "Insufficient cpu" in job.message
+
+
+def test_a_refused_input(make_gateway):
+    job = ended(make_gateway(), complex="this is no XML")
+    assert job.error.kind == "InputError"
+    assert job.error.locator == "complex"
+
+
+def test_why_a_job_does_not_start_is_told_while_it_waits(make_gateway):
+    gateway = make_gateway(image_tag="nowhere", image_patience_s=3600)
+    job = gateway.jobs.submit("Echo", ExecuteRequest())
+    deadline = time.monotonic() + PATIENCE_S
+    while "candela-python:nowhere" not in gateway.jobs.store.get(job.id).message:
+        assert time.monotonic() < deadline
+        gateway.dispatcher.round()
+        time.sleep(0.1)
+    gateway.jobs.dismiss(job.id)
+    assert not gateway.jobs.runner.state(gateway.jobs.store.get(job.id).backend).is_running
