@@ -45,7 +45,8 @@ def open_engine(url: str) -> Engine:
     def _begin(connection: Connection) -> None:
         # NOTE: a deferred transaction that turns from reader to writer fails at once when
         # another one writes, whatever the timeout; an immediate one waits for its turn.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 
