@@ -24,7 +24,8 @@ class Look(NamedTuple):
     times : ndarray, float64
         Zero-Doppler time, seconds since the time of line 0.
     slant_ranges : ndarray, float64
-        Distance to the satellite then, metres.
+        Distance to the satellite then, metres; NaN for points to its left, where it does not look
+        but for which the equations hold as well.
     """
 
     times: Floats
@@ -119,8 +120,10 @@ class RangeDoppler:
             times -= step
             if not np.nanmax(np.abs(step), initial=0.0) > TIME_TOLERANCE_S:
                 break
-        towards = points - self.orbit.position(times)
-        return Look(times, np.sqrt((towards**2).sum(axis=0)))
+        position, velocity = self.orbit.position(times), self.orbit.velocity(times)
+        towards = points - position
+        is_right = (towards * np.cross(velocity, position, axis=0)).sum(axis=0) > 0
+        return Look(times, np.where(is_right, np.sqrt((towards**2).sum(axis=0)), np.nan))
 
     def place(self, look: Look) -> ImagePoints:
         """Return the line and pixel of what is seen at a time and from a distance."""

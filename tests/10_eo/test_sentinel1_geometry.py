@@ -81,6 +81,27 @@ def test_points_are_found_where_they_were_seen(direction, height):
     assert found.pixels == pytest.approx(pixels, abs=2e-3)
 
 
+def test_what_lies_to_the_left_of_the_satellite_is_not_seen():
+    acquisition, annotation = seen()
+    model = RangeDoppler.of(annotation)
+    middle = np.array([600.0 * annotation.azimuth_time_interval])
+    (point,) = earth_fixed(*acquisition.swath.locate(np.array([600.0]), np.array([750.0]))).T
+    position, velocity = (f(middle)[:, 0] for f in (model.orbit.position, model.orbit.velocity))
+    right = np.cross(velocity, position) / np.linalg.norm(np.cross(velocity, position))
+    mirrored = point - 2 * right * ((point - position) @ right)
+    found = model.locate(np.stack([point, mirrored], axis=-1))
+    assert np.isnan(found.pixels).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(("epsg", "northing"), [(32733, 5000000), (32601, 4600000), (32650, 20000)])
+def test_grids_anywhere_on_earth_are_simply_not_seen(epsg, northing):
+    _, annotation = seen()
+    grid = Grid(CRS.from_epsg(epsg), Affine(10, 0, 300000, 0, -10, northing), Shape(900, 900))
+    geocoding = Geocoding(RangeDoppler.of(annotation), grid)
+    assert geocoding.places()[0].size == 0
+    assert np.isnan(geocoding.positions(Window(0, 0, 9, 9), 0.0).lines).all()
+
+
 def test_ground_range_is_blended_between_records():
     _, annotation = seen()
     record = annotation.ground_range
