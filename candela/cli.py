@@ -124,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_jobs(commands, remote)
     _add_run(commands)
     _add_demo(commands)
+    _add_patches(commands)
     return parser
 
 
@@ -290,6 +291,17 @@ def _add_demo(commands: Commands) -> None:
     parser.add_argument("--keep", action="store_true", help="keep the gateway running until Ctrl-C")
 
 
+def _add_patches(commands: Commands) -> None:
+    parser = commands.add_parser("patches", help="keep the database of patch models")
+    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _command(
+        actions,
+        "upgrade",
+        _upgrade_patches,
+        "bring the schema of CANDELA_PATCHES_DATABASE up to date",
+    )
+
+
 def _serve(given: argparse.Namespace) -> None:
     from candela.commands.serving import serve_gateway
 
@@ -380,6 +392,12 @@ def _run(given: argparse.Namespace) -> None:
     from candela.commands.local import run
 
     run(given.process, given.inputs, given.outputs)
+
+
+def _upgrade_patches(_: argparse.Namespace) -> None:
+    from candela.commands.patches import upgrade
+
+    upgrade()
 
 
 def _demo(given: argparse.Namespace) -> None:

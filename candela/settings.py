@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pywps import configuration
 
@@ -40,6 +48,8 @@ class Settings(BaseSettings):
     storage : str
         Where job files are kept: ``file:///folder`` or ``s3://bucket/prefix``; by default a folder
         in ``data``.
+    patches_database : SecretStr
+        An SQLAlchemy URL of the database of patch models; workers get it in their environment.
     s3_endpoint : str
         The address of the S3 server, if boto3's own configuration does not have it.
     config : Path
@@ -105,6 +115,7 @@ class Settings(BaseSettings):
     data: Path = Path("candela-data")
     database: str = ""
     storage: str = ""
+    patches_database: SecretStr = SecretStr("")
     s3_endpoint: str = ""
     config: Path = Path(str(files("candela.wps_config")))
     input_folders: tuple[Path, ...] = ()

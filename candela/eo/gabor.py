@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.float32]
 
-SPACING = (2, 4, 4, 4)  # pixels between the values kept, of the finest scale first
+SPACING = (2, 2, 4, 4)  # pixels between the values kept, of the finest scale first
 SIGMAS = 2.85  # how far a filter looks, in standard deviations of its widest envelope
 
 
@@ -89,7 +89,8 @@ def gabor_magnitudes(image: Image, bank: GaborBank = BANK) -> list[Image]:
     Notes
     -----
     The filters are those of [1]_ with a gain of 1 at their centre instead of equal energy, so
-    that values are amplitudes in the unit of the image. A filter answers in a small part of the
+    that values are amplitudes in the unit of the image; each has its own envelope subtracted in the
+    measure that makes its response to even ground 0. A filter answers in a small part of the
     frequency plane only: that part alone is transformed back, which gives the response at fewer
     points with the same magnitude there. Of the finest scale's envelope, what is further than a
     quarter of the sampling frequency (2.2 standard deviations) from its centre is left out.
@@ -129,6 +130,8 @@ def _window(bank: GaborBank, scale: int, orientation: int, rows: int, cols: int)
     across = row[:, None] * math.cos(angle) - col[None] * math.sin(angle)
     along_width, across_width = bank.widths(frequency)
     response = np.exp(-0.5 * ((along / along_width) ** 2 + (across / across_width) ** 2))
+    smooth = ((along + frequency) / along_width) ** 2 + (across / across_width) ** 2
+    response -= math.exp(-0.5 * (frequency / along_width) ** 2) * np.exp(-0.5 * smooth)
     return Window(row_index, col_index, (response / spacing**2).astype(np.float32))
 
 

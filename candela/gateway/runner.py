@@ -4,6 +4,7 @@ from candela.runners.base import Runner
 from candela.runners.local import LocalRunner
 from candela.settings import ConfigurationError, Settings
 from candela.storage import Storage
+from candela.worker.settings import PATCHES_DATABASE
 
 
 def make_runner(settings: Settings, storage: Storage) -> Runner:
@@ -41,9 +42,12 @@ def make_runner(settings: Settings, storage: Storage) -> Runner:
 
 
 def _worker_environment(settings: Settings) -> dict[str, str]:
-    """Return what workers of this machine need to reach buckets, where there are any."""
-    if not settings.storage_url.startswith("s3:") and not settings.input_buckets:
-        return {}
-    from candela.storage.bucket import worker_environment  # boto3 takes a while to import
+    """Return what workers of this machine need to reach buckets and the patch database."""
+    found: dict[str, str] = {}
+    if address := settings.patches_database.get_secret_value():
+        found[PATCHES_DATABASE] = address
+    if settings.storage_url.startswith("s3:") or settings.input_buckets:
+        from candela.storage.bucket import worker_environment  # boto3 takes a while to import
 
-    return worker_environment(settings.s3_endpoint)
+        found |= worker_environment(settings.s3_endpoint)
+    return found

@@ -151,6 +151,7 @@ class Dispatcher:
             process=job.process,
             version=job.version,
             attempt=job.attempt,
+            owner=job.owner,
             inputs=job.request.inputs,
             cpu=spec.run.cpu,
             staging=self._staging,

@@ -11,6 +11,7 @@ from candela.eo.progress import Progress
 from candela.eo.raster import gdal_environment
 from candela.eo.threads import use_threads
 from candela.errors import LimitError, OutputError, PublicError, StorageError
+from candela.patches.target import Target, use_target
 from candela.spec import ProcessSpec
 from candela.storage import Storage
 from candela.worker.checking import check_outputs
@@ -26,6 +27,7 @@ from candela.worker.contract import (
 )
 from candela.worker.delivery import deliver
 from candela.worker.documents import patiently, read_job
+from candela.worker.settings import WorkerSettings
 from candela.worker.staging import Stager
 from candela.worker.usage import Meter
 from candela.worker.workdir import INPUTS, WORK, disk_is_full, empty_workdir, prepare_workdir
@@ -127,6 +129,8 @@ class _Attempt:
         use_threads(max(1, math.ceil(self._job.cpu)))
         self._progress(0, "fetching inputs")
         arguments = self._stager.stage(self._spec, self._job.inputs)
+        url = WorkerSettings().patches_database.get_secret_value()
+        use_target(Target(url, self._job.owner))
         run = _entry(self._spec)
         logger.info("Inputs are here (%s bytes); running", self._stager.input_bytes)
         with gdal_environment():

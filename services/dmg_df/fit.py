@@ -57,8 +57,8 @@ def _spectra(pairs: list[list[Path]]) -> NDArray[np.float64]:
     for *s1, s2 in pairs:
         with open_pair(s1, s2) as pair:
             rows, cols = pair.grid.shape
-            optical, _, usable = pair.read(Window(0, 0, cols, rows))
-        seen = optical[:, usable]
+            whole = pair.see(pair.read(Window(0, 0, cols, rows)))
+        seen = whole.optical[:, whole.usable]
         spectra.append(seen[:, random.integers(0, seen.shape[1], SPECTRA)])
     return np.concatenate(spectra, axis=1, dtype=np.float64)
 

@@ -12,7 +12,7 @@ from candela.eo import gabor
 from candela.eo.backscatter import decibel
 from candela.eo.spectral import luminance
 
-from .pair import OPTICAL_BANDS
+from .pair import OPTICAL_BANDS, Seen
 
 HALO = gabor.REACH  # pixels; the features that look furthest
 TARGET = 960  # pixels; blocks are about so large
@@ -74,22 +74,19 @@ class Ground:
         return decibel(self.radar)
 
 
-def make_ground(
-    optical: Image, radar: Image, usable: Mask, crop: tuple[slice, slice], cell: int
-) -> Ground:
+def make_ground(seen: Seen, crop: tuple[slice, slice], cell: int) -> Ground:
     """Fill the holes of a block and mirror its edges.
 
     Parameters
     ----------
-    optical, radar : ndarray, shape (bands, rows, cols), float32
-        The block with its halo, as far as the image goes; holes may be NaN.
-    usable : ndarray, shape (rows, cols), bool
-        Where there are none.
+    seen : Seen
+        The block with its halo, as far as the image goes.
     crop : tuple of slice
         Where the block proper is.
     cell : int
         The side of the smallest patches in pixels.
     """
+    optical, radar, usable = seen
     rows, cols = (_whole(part, cell) for part in crop)
     whole = bool(usable.all())
     if not whole:
@@ -120,6 +117,7 @@ def _filled(bands: Image, usable: Mask) -> Image:
 def _mirrored(bands: Image, top: int, left: int, side: int) -> Image:
     _, rows, cols = bands.shape
     margins = (top, side - top - rows, left, side - left - cols)
-    return np.stack(
-        [cv2.copyMakeBorder(band, *margins, borderType=cv2.BORDER_REFLECT_101) for band in bands]
-    )
+    mirrored = np.empty((len(bands), side, side), np.float32)
+    for band, target in zip(bands, mirrored, strict=True):
+        cv2.copyMakeBorder(band, *margins, borderType=cv2.BORDER_REFLECT_101, dst=target)
+    return mirrored

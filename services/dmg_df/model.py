@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candela.eo.blocks import Block, split
-from candela.eo.cells import cell_means
 from candela.eo.fusion import fuse
 from candela.eo.patches import Level, gather
 from candela.eo.progress import Progress
@@ -17,14 +16,15 @@ from candela.eo.threads import thread_count
 from candela.errors import InputError
 from candela.patches.model import FeatureSetRecord, Patches, PatchModel
 
-from .feature_sets import FEATURE_SETS, FeatureSet
+from .feature_sets import FEATURE_SETS, FeatureSet, share_of_usable
 from .frozen import SCALERS, VERSION
-from .ground import HALO, block_size, make_ground
-from .pair import Pair
+from .ground import HALO, TARGET, block_size, make_ground
+from .pair import Pair, Stored
 
 logger = logging.getLogger(__name__)
 
 FUSED = "fused"
+STRIP = 3 * TARGET  # pixels
 
 Image = NDArray[np.float32]
 
@@ -104,35 +104,40 @@ def _measured_blocks(
     Blocks are computed one per thread; only this thread reads.
     """
     size = block_size(cells.size)
-    blocks = [
-        block
-        for block in split(pair.grid.shape, size, halo=HALO)
-        if min(block.inner.height, block.inner.width) >= cells.size
-    ]
+    blocks = sorted(
+        (
+            block
+            for block in split(pair.grid.shape, size, halo=HALO)
+            if min(block.inner.height, block.inner.width) >= cells.size
+        ),
+        key=_reading_order,
+    )
     ahead = thread_count() + 1
     waiting: deque[tuple[Block, Future[dict[str, Image]]]] = deque()
     with ThreadPoolExecutor(thread_count()) as pool:
         for number, block in enumerate([*blocks, *[None] * ahead]):
             if block is not None:
-                seen = pair.read(block.outer)
-                waiting.append((block, pool.submit(_measure_block, block, seen, cells.size, sets)))
+                stored = pair.read(block.outer)
+                job = pool.submit(_measure_block, pair, stored, block, cells.size, sets)
+                waiting.append((block, job))
             if number >= ahead and waiting:
                 done, measured = waiting.popleft()
                 yield done, measured.result()
                 progress(100 * (number - ahead + 1) / len(blocks), f"{len(blocks)} blocks")
 
 
+def _reading_order(block: Block) -> tuple[int, int, int]:
+    """Go down in strips that the raster library's cache can hold the width of."""
+    col, row = int(block.inner.col_off), int(block.inner.row_off)
+    return col // STRIP, row, col
+
+
 def _measure_block(
-    block: Block,
-    seen: tuple[Image, Image, NDArray[np.bool_]],
-    cell: int,
-    sets: list[FeatureSet],
+    pair: Pair, stored: Stored, block: Block, cell: int, sets: list[FeatureSet]
 ) -> dict[str, Image]:
-    optical, radar, usable = seen
-    rows, cols = (part.stop - part.start for part in block.crop)
-    inner = np.ascontiguousarray(usable[block.crop][: rows // cell * cell, : cols // cell * cell])
-    measured = {"": cell_means(inner.astype(np.float32), cell)[None]}
-    ground = make_ground(optical, radar, usable, block.crop, cell)
+    seen = pair.see(stored)
+    ground = make_ground(seen, block.crop, cell)
+    measured = {"": share_of_usable(ground)[None]}
     return measured | {made.name: made.measure(ground) for made in sets}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import rasterio
@@ -32,21 +33,43 @@ Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Band:
-    """One band of an open image."""
+class Seen(NamedTuple):
+    """A window of both sensors.
+
+    Attributes
+    ----------
+    optical : ndarray, shape (10, rows, cols), float32
+        Reflectance, unitless; any value where it is not usable.
+    radar : ndarray, shape (2, rows, cols), float32
+        Linear power, likewise.
+    usable : ndarray, shape (rows, cols), bool
+        Where both have data and the mask is 0.
+    """
+
+    optical: Image
+    radar: Image
+    usable: Mask
+
+
+class Stored(NamedTuple):
+    """A window as it is in the files, and which pixels the mask leaves."""
+
+    optical: NDArray[Any]
+    radar: Image
+    unmasked: Mask | None
+
+
+class Bands(NamedTuple):
+    """Some bands of an open image."""
 
     image: rasterio.DatasetReader
-    index: int
+    indexes: list[int]
 
-    def read(self, window: Window, *, shape: Shape | None = None) -> Image:
-        """Read a window as float32, what has no data as NaN."""
-        values = self.image.read(self.index, window=window, out_shape=shape)
-        band: Image = values.astype(np.float32)
-        nodata = self.image.nodatavals[self.index - 1]
-        if nodata is not None and not np.isnan(nodata):
-            band[values == nodata] = np.nan
-        return band
+    def read(self, window: Window, shape: Shape | None = None) -> NDArray[Any]:
+        """Read a window as it is in the file, shape (bands, rows, cols)."""
+        out_shape = None if shape is None else (len(self.indexes), *shape)
+        values: NDArray[Any] = self.image.read(self.indexes, window=window, out_shape=out_shape)
+        return values
 
 
 @dataclass(frozen=True)
@@ -56,9 +79,11 @@ class Pair:
     Attributes
     ----------
     grid : Grid
-    optical, radar : list of Band
-        In the order of ``OPTICAL_BANDS`` and ``RADAR_BANDS``.
-    mask : Band or None
+    optical : Bands
+        In the order of ``OPTICAL_BANDS``.
+    radar : list of Bands
+        One of each, in the order of ``RADAR_BANDS``.
+    mask : Bands or None
         What is not 0 cannot be used.
     is_decibel : bool
         Whether backscatter is in dB.
@@ -67,44 +92,44 @@ class Pair:
     """
 
     grid: Grid
-    optical: list[Band]
-    radar: list[Band]
-    mask: Band | None
+    optical: Bands
+    radar: list[Bands]
+    mask: Bands | None
     is_decibel: bool
     s1: Scene
     s2: Scene
 
-    def read(self, window: Window, *, shape: Shape | None = None) -> tuple[Image, Image, Mask]:
-        """Read a window of both sensors.
+    def read(self, window: Window, *, shape: Shape | None = None) -> Stored:
+        """Read a window from the files; only one thread may do so at a time."""
+        radar = np.concatenate([band.read(window, shape) for band in self.radar])
+        unmasked = None if self.mask is None else self.mask.read(window, shape)[0] == 0
+        return Stored(self.optical.read(window, shape), radar.astype(np.float32), unmasked)
 
-        Returns
-        -------
-        optical : ndarray, shape (10, rows, cols), float32
-            Reflectance, unitless.
-        radar : ndarray, shape (2, rows, cols), float32
-            Linear power.
-        usable : ndarray, shape (rows, cols), bool
-            Where both have data and the mask is 0.
-        """
-        optical = np.stack([self._reflectance(band, window, shape) for band in self.optical])
-        radar = np.stack([band.read(window, shape=shape) for band in self.radar])
+    def see(self, stored: Stored) -> Seen:
+        """Turn what is in the files into reflectance and power."""
+        optical, usable = self._reflectance(stored.optical)
+        radar = stored.radar
+        nodata = self.radar[0].image.nodata
+        if nodata is not None and not np.isnan(nodata):
+            usable &= np.asarray((radar != nodata).all(axis=0))
         if self.is_decibel:
             radar = linear_power(radar)
-        usable: Mask = np.asarray(np.isfinite(optical).all(axis=0))
-        usable &= np.asarray((np.isfinite(radar) & (radar > 0)).all(axis=0))
-        if self.mask is not None:
-            masked = self.mask.image.read(self.mask.index, window=window, out_shape=shape)
-            usable &= np.asarray(masked == 0)
-        return optical, radar, usable
+        usable &= np.asarray(((radar > 0) & (radar < np.inf)).all(axis=0))
+        if stored.unmasked is not None:
+            usable &= stored.unmasked
+        return Seen(optical, radar, usable)
 
-    @staticmethod
-    def _reflectance(band: Band, window: Window, shape: Shape | None) -> Image:
-        values = band.read(window, shape=shape)
-        if np.issubdtype(np.dtype(band.image.dtypes[band.index - 1]), np.integer):
-            if band.image.nodata is None:
-                values[values == 0] = np.nan
-            values *= np.float32(REFLECTANCE_SCALE)
-        return values
+    def _reflectance(self, stored: NDArray[Any]) -> tuple[Image, Mask]:
+        nodata = self.optical.image.nodata
+        if np.issubdtype(stored.dtype, np.integer):
+            usable = np.asarray((stored != (nodata or 0)).all(axis=0))
+            scaled = np.multiply(stored, np.float32(REFLECTANCE_SCALE), dtype=np.float32)
+            return scaled, usable
+        optical = stored.astype(np.float32, copy=False)
+        usable = np.asarray(np.isfinite(optical).all(axis=0))
+        if nodata is not None and not np.isnan(nodata):
+            usable &= np.asarray((optical != nodata).all(axis=0))
+        return optical, usable
 
 
 @contextmanager
@@ -143,7 +168,7 @@ def open_pair(
         usable = None
         if mask is not None:
             with blamed_on("s2_mask"):
-                usable = Band(stack.enter_context(open_image(mask)), 1)
+                usable = Bands(stack.enter_context(open_image(mask)), [1])
                 _check_grid(grid, Grid.of(usable.image), mask)
         is_decibel = unit == "decibel" or (unit == "auto" and any(map(_has_negative, radar)))
         yield Pair(
@@ -157,17 +182,17 @@ def open_pair(
         )
 
 
-def _optical_bands(image: rasterio.DatasetReader, path: Path) -> list[Band]:
+def _optical_bands(image: rasterio.DatasetReader, path: Path) -> Bands:
     names = [_SHORT_BAND.sub(r"B0\1", name or "") for name in image.descriptions]
     missing = [name for name in OPTICAL_BANDS if name not in names]
     if missing:
         found = ", ".join(name or "(no name)" for name in image.descriptions)
         raise InputError(f"band {', '.join(missing)} missing in {path.name} (bands: {found})")
-    return [Band(image, names.index(name) + 1) for name in OPTICAL_BANDS]
+    return Bands(image, [names.index(name) + 1 for name in OPTICAL_BANDS])
 
 
-def _radar_bands(images: Sequence[tuple[Path, rasterio.DatasetReader]]) -> list[Band]:
-    found: dict[str, Band] = {}
+def _radar_bands(images: Sequence[tuple[Path, rasterio.DatasetReader]]) -> list[Bands]:
+    found: dict[str, Bands] = {}
     for path, image in images:
         for index, description in enumerate(image.descriptions, 1):
             name = (description or "").upper()
@@ -177,7 +202,7 @@ def _radar_bands(images: Sequence[tuple[Path, rasterio.DatasetReader]]) -> list[
             if name in found:
                 raise InputError(f"band {name} is given twice, the second time in {path.name}")
             if name in RADAR_BANDS:
-                found[name] = Band(image, index)
+                found[name] = Bands(image, [index])
     missing = [name for name in RADAR_BANDS if name not in found]
     if missing:
         names = ", ".join(path.name for path, _ in images)
@@ -216,11 +241,11 @@ def _check_grid(expected: Grid, found: Grid, path: Path) -> None:
     )
 
 
-def _has_negative(band: Band) -> bool:
+def _has_negative(band: Bands) -> bool:
     """Tell whether a thinned-out image has negative numbers, which power cannot be."""
     rows, cols = band.image.shape
-    looked = Shape(min(rows, LOOK), min(cols, LOOK))
-    return bool((band.read(Window(0, 0, cols, rows), shape=looked) < 0).any())
+    values = band.read(Window(0, 0, cols, rows), Shape(min(rows, LOOK), min(cols, LOOK)))
+    return bool((values[values != band.image.nodata] < 0).any())
 
 
 def _scene(image: rasterio.DatasetReader, path: Path) -> Scene:

@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +19,9 @@ from candela.eo.progress import Progress
 from candela.eo.threads import thread_count
 from candela.patches.model import PatchModel
 
-from .pair import OPTICAL_BANDS, Pair
+from .pair import OPTICAL_BANDS, Pair, Seen
 
-RGB = tuple(OPTICAL_BANDS.index(name) for name in ("B04", "B03", "B02"))
+RGB = ("B04", "B03", "B02")
 LOW, HIGH = 2.0, 98.0  # percentiles of the product that are black and white
 LEAST_RANGE = 0.02  # of reflectance: noise over dark water is not stretched to white
 # VV, VH and VV - VH in dB: what is black, what is white; the same for all products.
@@ -43,28 +44,24 @@ class Stretch(NamedTuple):
 
     @classmethod
     def of(cls, pair: Pair) -> "Stretch":
-        """Look at a thinned-out image."""
+        """Look at a thinned-out pair with red, green and blue alone."""
         rows, cols = pair.grid.shape
         looked = Shape(min(rows, LOOK), min(cols, LOOK))
-        optical, _, usable = pair.read(Window(0, 0, cols, rows), shape=looked)
-        seen = optical[list(RGB)][:, usable]
+        whole = pair.see(pair.read(Window(0, 0, cols, rows), shape=looked))
+        seen = whole.optical[:, whole.usable]
         if not seen.size:
             return cls(np.zeros(3, np.float32), np.ones(3, np.float32))
         low, high = np.percentile(seen, [LOW, HIGH], axis=1)
         return cls(low.astype(np.float32), np.maximum(high, low + LEAST_RANGE).astype(np.float32))
 
 
-def picture_of_pair(
-    optical: NDArray[np.float32], radar: NDArray[np.float32], stretch: Stretch
-) -> tuple[Picture, Picture]:
+def picture_of_pair(seen: Seen, stretch: Stretch) -> tuple[Picture, Picture]:
     """Return pictures of both sensors.
 
     Parameters
     ----------
-    optical : ndarray, shape (10, rows, cols), float32
-        Reflectance; what has no data is NaN, and is shown black.
-    radar : ndarray, shape (2, rows, cols), float32
-        VV and VH in linear power.
+    seen : Seen
+        Red, green and blue; VV and VH. What cannot be used is shown as it is.
     stretch : Stretch
 
     Returns
@@ -72,10 +69,16 @@ def picture_of_pair(
     tuple of two ndarray, shape (rows, cols, 3), uint8
         True colour; VV, VH and VV - VH as red, green and blue.
     """
-    colour = _shown(optical[list(RGB)], stretch.low, stretch.high)
-    vv, vh = decibel(radar)
+    colour = _shown(seen.optical, stretch.low, stretch.high)
+    vv, vh = decibel(seen.radar)
     low, high = np.array(RADAR_RANGES, np.float32).T
     return colour, _shown(np.stack([vv, vh, vv - vh]), low, high)
+
+
+def _visible(pair: Pair) -> Pair:
+    """Return the pair with red, green and blue alone."""
+    indexes = [pair.optical.indexes[OPTICAL_BANDS.index(name)] for name in RGB]
+    return replace(pair, optical=pair.optical._replace(indexes=indexes))
 
 
 def _shown(
@@ -99,6 +102,7 @@ def add_quicklooks(pair: Pair, model: PatchModel, size: int, progress: Progress)
         Which patches.
     progress : Progress
     """
+    pair = _visible(pair)
     stretch = Stretch.of(pair)
     numbers = list(model.of_size(size))
     by_row: dict[int, list[int]] = {}
@@ -106,8 +110,8 @@ def add_quicklooks(pair: Pair, model: PatchModel, size: int, progress: Progress)
         by_row.setdefault(int(model.patches.row[number]), []).append(number)
     with ThreadPoolExecutor(thread_count()) as pool:
         for done, (row, of_row) in enumerate(by_row.items(), 1):
-            optical, radar, _ = pair.read(Window(0, row * size, pair.grid.shape.cols, size))
-            shown = picture_of_pair(optical, radar, stretch)
+            stored = pair.read(Window(0, row * size, pair.grid.shape.cols, size))
+            shown = picture_of_pair(pair.see(stored), stretch)
             places = [int(model.patches.col[number]) * size for number in of_row]
             pictures = pool.map(lambda left: _encoded(shown, left, size), places)  # noqa: B023
             model.quicklooks.update(zip(of_row, pictures, strict=True))

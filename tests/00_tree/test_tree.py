@@ -59,7 +59,14 @@ def test_every_style_that_a_process_asks_for_exists(identifier):
         ("candela/storage", ("candela.storage", "candela.errors")),
         (
             "candela/worker",
-            ("candela.worker", "candela.storage", "candela.spec", "candela.eo", "candela.errors"),
+            (
+                "candela.worker",
+                "candela.storage",
+                "candela.spec",
+                "candela.patches",
+                "candela.eo",
+                "candela.errors",
+            ),
         ),
         ("candela/publish", ("candela.publish", "candela.errors")),
     ],
