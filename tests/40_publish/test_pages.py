@@ -169,6 +169,15 @@ def test_sizes_are_for_people(size, text) -> None:
 
 @pytest.mark.slow
 def test_a_browser_shows_the_layers(gateway, tmp_path) -> None:
+    dom = browse(f"{gateway.url}/map", tmp_path)
+    assert "0.80 to 1.00" in dom  # the legend of the first layer
+    assert re.search(r'class="layer on".*Height', dom, re.DOTALL)  # the newest is shown
+    assert "request=GetMap" in dom
+    assert requests.get(f"{gateway.url}/layers.json", timeout=10).status_code == 200
+
+
+def browse(url: str, folder: Path) -> str:
+    """Return what a browser makes of a page."""
     browser = shutil.which("chromium")
     if browser is None:
         pytest.skip("no chromium (Debian package chromium)")
@@ -178,10 +187,32 @@ def test_a_browser_shows_the_layers(gateway, tmp_path) -> None:
         "--virtual-time-budget=8000", "--dump-dom",
     ]  # fmt: skip
     done = subprocess.run(
-        [browser, *options, f"--user-data-dir={tmp_path}", f"{gateway.url}/map"],
+        [browser, *options, f"--user-data-dir={folder}", url],
         capture_output=True, text=True, timeout=90, check=True,
     )  # fmt: skip
-    assert "0.80 to 1.00" in done.stdout  # the legend of the first layer
-    assert re.search(r'class="layer on".*Height', done.stdout, re.DOTALL)  # the newest is shown
-    assert "request=GetMap" in done.stdout
-    assert requests.get(f"{gateway.url}/layers.json", timeout=10).status_code == 200
+    return done.stdout
+
+
+def test_the_list_of_layers_has_the_time_series(new_gateway, dated_layer) -> None:
+    first, second = dated_layer("2020-01-31"), dated_layer("2020-03-01", east_m=3000)
+    new_gateway.publisher.publish(first)
+    url = f"{new_gateway.url}/layers.json"
+    assert requests.get(url, timeout=10).json()["series"] == []  # one date is no series to step
+    new_gateway.publisher.publish(second)
+    (series,) = requests.get(url, timeout=10).json()["series"]
+    assert series["times"] == ["2020-01-31T00:00:00Z", "2020-03-01T00:00:00Z"]
+    assert series["job"] is None
+    west, _, east, _ = series["bounds"]
+    assert east - west == pytest.approx(0.082, abs=0.002)  # both places
+    assert series["legend"][-1]["colours"] == ["#a8002b"]
+
+
+@pytest.mark.slow
+def test_a_browser_offers_the_dates_of_a_series(new_gateway, dated_layer, tmp_path) -> None:
+    for date in ("2020-01-31", "2020-03-01"):
+        new_gateway.publisher.publish(dated_layer(date))
+    (series,) = new_gateway.publisher.series()
+    dom = browse(f"{new_gateway.url}/map?layer={series.name}", tmp_path)
+    assert re.search(r'class="layer on".*?time series', dom, re.DOTALL)
+    assert "time=2020-03-01T00%3A00%3A00Z" in dom  # the newest is asked for
+    assert re.search(r'class="times".*?max="1".*?2020-03-01</output>', dom, re.DOTALL)

@@ -27,12 +27,13 @@ the same address again and exchanges the elements marked ``data-live``.
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from flask import Blueprint, jsonify, render_template, request
 from werkzeug.wrappers import Response
 
-from candela.publish.base import Publisher, ServedLayer
+from candela.publish.base import Publisher, ServedLayer, ServedSeries
 from candela.settings import Metadata
 
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
@@ -94,7 +95,13 @@ def pages_blueprint(
         """List the layers for the map page."""
         owner = request.headers.get(owner_header, "") if owner_header else None
         mine = [layer for layer in publisher.layers() if owner in {None, layer.owner}]
-        return jsonify(layers=[layer_document(layer) for layer in mine])
+        by_name = {layer.name: layer for layer in mine}
+        series = [
+            series_document(item, [by_name[name] for name in item.layers])
+            for item in publisher.series()
+            if len(item.times) > 1 and by_name.keys() >= set(item.layers)
+        ]
+        return jsonify(layers=[layer_document(layer) for layer in mine], series=series)
 
     return blueprint
 
@@ -113,6 +120,20 @@ def layer_document(layer: ServedLayer) -> dict[str, object]:
         "published": layer.published.isoformat(),
         "wms": layer.links.wms,
         "wcs": layer.links.wcs,
+    }
+
+
+def series_document(series: ServedSeries, layers: Sequence[ServedLayer]) -> dict[str, object]:
+    """Return a time series as the map page wants it: a layer with times."""
+    wests, souths, easts, norths = zip(*(layer.bounds for layer in layers), strict=True)
+    return layer_document(layers[-1]) | {
+        "name": series.name,
+        "job": None,
+        "title": series.title,
+        "abstract": f"{len(series.times)} dates",
+        "bounds": (min(wests), min(souths), max(easts), max(norths)),
+        "wms": series.links.wms,
+        "times": [f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in series.times],
     }
 
 

@@ -28,6 +28,7 @@ function makeTiles(document, order) {
     layers: document.name, format: "image/png", transparent: true, version: "1.3.0",
     pane: document.name, bounds: boundsOf(document), maxZoom: 19,
     attribution: "contains modified Copernicus Sentinel data",
+    ...(document.time && { time: document.time }),
   });
   tiles.on("loading", () => busy(1)).on("load", () => busy(-1));
   return tiles;
@@ -73,7 +74,9 @@ function makeItem(entry) {
   item.querySelector(".layer-head label").title = info.abstract;
   item.querySelector(".legend").append(...info.legend.map(legendLine));
   item.querySelector(".wms").href = info.wms;
-  item.querySelector(".wcs").href = info.wcs;
+  if (info.times) item.querySelector(".wcs").remove(); // coverages are those of its layers
+  else item.querySelector(".wcs").href = info.wcs;
+  stepThrough(entry, item.querySelector(".times"));
   item.querySelector("input[type=checkbox]").onchange = (event) => show(entry, event.target.checked);
   item.querySelector(".zoom").onclick = () => { show(entry, true); map.fitBounds(boundsOf(info)); };
   opacity.oninput = () => {
@@ -83,8 +86,27 @@ function makeItem(entry) {
   return item;
 }
 
+function stepThrough({ document, tiles }, control) {
+  // Let the times of a series be chosen, the newest at first.
+  if (!document.times) { control.remove(); return; }
+  const [slider, output] = [control.querySelector("input"), control.querySelector("output")];
+  const say = () => { output.textContent = document.time.replace("T00:00:00Z", "").replace("T", " "); };
+  slider.max = slider.value = document.times.length - 1;
+  slider.oninput = () => {
+    document.time = document.times[slider.value];
+    tiles.setParams({ time: document.time });
+    say();
+  };
+  say();
+}
+
 function makeGroup(job, members) {
   const group = document.getElementById("group-template").content.firstElementChild.cloneNode(true);
+  if (job === null) {
+    group.querySelector("h2").textContent = "Time series";
+    group.querySelector("ol").append(...members.map(makeItem));
+    return group;
+  }
   const link = document.createElement("a");
   const when = new Date(members[0].document.published);
   link.href = place.dataset.jobs + encodeURIComponent(job);
@@ -94,7 +116,9 @@ function makeGroup(job, members) {
   return group;
 }
 
-function list(documents) {
+function list({ layers, series }) {
+  // Series lie above the layers, but what is shown at first is the newest layer.
+  const documents = [...layers, ...series.map((one) => ({ ...one, time: one.times.at(-1) }))];
   documents.forEach((document, order) => {
     entries.push({ document, tiles: makeTiles(document, order), item: null });
   });
@@ -103,10 +127,14 @@ function list(documents) {
   filter.hidden = entries.length < FILTER_FROM;
 }
 
+function newest() {
+  return entries.findLast(({ document }) => document.job !== null);
+}
+
 function chosen() {
   // What the address asks for (?job=...&layer=...), or else what the newest job made.
   const query = new URLSearchParams(location.search);
-  const job = query.get("job") ?? (query.has("layer") ? null : entries.at(-1)?.document.job);
+  const job = query.get("job") ?? (query.has("layer") ? undefined : newest()?.document.job);
   const names = query.getAll("layer");
   return entries.filter(({ document }) => document.job === job || names.includes(document.name));
 }
@@ -137,7 +165,7 @@ map.on("click", async (event) => {
 try {
   const answer = await fetch(place.dataset.layers);
   if (!answer.ok) throw new Error(answer.statusText);
-  list((await answer.json()).layers);
+  list(await answer.json());
   const first = chosen();
   first.forEach((entry) => show(entry, true));
   const box = first.reduce((all, entry) => all.extend(boundsOf(entry.document)), L.latLngBounds([]));

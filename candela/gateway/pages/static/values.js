@@ -1,5 +1,5 @@
 // The values of layers where the map was clicked, by WMS GetFeatureInfo.
-function request(map, point, { name, wms }) {
+function request(map, point, { name, wms, time }) {
   const size = map.getSize();
   const project = (corner) => map.options.crs.project(map.containerPointToLatLng(corner));
   const [lower, upper] = [project([0, size.y]), project([size.x, 0])];
@@ -7,7 +7,7 @@ function request(map, point, { name, wms }) {
     service: "WMS", version: "1.3.0", request: "GetFeatureInfo", layers: name, query_layers: name,
     styles: "", crs: "EPSG:3857", bbox: [lower.x, lower.y, upper.x, upper.y].join(","),
     width: size.x, height: size.y, i: Math.round(point.x), j: Math.round(point.y),
-    info_format: "application/vnd.ogc.gml",
+    info_format: "application/vnd.ogc.gml", ...(time && { time }),
   });
   return `${wms}?${query}`;
 }
