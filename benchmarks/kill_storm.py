@@ -1,10 +1,12 @@
 """Jobs under a storm of SIGKILL: none may be lost, run twice, get stuck or leave litter.
 
     python benchmarks/kill_storm.py [--jobs 200] [--seed 0] [--database postgresql+psycopg://...]
+                                    [--gateways 2]
 
-Many short jobs are submitted by clients that try again, under idempotency keys, while the gateway
-(with its dispatcher) and workers are killed at random moments and the gateway is started again.
-A run that fails is repeated by its seed, as far as a race can be.
+Jobs of several kinds are submitted by clients that try again, under idempotency keys, while
+gateways, their serving processes (with the dispatcher) and workers are killed and started again.
+Some jobs are meant to fail, some are dismissed on the way. What is killed when is drawn from the
+seed before the storm, so a run that fails is repeated by its seed, as far as a race can be.
 """
 
 import argparse
@@ -14,21 +16,65 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
 
 import psutil
 import requests
 
 from candela.demo.gateway import LocalGateway
-from candela.jobs.model import State
+from candela.errors import UnavailableError
+from candela.jobs.model import Job, State
 from candela.jobs.store import JobStore
+from candela.runners.processes import MARK
+from candela.storage import open_storage
 
 EXECUTE = "/wps?service=WPS&version=1.0.0&request=Execute&identifier=Echo"
 ASYNC = "&storeExecuteResponse=true&status=true"
-MARK = "CANDELA_ATTEMPT"  # in the environment of a worker and its children
-PATIENCE_S = 120.0
+PATIENCE_S = 180.0
+LEAST_KILLS = 3
 SUBMITTERS = 4
+FILES = {"job.json", "log.txt", "result.json", "outputs"}
+
+
+class Strike(NamedTuple):
+    """One blow."""
+
+    after_s: float
+    target: str  # gateway, server or worker
+    which: float  # 0 to 1: of those there are
+    down_s: float  # before a gateway is started again
+
+
+def strikes(seed: int) -> Iterator[Strike]:
+    """Draw the blows of a storm."""
+    drawn = random.Random(seed)
+    while True:
+        target = drawn.choices(("gateway", "server", "worker"), (1, 1, 2))[0]
+        yield Strike(drawn.uniform(0.2, 2.0), target, drawn.random(), drawn.uniform(0, 0.5))
+
+
+class Kind(NamedTuple):
+    """What a job of the storm does, and how it must end."""
+
+    inputs: str
+    end: State
+    is_dismissed: bool = False
+
+
+def kind_of(number: int) -> Kind:
+    """Return the kind of a job: two in ten write a file, one is refused, one is dismissed."""
+    is_dismissed = number % 10 == 9
+    pause_s = 2 if is_dismissed else number * 7 % 10 / 10
+    inputs = f"literal=job{number};pause={pause_s};numbers={number}"
+    if number % 10 in {3, 6}:
+        return Kind(f"{inputs};complex={quote(f'<job>{number}</job>')}", State.SUCCEEDED)
+    if number % 10 == 8:
+        return Kind(f"{inputs};complex=@xlink:href=file:///none.xml", State.FAILED)
+    return Kind(inputs, State.DISMISSED if is_dismissed else State.SUCCEEDED, is_dismissed)
 
 
 @dataclass
@@ -37,8 +83,8 @@ class Report:
 
     jobs: int
     seed: int
-    gateway_kills: int = 0
-    worker_kills: int = 0
+    gateways: int = 1
+    kills: dict[str, int] = field(default_factory=lambda: {"gateway": 0, "server": 0, "worker": 0})
     seconds: float = 0.0
     states: dict[str, int] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
@@ -54,39 +100,33 @@ class Report:
         return not (self.lost or self.twice or self.wrong or self.stuck or self.litter)
 
 
-def workers() -> dict[str, list[psutil.Process]]:
-    """Return the leading worker processes of this machine by their attempt."""
-    found: dict[str, list[psutil.Process]] = {}
-    for process in psutil.process_iter():
-        try:
-            attempt = process.environ().get(MARK)
-            is_worker = attempt and "candela.worker" in process.cmdline()
-        except (psutil.Error, OSError):
-            continue
-        if is_worker:
-            found.setdefault(str(attempt), []).append(process)
-    return found
-
-
 class Storm:
     """One run."""
 
-    def __init__(self, folder: Path, *, jobs: int, seed: int, database: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, jobs: int, seed: int, database: str = "", gateways: int = 1
+    ) -> None:
         self.folder = folder
-        self.gateway = LocalGateway(folder, database=database)
         self.database = database or f"sqlite:///{folder / 'candela.db'}"
-        self.report = Report(jobs, seed)
-        self._random = random.Random(seed)
+        storage = folder / "storage"
+        shared = {"CANDELA_STORAGE": storage.as_uri(), "CANDELA_SECRET": "storm"}
+        self.gateways = [
+            LocalGateway(folder / f"gateway{number}", database=self.database, environment=shared)
+            for number in range(gateways)
+        ]
+        self.storage = open_storage(storage.as_uri())
+        self.report = Report(jobs, seed, gateways)
         self._submitted: dict[int, str] = {}  # job id by number
         self._over = threading.Event()
 
     def run(self) -> Report:
         """Blow until every job has been submitted, then let all come to an end."""
         start = time.monotonic()
-        self.gateway.start()
+        for gateway in self.gateways:
+            gateway.start()
         submitters = [
             threading.Thread(
-                target=self._submit, args=(range(first, self.report.jobs, SUBMITTERS),)
+                target=self._submit_all, args=(range(first, self.report.jobs, SUBMITTERS),)
             )
             for first in range(SUBMITTERS)
         ]
@@ -94,69 +134,106 @@ class Storm:
         for thread in (*submitters, watcher):
             thread.start()
         try:
-            while any(thread.is_alive() for thread in submitters) or self._kills_are_owed():
-                time.sleep(self._random.uniform(0.2, 2.0))
-                self._strike()
+            for strike in strikes(self.report.seed):
+                is_submitting = any(thread.is_alive() for thread in submitters)
+                if not is_submitting and not self._kills_are_owed():
+                    break
+                time.sleep(strike.after_s)
+                self._blow(strike)
             self._wait_for_all()
         finally:
             self._over.set()
             watcher.join()
             self._judge()
-            self.gateway.stop()
+            for gateway in self.gateways:
+                gateway.stop()
         self._find_litter()
         self.report.seconds = round(time.monotonic() - start, 1)
         return self.report
 
     def _kills_are_owed(self) -> bool:
-        return self.report.gateway_kills < 3
+        """Tell whether a short storm was too tame; workers there may be none of any more."""
+        return min(self.report.kills["gateway"], self.report.kills["server"]) < LEAST_KILLS
 
-    def _strike(self) -> None:
-        running = [process for found in workers().values() for process in found]
-        mine = [process for process in running if str(self.folder) in " ".join(cmdline(process))]
-        if mine and self._random.random() < 0.5:
+    def _blow(self, strike: Strike) -> None:
+        if strike.target == "worker":
+            workers = [process for found in self._workers().values() for process in found]
+            if not workers:
+                return
             try:
-                self._random.choice(mine).kill()
+                workers[int(strike.which * len(workers))].kill()
             except psutil.NoSuchProcess:
                 return
-            self.report.worker_kills += 1
         else:
-            self.gateway.kill()
-            self.report.gateway_kills += 1
-            time.sleep(self._random.uniform(0, 0.5))
-            self.gateway.start()
+            gateway = self.gateways[int(strike.which * len(self.gateways))]
+            if strike.target == "server":
+                gateway.kill_server()
+            else:
+                gateway.kill()
+                time.sleep(strike.down_s)
+                gateway.start()
+        self.report.kills[strike.target] += 1
 
-    def _submit(self, numbers: range) -> None:
+    def _workers(self) -> dict[str, list[psutil.Process]]:
+        """Return the leading worker processes of this storm by their job."""
+        found: dict[str, list[psutil.Process]] = {}
+        for process in psutil.process_iter():
+            try:
+                attempt = process.environ().get(MARK, "")
+                is_worker = "candela.worker" in process.cmdline()
+            except (psutil.Error, OSError):
+                continue
+            if is_worker and attempt.startswith(str(self.folder)):
+                job_id = Path(attempt).name.rpartition("-")[0]
+                found.setdefault(job_id, []).append(process)
+        return found
+
+    def _submit_all(self, numbers: range) -> None:
         for number in numbers:
-            pause = (number * 7 % 10) / 10
-            inputs = f"&DataInputs=literal=job{number};pause={pause};numbers={number}"
-            headers = {"Idempotency-Key": f"job{number}"}
-            deadline = time.monotonic() + PATIENCE_S
-            while time.monotonic() < deadline:
-                try:
-                    url = f"{self.gateway.url}{EXECUTE}{inputs}{ASYNC}"
-                    answer = requests.get(url, headers=headers, timeout=20)
-                except requests.RequestException:
-                    time.sleep(0.1)
-                    continue
-                if answer.status_code == 200:
-                    job_id = answer.text.partition("/wps/status/")[2][:36]
-                    self._submitted[number] = job_id
-                    break
+            kind = kind_of(number)
+            url = f"{EXECUTE}&DataInputs={kind.inputs}{ASYNC}"
+            answer = self._ask("GET", number, url, {"Idempotency-Key": f"job{number}"})
+            job_id = answer.partition("/wps/status/")[2][:36]
+            if job_id:
+                self._submitted[number] = job_id
+            if job_id and kind.is_dismissed:
+                time.sleep(number % 7 / 2)
+                self._ask("DELETE", number, f"/jobs/{job_id}", {})
+
+    def _ask(self, method: str, number: int, path: str, headers: dict[str, str]) -> str:
+        """Ask one gateway after the other until one answers; return nothing if none does."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            number += 1
+            gateway = self.gateways[number % len(self.gateways)]
+            try:
+                answer = requests.request(method, gateway.url + path, headers=headers, timeout=20)
+            except requests.RequestException:
                 time.sleep(0.1)
+                continue
+            if answer.status_code == 200 or (method == "DELETE" and answer.status_code == 404):
+                return answer.text
+            time.sleep(0.1)
+        return ""
 
     def _watch(self) -> None:
         """Look for two living workers of one job."""
         while not self._over.wait(0.1):
-            for attempt, processes in workers().items():
+            for job_id, processes in self._workers().items():
                 if len(processes) > 1:
-                    pids = [each.pid for each in processes]
-                    self.report.twice.append(f"{attempt}: {pids}")
+                    self.report.twice.append(f"{job_id}: {[each.pid for each in processes]}")
 
     def _wait_for_all(self) -> None:
+        """Wait until every job has ended, and what was dismissed is gone."""
         store = JobStore(self.database)
         deadline = time.monotonic() + PATIENCE_S + self.report.jobs
         while time.monotonic() < deadline:
-            if store.count(states=[state for state in State if not state.is_final]) == 0:
+            try:
+                unfinished = store.count(states=[state for state in State if not state.is_final])
+            except UnavailableError:  # SQLite, in the middle of a kill
+                unfinished = -1
+            dismissed = [job for number, job in self._submitted.items() if kind_of(number)[2]]
+            if not unfinished and not any(self.storage.list(f"jobs/{job}") for job in dismissed):
                 break
             time.sleep(0.2)
         store.close()
@@ -165,47 +242,55 @@ class Storm:
         store = JobStore(self.database)
         jobs = {job.id: job for job in store.jobs(limit=10 * self.report.jobs)}
         self.report.states = dict(Counter(str(job.state) for job in jobs.values()))
-        self.report.attempts = dict(Counter(str(job.attempt) for job in jobs.values()))
+        self.report.attempts = dict(sorted(Counter(str(j.attempt) for j in jobs.values()).items()))
         for number in range(self.report.jobs):
-            job = jobs.get(self._submitted.get(number, ""))
+            job_id, kind = self._submitted.get(number, ""), kind_of(number)
+            job = jobs.pop(job_id, None)
             if job is None:
-                self.report.lost.append(f"job{number}")
+                if not (job_id and kind.is_dismissed):  # one that had ended is removed
+                    self.report.lost.append(f"job{number}")
             elif not job.state.is_final:
                 self.report.stuck.append(f"{job.id}: {job.state} {job.message}")
-            elif job.state is not State.SUCCEEDED:
+            elif job.state is not kind.end:
                 self.report.wrong.append(f"{job.id}: {job.state} {job.message}")
-            elif job.result.outputs["literalOutput"].value != f"job{number}":
-                self.report.wrong.append(f"{job.id}: another job's result")
             else:
-                states = [event.state for event in store.events(job.id)]
-                if states.count(State.PUBLISHING) != 1 or states.count(State.SUCCEEDED) != 1:
-                    self.report.twice.append(f"{job.id}: {states}")
-        if len(jobs) != self.report.jobs:
-            self.report.twice.append(f"{len(jobs)} jobs for {self.report.jobs} requests")
+                self._judge_end(number, job, [event.state for event in store.events(job.id)])
+        self.report.twice += [f"{job_id}: nobody's" for job_id in jobs]
         store.close()
 
+    def _judge_end(self, number: int, job: Job, states: list[State]) -> None:
+        if sum(state.is_final for state in states) != 1:
+            self.report.twice.append(f"{job.id}: {states}")
+        if job.state is State.FAILED and "file:///none.xml" not in job.message:
+            self.report.wrong.append(f"{job.id}: failed for {job.message}")
+        if job.state is State.SUCCEEDED:
+            if job.result is None or job.result.attempt != job.attempt:
+                self.report.twice.append(f"{job.id}: the result is of another attempt")
+            elif job.result.outputs["literalOutput"].value != f"job{number}":
+                self.report.wrong.append(f"{job.id}: another job's result")
+            elif states.count(State.PUBLISHING) != 1:
+                self.report.twice.append(f"{job.id}: {states}")
+
     def _find_litter(self) -> None:
-        for attempt, processes in workers().items():
-            if str(self.folder) in attempt:
-                self.report.litter += [f"process {each.pid} of {attempt}" for each in processes]
-        work = self.folder / "work"
-        self.report.litter += [
-            str(path.relative_to(self.folder))
-            for path in work.iterdir()
-            if path.is_dir() and path.name.count("-") == 5
-        ]
-        storage = self.folder / "storage" / "jobs"
-        for job_id in self._submitted.values():
-            names = {path.name for path in (storage / job_id).iterdir()}
-            if unknown := names - {"job.json", "log.txt", "result.json", "outputs"}:
-                self.report.litter.append(f"{job_id}: {sorted(unknown)}")
-
-
-def cmdline(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
+        for job_id, processes in self._workers().items():
+            self.report.litter += [f"process {each.pid} of {job_id}" for each in processes]
+        for gateway in self.gateways:
+            work = [path for path in (gateway.data / "work").iterdir() if path.name.count("-") > 3]
+            self.report.litter += [str(path.relative_to(self.folder)) for path in work]
+        self.storage.sweep(time.time(), ())  # what the reconciler does after an hour
+        store = JobStore(self.database)
+        rows = {job.id: job for job in store.jobs(limit=10 * self.report.jobs)}
+        store.close()
+        kept: dict[str, set[str]] = {}
+        for key in self.storage.list("jobs"):
+            _, job_id, name = key.split("/")[:3]
+            kept.setdefault(job_id, set()).add(name)
+        for job_id, names in kept.items():
+            job = rows.get(job_id)
+            if job is None or job.state is State.DISMISSED or names - FILES:
+                self.report.litter.append(f"{job_id}: {sorted(names)}")
+        unfinished = (self.folder / "storage" / ".scratch").iterdir()
+        self.report.litter += [f"unfinished {path.name}" for path in unfinished]
 
 
 def main() -> None:
@@ -215,9 +300,16 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--database", default="", help="SQLAlchemy URL (default: SQLite)")
+    parser.add_argument("--gateways", type=int, default=1, help="on one store")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        storm = Storm(Path(folder), jobs=options.jobs, seed=options.seed, database=options.database)
+        storm = Storm(
+            Path(folder),
+            jobs=options.jobs,
+            seed=options.seed,
+            database=options.database,
+            gateways=options.gateways,
+        )
         report = storm.run()
         print(json.dumps(asdict(report), indent=2))
     raise SystemExit(0 if report.is_clean else 1)

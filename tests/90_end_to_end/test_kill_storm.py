@@ -1,10 +1,11 @@
 """No job is lost, run twice or stuck, and no litter left, whatever is killed."""
 
+from itertools import islice
 from pathlib import Path
 
 import pytest
 from databases import find_binaries, postgres_server
-from kill_storm import Storm
+from kill_storm import Storm, strikes
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -17,10 +18,17 @@ def test_a_storm_of_kills_costs_no_job(tmp_path_factory: pytest.TempPathFactory,
         if binaries is None:
             pytest.skip("no PostgreSQL server on this machine (Debian package postgresql)")
         with postgres_server(tmp_path_factory.mktemp("postgres"), binaries) as url:
-            report = Storm(folder, jobs=10, seed=7, database=url).run()
+            report = Storm(folder, jobs=10, seed=7, database=url, gateways=2).run()
     assert report.is_clean, report
-    assert report.states == {"succeeded": 10}
-    assert report.gateway_kills >= 3
+    assert report.states["succeeded"] == 8
+    assert report.states["failed"] == 1  # as it should
+    assert min(report.kills["gateway"], report.kills["server"]) >= 3
+
+
+def test_a_seed_is_a_storm() -> None:
+    storms = [list(islice(strikes(seed), 50)) for seed in (7, 7, 8)]
+    assert storms[0] == storms[1] != storms[2]
+    assert {strike.target for strike in storms[0]} == {"gateway", "server", "worker"}
 
 
 def test_a_report_that_is_not_clean_says_so(tmp_path: Path) -> None:
