@@ -108,6 +108,11 @@ def place_parcels(collection: FeatureCollection, grid: Grid) -> list[Parcel]:
         _place(number, feature, collection.crs, grid.crs)
         for number, feature in enumerate(collection.features, 1)
     ]
+    if all(parcel.shape is None for parcel in parcels):
+        raise InputError(
+            f"none of the {len(parcels)} parcels can be placed: parcel {parcels[0].id} "
+            f"{parcels[0].note}"
+        )
     frame = shapely.box(*grid.bounds)
     if not any(parcel.shape is not None and parcel.shape.intersects(frame) for parcel in parcels):
         raise InputError(

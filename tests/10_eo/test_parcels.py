@@ -194,6 +194,13 @@ def test_parcels_of_another_place_are_refused_with_both_places():
         place(box(90, 90, 3, 3))
 
 
+def test_parcels_without_any_geometry_are_refused_with_the_reason_of_the_first():
+    with pytest.raises(
+        InputError, match="none of the 2 parcels can be placed: parcel 1 has no geo"
+    ):
+        place(None, shapely.Polygon())
+
+
 def test_a_file_without_parcels_is_refused():
     with pytest.raises(InputError, match="no parcel in the file"):
         place_parcels(FeatureCollection(UTM31, []), GRID)
