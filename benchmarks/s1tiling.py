@@ -174,6 +174,7 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
     parser.add_argument("--sides", default="candela")
     parser.add_argument("--lines", type=int, default=LINES)
     parser.add_argument("--samples", type=int, default=SAMPLES)
+    parser.add_argument("--polarisations", default="VV")
     parser.add_argument("--speckle-filter", default="none")
     options = parser.parse_args(arguments)
     if options.product:
@@ -186,7 +187,10 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
     for side in options.sides.split(","):
         for count in dict.fromkeys((1, options.tiles)):
             chosen = best[:count]
-            extra = {"speckle_filter": options.speckle_filter} if side == "candela" else {}
+            extra = {
+                "speckle_filter": options.speckle_filter,
+                "polarisations": options.polarisations.split(","),
+            }
             results[f"{side}, {count} tiles"] = measure(side, product, chosen, **extra)
             print(json.dumps({side: chosen} | {"": results[f"{side}, {count} tiles"]}), flush=True)
     print(json.dumps(results))

@@ -266,7 +266,9 @@ def _compute(block: Block, scene: _Scene) -> _Pixels:
     """Return the pixels of a block."""
     layers: dict[str, list[Power]] = {name: [] for name in scene.parts[0].amplitudes}
     angles: list[Power] = []
-    treatment, heights = scene.treatment, scene.heights.read(scene.grid.cut(block.outer))
+    treatment = scene.treatment
+    with blamed_on("dem"):
+        heights = scene.heights.read(scene.grid.cut(block.outer))
     for item in scene.parts:
         positions = item.geocoding.positions(block.outer, heights)
         window = item.geocoding.window(positions)

@@ -376,6 +376,15 @@ def test_what_needs_a_dem_is_refused_without_one(run, tmp_path, options):
     assert refusal.value.locator == "dem"
 
 
+def test_a_damaged_dem_is_refused(run, tmp_path):
+    product = write_product(tmp_path, LOOSE, {"VV": speckle(300, 360)})
+    dem = write_dem(tmp_path / "dem.tif", (0, 42.5, 2.5, 45), 850)
+    dem.write_bytes(dem.read_bytes()[:-8000])
+    with pytest.raises(InputError, match=r"dem\.tif") as refusal:
+        run(product, dem=dem)
+    assert refusal.value.locator == "dem"
+
+
 def test_a_geoid_without_a_dem_is_refused(run, tmp_path):
     product = write_product(tmp_path, LOOSE, {"VV": speckle(300, 360)})
     geoid = write_dem(tmp_path / "geoid.tif", (0, 42.5, 2.5, 45), 50)
