@@ -1,6 +1,7 @@
 import datetime as dt
 import json
 import tempfile
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import rasterio
 from affine import Affine
 from PIL import Image
 from rasterio.crs import CRS
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.warp import transform
 from scipy.ndimage import map_coordinates
 
@@ -415,6 +417,26 @@ def test_the_real_product_of_the_samples_is_blank_and_says_so(run, shared_data):
     product = next(shared_data("s1-safe-sarsen").glob("*.SAFE"))
     with pytest.raises(InputError, match="measurement is blank in tile 33TUG"):
         run(product, tiles=["33TUG"], noise_removal=True)
+
+
+def test_real_amplitudes_come_back_where_they_were(run, tmp_path, shared_data):
+    folder = next(shared_data("s1-grd-aws").rglob("*20180716T004042*")) / "measurement"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        images = {name: read(folder / f"iw-{name.lower()}.tiff") for name in ("VV", "VH")}
+    lines, samples = images["VV"].shape
+    frame = Acquisition(lines=lines, samples=samples, pixel_m=200)  # every 20th pixel of 10 m
+    outputs = run(write_product(tmp_path, frame, images), tiles=["31TCJ"])
+    line, pixel = np.meshgrid(np.arange(300, 600, 7), np.arange(400, 800, 7), indexing="ij")
+    for name, image in images.items():
+        power = read(outputs[name.lower()])
+        rows, cols = places_in(outputs[name.lower()], frame, line, pixel)
+        inside = (rows > 1) & (cols > 1) & (rows < 1096) & (cols < 1096)
+        sampled = map_coordinates(np.sqrt(power), [rows[inside], cols[inside]], order=1) * BETA
+        truth = image[line, pixel].ravel()[inside]
+        assert inside.sum() > 300
+        assert np.corrcoef(sampled, truth)[0, 1] > 0.93
+        assert sampled.mean() == pytest.approx(truth.mean(), rel=0.03)
 
 
 def test_joining_takes_the_first_that_has_data():
