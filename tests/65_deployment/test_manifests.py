@@ -1,0 +1,166 @@
+"""Deployment tested as data: what stands in k8s/."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from candela.gateway.metrics import Metrics
+from candela.jobs.store import JobStore
+from candela.settings import Settings
+from candela.spec import load_specs
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "k8s"
+FILES = sorted(path for path in FOLDER.rglob("*.yaml") if "monitoring" not in path.parts)
+KUSTOMIZATIONS = [path for path in FILES if path.name == "kustomization.yaml"]
+ALLOWED = {
+    ("batch", "jobs"): {"create", "get", "list", "watch", "patch", "delete"},
+    ("", "pods"): {"get", "list", "watch"},
+    ("", "pods/log"): {"get"},
+}
+
+
+def documents() -> Iterator[tuple[str, dict]]:
+    for path in FILES:
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            yield path.relative_to(FOLDER).as_posix(), document
+
+
+def pods() -> list:
+    """Return the pods of all workloads, each under the name of its workload."""
+    found = []
+    for place, document in documents():
+        if document["kind"] in {"Deployment", "DaemonSet", "Job"}:
+            name = f"{place}:{document['metadata']['name']}"
+            found.append(pytest.param(document["spec"]["template"]["spec"], id=name))
+    return found
+
+
+@pytest.mark.parametrize("pod", pods())
+def test_every_pod_is_restricted(pod):
+    """As the Pod Security Standard of that name wants it, and with a read-only root."""
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+    assert not any("hostPath" in volume for volume in pod.get("volumes", ()))
+    for container in pod["containers"] + pod.get("initContainers", []):
+        security = container["securityContext"]
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["readOnlyRootFilesystem"] is True
+        assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+@pytest.mark.parametrize("pod", pods())
+def test_every_container_has_an_image_that_stays_and_a_limit_of_memory(pod):
+    for container in pod["containers"]:
+        assert not container["image"].endswith(":latest")
+        assert ":" in container["image"].rsplit("/", 1)[-1]
+        assert container["imagePullPolicy"] == "IfNotPresent"
+        assert "memory" in container["resources"]["limits"]
+        assert "cpu" in container["resources"]["requests"]
+
+
+@pytest.mark.parametrize("pod", pods())
+def test_only_the_gateway_gets_a_token(pod):
+    is_gateway = pod.get("serviceAccountName") == "candela-gateway"
+    assert pod.get("automountServiceAccountToken", True) is is_gateway
+
+
+def test_the_gateway_has_the_least_rights():
+    (role,) = (document for _, document in documents() if document["kind"] == "Role")
+    given = {
+        (group, resource): set(rule["verbs"])
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    assert given == ALLOWED
+    assert not [place for place, document in documents() if "ClusterRole" in document["kind"]]
+
+
+@pytest.mark.parametrize("path", KUSTOMIZATIONS, ids=lambda path: path.parent.name)
+def test_every_file_that_is_named_exists(path):
+    kustomization = yaml.safe_load(path.read_text())
+    for name in kustomization.get("resources", []) + kustomization.get("components", []):
+        assert (path.parent / name).exists(), f"{path} names {name}"
+    here = {other.name for other in path.parent.glob("*.yaml")} - {path.name}
+    named = {
+        *kustomization.get("resources", []),
+        *(each.get("path", "") for each in kustomization.get("patches", [])),
+        *(
+            file.rpartition("=")[2]
+            for each in kustomization.get("configMapGenerator", [])
+            for file in each.get("files", [])
+        ),
+    }
+    assert here <= named, f"nobody names {here - named} of {path.parent}"
+
+
+def settings_of(path: Path) -> dict[str, str]:
+    kustomization = yaml.safe_load(path.read_text())
+    return dict(
+        literal.split("=", 1)
+        for kind in ("configMapGenerator", "secretGenerator")
+        for each in kustomization.get(kind, [])
+        for literal in each.get("literals", [])
+        if literal.startswith("CANDELA_")
+    )
+
+
+@pytest.mark.parametrize("overlay", ["test", "production"])
+def test_the_settings_of_an_overlay_are_valid(overlay, monkeypatch):
+    base = settings_of(FOLDER / "base/kustomization.yaml")
+    given = {**base, **settings_of(FOLDER / f"overlays/{overlay}/kustomization.yaml")}
+    for name, value in given.items():
+        assert name.removeprefix("CANDELA_").lower() in Settings.model_fields, name
+        monkeypatch.setenv(name, value)
+    settings = Settings.from_environment()
+    assert settings.runner == "kubernetes"
+    assert settings.storage_url.startswith("s3://")
+
+
+def test_images_of_all_kinds_that_processes_ask_for_are_pulled_beforehand():
+    (daemon,) = (document for _, document in documents() if document["kind"] == "DaemonSet")
+    pulled = {each["name"] for each in daemon["spec"]["template"]["spec"]["containers"]}
+    assert {spec.run.image for spec in load_specs().values()} <= pulled
+
+
+def metric_names(tmp_path) -> set[str]:
+    store = JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")
+    try:
+        families = list(Metrics(store).registry.collect())
+    finally:
+        store.close()
+    return {
+        name + suffix
+        for name in (family.name for family in families)
+        for suffix in ("", "_total", "_bucket", "_count", "_sum")
+    }
+
+
+def test_dashboard_and_alerts_ask_for_metrics_that_exist(tmp_path):
+    known = metric_names(tmp_path)
+    for path in sorted((FOLDER / "monitoring").iterdir()):
+        asked = set(re.findall(r"\bcandela_[a-z_]+", path.read_text()))
+        assert asked, path
+        assert asked <= known, f"{path} asks for {sorted(asked - known)}"
+
+
+def test_every_alert_is_explained_to_operators():
+    rules = yaml.safe_load((FOLDER / "monitoring/alerts.yaml").read_text())
+    page = (ROOT / "docs/operators/alerts.md").read_text()
+    for group in rules["groups"]:
+        for rule in group["rules"]:
+            assert f"## {rule['alert']}\n" in page
+            assert {"summary"} <= set(rule["annotations"])
+
+
+def test_the_dashboard_is_valid_json_with_queries_in_every_panel():
+    dashboard = json.loads((FOLDER / "monitoring/dashboard.json").read_text())
+    assert dashboard["panels"]
+    for panel in dashboard["panels"]:
+        assert all(target["expr"] for target in panel["targets"])
