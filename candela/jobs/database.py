@@ -72,3 +72,8 @@ def reported() -> Iterator[None]:
         raise UnavailableError(
             "the job database does not answer; please try again later"
         ) from error
+
+
+def storable(text: str) -> str:
+    """Return a text without what a database cannot hold: null bytes and halves of characters."""
+    return text.replace("\0", "").encode(errors="replace").decode()

@@ -131,6 +131,11 @@ class Dispatcher:
             self._pauses[job.id] = time.monotonic() + AWAY_ROUND_S
             if job.message != WAITING:
                 self._store.report(job.id, job.percent, WAITING)
+        except UnavailableError:
+            raise
+        except Exception:
+            logger.exception("Job %s cannot be moved on; trying again", job.id)
+            self._pauses[job.id] = time.monotonic() + AWAY_ROUND_S
 
     def _follow(self, job: Job) -> None:
         if job.state is State.DISPATCHING:

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, Row
 
 from candela.errors import NotFoundError, StorageError
 from candela.jobs.accounting import Consumption, record, totals
-from candela.jobs.database import open_engine, reported
+from candela.jobs.database import open_engine, reported, storable
 from candela.jobs.migrations import upgrade
 from candela.jobs.model import TRANSITIONS, Event, Job, State, now
 from candela.jobs.queue import Bounds, Candidate, Share, choose
@@ -286,7 +286,7 @@ class JobStore:
                     JOBS.c.state.in_([State.DISPATCHING, State.RUNNING]),
                     JOBS.c.percent <= percent,
                 )
-                .values(percent=percent, message=message, updated=now())
+                .values(percent=percent, message=storable(message), updated=now())
             )
         return bool(done.rowcount)
 
@@ -404,6 +404,8 @@ def _move(
 ) -> Job | None:
     target: State = changes["state"]
     allowed = [source for source in sources if target in TRANSITIONS.get(source, ())]
+    if "message" in changes:
+        changes["message"] = storable(changes["message"])
     query = sa.update(JOBS).where(JOBS.c.id == job_id, JOBS.c.state.in_(allowed))
     if of_attempt is not None:
         query = query.where(JOBS.c.attempt == of_attempt)

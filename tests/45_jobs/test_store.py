@@ -8,7 +8,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from candela.errors import NotFoundError, StorageError
+from candela.errors import InvalidValueError, NotFoundError, StorageError
 from candela.jobs.database import open_engine
 from candela.jobs.migrations import upgrade
 from candela.jobs.model import UNFINISHED, Job, State, new_id, now
@@ -172,6 +172,20 @@ def test_the_run_time_of_a_process_is_the_average_of_its_last_jobs(store):
     store.add(new_job(state=State.FAILED, started=now(), finished=now()))
     assert store.run_time_s("Echo") == pytest.approx(15, abs=0.5)
     assert store.run_time_s("Other") is None
+
+
+def test_a_message_that_no_database_can_hold_is_kept_without_that(store):
+    job = new_job()
+    store.add(job)
+    store.move(job.id, [State.ACCEPTED], State.DISPATCHING, message="a\0b")
+    assert store.get(job.id).message == "ab"
+    store.report(job.id, 1, "half \ud83d a character\0")
+    assert store.get(job.id).message == "half ? a character"
+
+
+def test_an_id_that_cannot_be_one_is_not_found_or_refused(store):
+    with pytest.raises((NotFoundError, InvalidValueError)):
+        store.get("a\0b")
 
 
 def test_jobs_are_listed_newest_first_and_filtered(store):

@@ -1,6 +1,8 @@
 """Requests made to break things: never a 5xx, never a job, always a document that is valid."""
 
+import os
 import string
+import warnings
 from io import BytesIO
 from urllib.parse import quote
 
@@ -16,13 +18,14 @@ WORDS = ["WPS", "Execute", "GetCapabilities", "DescribeProcess", "1.0.0", "Echo"
          "complex=<a/>@encoding=base64", "%00", "\x00", "é€😀", "all", ""]  # fmt: skip
 ELEMENTS = ["Execute", "DataInputs", "Input", "Data", "LiteralData", "ComplexData", "Reference",
             "BoundingBoxData", "ResponseForm", "ResponseDocument", "RawDataOutput", "Output",
-            "GetCapabilities", "DescribeProcess", "Header", "Body"]  # fmt: skip
+            "GetCapabilities", "DescribeProcess", "Header", "Body", "BodyReference"]  # fmt: skip
+CASES = os.environ.get("CANDELA_FUZZ_CASES")  # of each kind; then they are others at each run
 FUZZ = settings(
-    max_examples=300,
-    deadline=2000,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=int(CASES or 300),
+    deadline=10_000,  # ms; longer is a hang
+    suppress_health_check=list(HealthCheck),
     database=None,
-    derandomize=True,
+    derandomize=CASES is None,
 )
 
 words = st.one_of(st.sampled_from(WORDS), st.text(max_size=30))
@@ -35,10 +38,15 @@ def elements(draw, depth=0):
     """Return a piece of XML made of the words of WPS in any order."""
     name = draw(st.sampled_from(ELEMENTS))
     identifier = "<ows:Identifier>Echo</ows:Identifier>"
-    text = draw(st.sampled_from(["", "Echo", "1", "x", "&lt;", identifier]))
-    attribute = draw(
-        st.sampled_from(["", 'status="true"', 'encoding="base64"', 'crs="urn:x"', 'xlink:href=""'])
+    text = draw(
+        st.sampled_from(["", "Echo", "1", "x", "&lt;", "<!--x-->", "<?x y?>", "&#9;", identifier])
     )
+    attribute = draw(
+        st.sampled_from(
+            ["", 'status="true"', 'encoding="base64"', 'crs="urn:x"', 'xlink:href=""',
+             'xlink:href="http://h/x"', 'method="POST"', 'method="x"', 'mimeType="text/xml"']
+        )
+    )  # fmt: skip
     children = "".join(draw(st.lists(elements(depth=depth + 1), max_size=3))) if depth < 4 else ""
     return f"<wps:{name} {attribute}>{text}{children}</wps:{name}>"
 
@@ -71,6 +79,53 @@ def test_no_document_breaks_the_gateway(idle, inner):
         f'service="WPS" version="1.0.0"><ows:Identifier>Echo</ows:Identifier>{inner}</wps:Execute>'
     )
     assert_refused_or_answered(idle.post("/wps", data=body.encode()))
+
+
+@FUZZ
+@given(
+    prefer=texts,
+    key=st.text(string.printable, max_size=300),
+    accept=texts,
+    encoding=st.sampled_from(["", "gzip", "chunked", "x"]),
+    content=st.sampled_from(["", "text/xml", "multipart/form-data", "application/json", "/"]),
+)
+def test_no_header_breaks_the_gateway(idle, prefer, key, accept, encoding, content):
+    headers = {"Prefer": prefer, "Idempotency-Key": key, "Accept": accept,
+               "Content-Encoding": encoding, "Content-Type": content}  # fmt: skip
+    headers = {
+        name: "".join(c for c in value if c.isprintable())
+        .encode("latin-1", "replace")
+        .decode("latin-1")
+        for name, value in headers.items()
+    }
+    assert_refused_or_answered(
+        idle.get("/wps?service=WPS&request=GetCapabilities", headers=headers)
+    )
+    execute = "service=WPS&version=1.0.0&request=Execute&identifier=Echo&DataInputs=pause=x"
+    assert_refused_or_answered(idle.get(f"/wps?{execute}", headers=headers))
+    assert_refused_or_answered(idle.post("/wps", data=b"<a/>", headers=headers))
+
+
+PATHS = ["jobs", "outputs", "wps", "status", "log", "events", "progress", "ows", "map", "..", ".",
+         "%2e%2e", "%00", "x" * 300]  # fmt: skip
+
+
+@FUZZ
+@given(
+    parts=st.lists(st.one_of(st.sampled_from(PATHS), st.text(max_size=10)), max_size=4),
+    query=st.dictionaries(
+        st.sampled_from(["limit", "offset", "status", "processID"]), st.text(max_size=20)
+    ),
+    method=st.sampled_from(["GET", "POST", "DELETE", "HEAD", "PUT", "OPTIONS"]),
+    body=st.one_of(st.binary(max_size=50), st.sampled_from([b"{}", b"[]", b'{"percent": "x"}'])),
+)
+def test_no_path_breaks_the_gateway(idle, parts, query, method, body):
+    path = "/".join(part if part.startswith("%") else quote(part) for part in parts)
+    text = "&".join(f"{key}={quote(value)}" for key, value in query.items())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of a file that nobody reads to its end
+        response = idle.open(f"/{path}?{text}", method=method, data=body)
+    assert response.status_code < 500, (path, text, method, response.data)
 
 
 BOMB = (
