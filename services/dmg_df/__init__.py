@@ -79,7 +79,7 @@ def run(
         model = build_model(
             pair,
             levels,
-            list(dict.fromkeys(features)) or list(FEATURE_SETS),
+            features or list(FEATURE_SETS),
             name=name or f"{pair.s2.name} {pair.s1.name}",
             least_usable=least_usable / 100,
             progress=part(progress, 1, 60),

@@ -59,7 +59,7 @@ def build_model(
     InputError
         If no patch has enough usable pixels.
     """
-    sets = [FEATURE_SETS[wanted] for wanted in names]
+    sets = [made for made in FEATURE_SETS.values() if made.name in names]  # always in one order
     share, statistics = _measure(pair, levels[-1], sets, progress)
     patches = _usable_patches(pair, levels, share, least_usable)
     if not len(patches):
@@ -70,9 +70,9 @@ def build_model(
     features = {
         made.name: _describe(made, statistics.pop(made.name), levels, patches) for made in sets
     }
-    features[FUSED] = fuse(features, SCALERS)
-    records = [_record(made) for made in sets]
-    records.append(_fused_record(features))
+    fused = _fused_record(sets)
+    features[fused.name] = fuse(features, SCALERS)
+    records = [*map(_record, sets), fused]
     logger.info("%d patches of %s pixels", len(patches), [level.size for level in levels])
     return PatchModel(name, pair.s1, pair.s2, levels, patches, records, features)
 
@@ -172,14 +172,14 @@ def _record(made: FeatureSet) -> FeatureSetRecord:
     )
 
 
-def _fused_record(features: dict[str, Image]) -> FeatureSetRecord:
-    blocks = {name: vectors.shape[1] for name, vectors in features.items() if name != FUSED}
+def _fused_record(sets: list[FeatureSet]) -> FeatureSetRecord:
+    blocks = {made.name: made.dimension for made in sets}
     name = FUSED if set(blocks) == set(FEATURE_SETS) else f"{FUSED}:{'+'.join(blocks)}"
     return FeatureSetRecord(
         name,
         VERSION,
         FUSED,
         sum(blocks.values()),
-        {"blocks": blocks, "scaler_version": VERSION},
+        {"blocks": list(blocks), "scalers": VERSION},
         "scaled blocks, each times 1 / sqrt(its length)",
     )
