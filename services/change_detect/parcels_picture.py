@@ -22,7 +22,7 @@ SHORTEST_SIDE = 480  # pixels: smaller images are enlarged, so that the legend f
 MARGIN = 0.05  # of the extent of the parcels
 LEVEL_COLOURS = {1: (255, 237, 160), 2: (253, 141, 60), 3: (189, 0, 38), None: (190, 190, 190)}
 FLATTEST = 0.75  # of the longer side: the shorter one is at least so long
-FILLED = 0.6  # how much of the image the colours hide
+FILLED = {1: 0.3, 2: 0.6, 3: 0.6, None: 0.3}  # how much of the image the colours hide
 PALED = 0.7  # how much of its own colours the image loses: those of the levels are to be seen
 SUBPIXEL_BITS = 4
 LEGEND_PX = 28  # height
@@ -65,7 +65,7 @@ def draw_parcels(
     place = _Place(grid, window, cols / window.width)
     for each in parcels:
         if each.parcel.shape is not None:
-            _paint(drawn, place.rings(each.parcel.shape), LEVEL_COLOURS[each.level])
+            _paint(drawn, place.rings(each.parcel.shape), each.level)
     _with_legend(drawn.astype(np.uint8)).save(path)
 
 
@@ -100,7 +100,7 @@ class _Place:
         return rings
 
 
-def _paint(picture: Pixels, rings: list[NDArray[np.int32]], level: tuple[int, int, int]) -> None:
+def _paint(picture: Pixels, rings: list[NDArray[np.int32]], level: int | None) -> None:
     """Fill a parcel half transparent, and draw its outline."""
     corners = np.concatenate(rings)
     last = np.array(picture.shape[1::-1]) - 1
@@ -110,12 +110,11 @@ def _paint(picture: Pixels, rings: list[NDArray[np.int32]], level: tuple[int, in
     moved = [ring - (low << SUBPIXEL_BITS).astype(np.int32) for ring in rings]
     cover = np.zeros(part.shape[:2], np.uint8)
     cv2.fillPoly(cover, moved, 255, cv2.LINE_AA, SUBPIXEL_BITS)
-    share = FILLED * cover[..., None].astype(np.float32) / 255
-    part += share * (np.array(level, np.float32) - part)
+    colours = np.array(LEVEL_COLOURS[level], np.float32)
+    part += FILLED[level] * cover[..., None].astype(np.float32) / 255 * (colours - part)
     lines = np.zeros(part.shape[:2], np.uint8)
     cv2.polylines(lines, moved, True, 255, 1, cv2.LINE_AA, SUBPIXEL_BITS)
-    share = lines[..., None].astype(np.float32) / 255
-    part += share * (np.array(level, np.float32) - part)
+    part += lines[..., None].astype(np.float32) / 255 * (colours - part)
 
 
 def _with_legend(picture: NDArray[np.uint8]) -> Image.Image:

@@ -3,8 +3,11 @@
 import csv
 import dataclasses
 import datetime as dt
+import io
 import json
+import re
 import statistics
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +30,7 @@ from candela.demo.gateway import LocalGateway
 from candela.demo.safe import DemoProducts, make_products
 from candela.demo.scene import LATE
 
+PAGE = Path(__file__).parents[2] / "docs" / "processes" / "change_detect.md"
 SIZE = 402
 LATER = dataclasses.replace(LATE, day=dt.date(2023, 6, 20), clouds=0.1)
 
@@ -182,3 +186,34 @@ def test_owslib_sends_parcels_and_reads_what_comes_back(
     assert outputs["parcels"].mimeType == "application/geo+json"
     assert outputs["parcels_table"].data[0].startswith("feature_id,quarter,change_level")
     assert outputs["parcels_preview"].reference.endswith(".png")
+
+
+@pytest.fixture
+def page(gateway: LocalGateway) -> str:
+    return PAGE.read_text(encoding="utf-8").replace("http://127.0.0.1:8080", gateway.url)
+
+
+def test_the_python_code_of_the_page_runs(
+    page: str, dates: list[Path], parcels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(dates[0].parent)
+    Path("vineyards.geojson").write_bytes(parcels.read_bytes())
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(block, str(PAGE), "exec"), names)
+    assert Path("vineyards-changed.csv").read_text().count("\n") == 5
+    names["client"].close()  # type: ignore[attr-defined]
+
+
+def test_the_curl_example_of_the_page_runs(page: str, client: Client, series: ChangeSeries) -> None:
+    (example,) = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
+    change = series.changes[0]
+    command = example.replace("BEFORE", change.before.output.href or "")
+    command = command.replace("AFTER", change.after.output.href or "")
+    answer = subprocess.run(["bash", "-c", command], capture_output=True, check=True, text=True)
+    location = re.search(r'statusLocation="([^"]+)"', answer.stdout)
+    assert location is not None, answer.stdout
+    job = client.job(location.group(1)).wait(progress=False)
+    (row,) = csv.DictReader(io.StringIO(job.outputs["parcels_table"].text()))
+    assert 0 < float(row["change_valid_fraction"]) <= 1
+    assert row["change_level"] in {"1", "2", "3"}
