@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from candela.errors import PublicationError
 from candela.publish.base import Layer, LayerLinks, ServedLayer, ServedSeries
+from candela.publish.drawing import drawn_raster
 from candela.publish.mapfile import (
     PURPOSES,
     Purpose,
@@ -32,12 +33,14 @@ from candela.publish.record import (
 from candela.publish.series import Series, all_series
 from candela.publish.server import MapServerProcess
 from candela.publish.shapefile import LOCATION_BYTES, shapefile
+from candela.publish.styles import DecibelStyle
 
 logger = logging.getLogger(__name__)
 
 ALL, SETS, SERIES = "all", "sets", "series"  # folders of map files
 DERIVED = (ALL, SETS, SERIES)
 OWNER_FILE = "owner"
+DRAWN_FILE = "drawn.vrt"  # of a layer that is not drawn as its raster is
 SIGNATURE_FILE = "made-by"
 INDEX = "rasters"
 INDEX_AGE_S = 60.0  # how long an index is kept that requests may still read
@@ -257,6 +260,8 @@ class MapServerPublisher:
             url = links.wcs if purpose == "wcs" else links.wms
             service = Service(url, layer.title, layer.abstract)
             write_whole(folder / f"{purpose}.map", map_text(service, [record], purpose))
+        if isinstance(record.style, DecibelStyle):
+            write_whole(folder / DRAWN_FILE, drawn_raster(layer.path, record.style, record.header))
 
     def _refresh_series(self, names: set[str]) -> None:
         """Write some series anew; those without a layer go."""
@@ -282,6 +287,11 @@ class MapServerPublisher:
     def _with_index(self, series: Series) -> SeriesFile:
         """Write the index of a series under a name of its own: requests may be under way."""
         tiles = tiles_of(series)
+        if isinstance(series.style, DecibelStyle):  # an index has paths only, and short ones
+            drawn = [self.store.path(item.layer.name) / DRAWN_FILE for item in series.records]
+            tiles = [
+                tile._replace(location=str(path)) for tile, path in zip(tiles, drawn, strict=True)
+            ]
         name = f"{INDEX}-{short_hash(repr(tiles))}"
         path = self._series_folder(series.name) / name
         if not path.with_suffix(".shp").exists():

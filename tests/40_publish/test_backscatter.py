@@ -55,6 +55,30 @@ def test_nodata_is_transparent(drawn) -> None:
     assert not drawn[60:, 3].any()
 
 
+def test_each_date_of_a_series_is_drawn_in_decibels_too(
+    new_gateway, tmp_path, write_raster
+) -> None:
+    for day, level in (("2021-12-23", -12), ("2022-01-04", -6)):
+        power = np.full((1, 70, 70), 10 ** (level / 10), dtype="float32")
+        path = tmp_path / f"{day}.tif"
+        write_raster(path, power, nodata=0, bands=["VV"], tags={"SENSING_TIME": f"{day}T06:02:11Z"})
+        new_gateway.publisher.publish(
+            Layer(
+                f"S1tiling_{level + 20}_vv", f"job{level}", path, "VV", "", "backscatter",
+                process="S1tiling", output="vv",
+            )
+        )  # fmt: skip
+    (series,) = new_gateway.publisher.series()
+    wms = WebMapService(series.links.wms, version="1.3.0")
+    for time, grey in (("2021-12-23T06:02:11Z", 127), ("2022-01-04T06:02:11Z", 191)):
+        answer = wms.getmap(
+            layers=[series.name], srs="EPSG:32632", size=(70, 70), format="image/png", time=time,
+            bbox=(600_000.0, 5_399_300.0, 600_700.0, 5_400_000.0), transparent=True,
+        )  # fmt: skip
+        pixel = np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGBA"))[35, 35]
+        assert np.abs(pixel.astype(int) - (grey, grey, grey, 255)).max() <= 2
+
+
 def test_the_legend_tells_of_decibels() -> None:
     labels = [entry.label for entry in load_style("backscatter").legend]
     assert labels == ["-24 dB or less", "-12 dB", "0 dB or more"]
