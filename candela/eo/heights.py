@@ -27,6 +27,7 @@ Singles = NDArray[np.float32]
 
 LATTICE_M = 500.0  # between points whose place in a DEM is worked out
 PRODUCT_LATTICE_M = 2000.0  # between points at which a product's heights, 20 km apart, are taken
+LOWEST_M = -1000.0  # no ground is lower: what is, marks pixels without data
 MARGIN = 2  # pixels of a DEM around those that are wanted
 
 
@@ -218,7 +219,8 @@ def _read(path: Path, window: Window, factor: int, *, sea: bool) -> Singles:
     except RasterioIOError as error:
         raise InputError(f"{path.name} cannot be read: it is truncated or damaged") from error
     values = band.filled(0).astype(np.float32) * np.float32(scale) + np.float32(offset)
-    values[np.ma.getmaskarray(band) | ~np.isfinite(values)] = 0.0 if sea else np.nan
+    unknown = np.ma.getmaskarray(band) | ~(values > LOWEST_M)
+    values[unknown] = 0.0 if sea else np.nan
     return np.asarray(values, dtype=np.float32)
 
 

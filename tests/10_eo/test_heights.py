@@ -88,6 +88,14 @@ def test_pixels_without_data_are_sea(tmp_path):
     assert np.abs(heights[land] - plane(longitudes, latitudes)[land]).max() < 0.02
 
 
+def test_voids_that_are_not_declared_are_sea(tmp_path):
+    def flood(values):
+        values[:] = -32768
+        return values
+
+    assert (Dem(degrees_dem(tmp_path / "dem.tif", change=flood)).read(GRID) == 0).all()
+
+
 def test_scaled_integers_are_metres(tmp_path):
     path = degrees_dem(tmp_path / "dem.tif", change=lambda values: values * 10 - 50)
     with rasterio.open(path, "r+") as dataset:

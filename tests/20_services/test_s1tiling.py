@@ -162,7 +162,7 @@ def test_the_grid_is_exactly_that_of_jpeg2tiff(run, tmp_path, name):
     safe = write_safe(tmp_path, Identity(sensing), [Tile(name, optical, bands)])
     stack = jpeg2tiff.run(
         product=safe, bands=["B01"], area=None, resolution=60, resampling="nearest", mask="none",
-        workdir=tmp_path, progress=silent,
+        cloud_margin=0, workdir=tmp_path, progress=silent,
     )["image"]  # fmt: skip
     middle = transform(f"EPSG:{epsg}", "EPSG:4326", [left + 54900], [top - 54900])
     acquisition = Acquisition(middle[0][0], middle[1][0], lines=40, samples=50, pixel_m=60)
