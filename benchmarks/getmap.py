@@ -156,6 +156,8 @@ def compare(folder: Path, port: int, server: psutil.Process, arguments: argparse
     """Measure both ways for both layers in two coordinate systems, a line of JSON each."""
     publisher = MapServerPublisher(folder / "state", f"http://{LOOPBACK}:{port}")
     for layer in make_layers(folder, arguments.side):
+        if arguments.style not in {"", layer.style}:
+            continue
         links = publisher.publish(layer)
         target = publisher.target([layer.name], "wms")
         direct = f"http://{LOOPBACK}:{target.port}/?{urlencode({'map': target.mapfile})}"
@@ -174,6 +176,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--side", type=int, default=4096, help="of the rasters, in pixels")
+    parser.add_argument("--style", default="", help="change or true_colour; by default both")
     parser.add_argument("--serve", nargs=2, metavar=("FOLDER", "PORT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
