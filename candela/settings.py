@@ -71,6 +71,8 @@ class Settings(BaseSettings):
         How long a synchronous Execute may be waited for.
     grace_s : float
         How long the answer to an asynchronous Execute is held back, in case the job is that fast.
+    log_format : str
+        ``text`` or ``json``: what lines of the gateway's log are.
     runner : str
         What runs jobs: ``local`` (processes of this machine) or ``kubernetes`` (a pod for each).
     namespace : str
@@ -125,6 +127,7 @@ class Settings(BaseSettings):
     owner_header: str = ""
     sync_timeout_s: float = Field(default=3600, gt=0)
     grace_s: float = Field(default=1.5, ge=0)
+    log_format: Literal["text", "json"] = "text"
     runner: Literal["local", "kubernetes"] = "local"
     namespace: str = "default"
     job_template: Path | None = None

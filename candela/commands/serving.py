@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from candela.commands.screen import console
+from candela.gateway.logs import set_up_logging
 from candela.gateway.server import serve
 from candela.settings import Settings
 
@@ -36,9 +37,8 @@ def serve_gateway(
         "allowed_hosts": tuple(allowed_hosts),
     }
     settings = Settings.from_environment(**{key: value for key, value in given.items() if value})
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    set_up_logging(
+        logging.DEBUG if verbose else logging.INFO, as_json=settings.log_format == "json"
     )
     base = settings.base_url
     NOTES.print(f"[bold]CANDELA[/bold] at {base} (Ctrl-C ends it)")

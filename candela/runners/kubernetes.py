@@ -242,8 +242,10 @@ class KubernetesRunner:
         """End attempts whose pods wait for too long."""
         while not self._closing.wait(LOOK_S):
             try:
-                for reference in self._jobs.groups():
+                known = self._jobs.groups()
+                for reference in known:
                     self._look(reference)
+                self._settled.intersection_update(known)  # the cluster forgets, and so do we
             except (StorageError, *TROUBLE) as error:
                 logger.warning("A look at waiting pods failed: %s; trying again", error)
 
