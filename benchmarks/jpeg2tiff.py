@@ -67,6 +67,7 @@ def convert(product: Path, workdir: Path) -> None:
         resolution=10,
         resampling="bilinear",
         mask="none",
+        cloud_margin=0,
         workdir=workdir,
         progress=lambda *_: None,
     )

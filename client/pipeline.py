@@ -17,6 +17,7 @@ from candela.client.texts import Area
 
 Product = Path | str | Output
 PARALLEL = 4  # jobs in flight; how many of them run is the server's decision
+CLOUD_MARGIN_M = 100.0  # the edges of clouds are thin, and masks miss them
 
 
 def detect_changes(
@@ -51,7 +52,8 @@ def detect_changes(
         Polygons to tell the change of: the path of a vector file, or what ``Client.execute`` takes
         for one.
     clouds : bool
-        Whether to leave out clouds, their shadows and snow, by the masks of the products.
+        Whether to leave out clouds, their shadows and 100 m around them, and snow, by the masks of
+        the products.
     one_scale : bool
         Whether the maps of one place share their scale, so that they are comparable: the median of
         those of the pairs.
@@ -72,7 +74,9 @@ def detect_changes(
     """
     with progress_bars(progress) as bars:
         team = Team(client, bars, parallel)
-        options: dict[str, object] = {"area": area, "mask": "cloud" if clouds else None}
+        options: dict[str, object] = {"area": area}
+        if clouds:
+            options |= {"mask": "cloud", "cloud_margin": CLOUD_MARGIN_M}
         converted, failures = team.run(
             [
                 Task(_name(product), "Jpeg2Tiff", {"product": product, **options})

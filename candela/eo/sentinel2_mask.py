@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import Any
 from xml.etree.ElementTree import Element
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.features import rasterize
@@ -59,6 +60,32 @@ def validity(bands: NDArray[np.uint16]) -> Mask:
     mask = np.where((bands == SATURATED).any(axis=0), Usability.SATURATED, Usability.USABLE)
     mask[(bands == NODATA).any(axis=0)] = Usability.NO_DATA
     return mask.astype(np.uint8)
+
+
+def grow_clouds(mask: Mask, radius: int) -> Mask:
+    """Let clouds, their shadows and cirrus reach further, onto usable pixels.
+
+    Parameters
+    ----------
+    mask : ndarray, shape (rows, cols), uint8
+        Values of ``Usability``.
+    radius : int
+        How far, in pixels.
+
+    Returns
+    -------
+    ndarray, same shape, uint8
+        Where several reach, cloud wins over its shadow, and that over cirrus.
+    """
+    if radius == 0:
+        return mask
+    offsets = np.arange(-radius, radius + 1)
+    disc = (offsets[:, None] ** 2 + offsets**2 <= radius**2).astype(np.uint8)
+    grown = mask.copy()
+    for kind in (Usability.CIRRUS, Usability.CLOUD_SHADOW, Usability.CLOUD):
+        reached = cv2.dilate((mask == kind).astype(np.uint8), disc)
+        grown[(reached > 0) & (mask == Usability.USABLE)] = kind
+    return grown
 
 
 def from_scene_classes(classes: NDArray[Any]) -> Mask:

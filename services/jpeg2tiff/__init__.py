@@ -27,6 +27,7 @@ def run(
     resolution: int,
     resampling: Method,
     mask: str,
+    cloud_margin: float,
     workdir: Path,
     progress: Progress,
 ) -> dict[str, Path]:
@@ -46,6 +47,8 @@ def run(
         ``nearest``, ``bilinear`` or ``cubic``, for bands of another pixel size.
     mask : str
         ``none``, ``validity`` or ``cloud``.
+    cloud_margin : float
+        How far clouds, shadows and cirrus reach beyond what the product says, metres.
     workdir : Path
         Where the outputs go.
     progress : Progress
@@ -76,7 +79,12 @@ def run(
             progress(95, "Making the mask")
             outputs["mask"] = workdir / f"{identifier}_mask.tif"
             write_mask(
-                outputs["mask"], outputs["image"], granule, grid, with_clouds=mask == "cloud"
+                outputs["mask"],
+                outputs["image"],
+                granule,
+                grid,
+                with_clouds=mask == "cloud",
+                cloud_margin=round(cloud_margin / resolution),
             )
         progress(98, "Making the preview")
         outputs["preview"] = workdir / f"{identifier}_preview.png"

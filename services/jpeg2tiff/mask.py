@@ -10,13 +10,21 @@ from candela.eo.blocks import split
 from candela.eo.grid import Grid
 from candela.eo.raster import add_overviews, create_image, open_image
 from candela.eo.sentinel2 import Granule
-from candela.eo.sentinel2_mask import Usability, open_clouds, validity
+from candela.eo.sentinel2_mask import Usability, grow_clouds, open_clouds, validity
 
 BLOCK_PIXELS = 1024  # two tiles of the GeoTIFF: all bands of a block fit into memory
 NOTHING = 255  # declared as nodata, so that 0 (usable) is shown
 
 
-def write_mask(path: Path, stack: Path, granule: Granule, grid: Grid, *, with_clouds: bool) -> None:
+def write_mask(
+    path: Path,
+    stack: Path,
+    granule: Granule,
+    grid: Grid,
+    *,
+    with_clouds: bool,
+    cloud_margin: int = 0,
+) -> None:
     """Write values of ``Usability`` on the grid of a band stack.
 
     Parameters
@@ -31,6 +39,8 @@ def write_mask(path: Path, stack: Path, granule: Granule, grid: Grid, *, with_cl
         The grid of the stack.
     with_clouds : bool
         Also clouds, shadows, cirrus and snow; else only nodata and saturation.
+    cloud_margin : int
+        How many pixels clouds, shadows and cirrus reach further than the product says.
 
     Raises
     ------
@@ -46,9 +56,10 @@ def write_mask(path: Path, stack: Path, granule: Granule, grid: Grid, *, with_cl
                 tags=granule.metadata.to_tags(),
             )
         )  # fmt: skip
-        for window, _ in split(grid.shape, BLOCK_PIXELS):
-            usability = validity(image.read(window=window))
+        for block in split(grid.shape, BLOCK_PIXELS, halo=cloud_margin):
+            usability = validity(image.read(window=block.inner))
             if clouds is not None:
-                usability = np.where(usability == Usability.USABLE, clouds(window), usability)
-            mask.write(usability, 1, window=window)
+                cloudy = grow_clouds(clouds(block.outer), cloud_margin)[block.crop]
+                usability = np.where(usability == Usability.USABLE, cloudy, usability)
+            mask.write(usability, 1, window=block.inner)
     add_overviews(path, resampling=Resampling.nearest)

@@ -33,7 +33,7 @@ def convert(tmp_path):
         workdir.mkdir(exist_ok=True)
         settings = {
             "bands": [], "area": None, "resolution": 10, "resampling": "bilinear", "mask": "none",
-            "workdir": workdir, "progress": Told(),
+            "cloud_margin": 0.0, "workdir": workdir, "progress": Told(),
         }  # fmt: skip
         return run(product=product, **settings | options)
 
@@ -221,6 +221,21 @@ def test_the_cloud_mask_has_nodata_before_clouds(write_product, convert):
     assert (mask[:, :40] == Usability.NO_DATA).all()
     assert (mask[:40, 40:] == Usability.CLOUD).all()
     assert (mask[40:, 40:] == Usability.USABLE).all()
+
+
+def test_clouds_reach_as_far_beyond_the_mask_as_wanted(write_product, convert, monkeypatch):
+    monkeypatch.setattr("candela.services.jpeg2tiff.mask.BLOCK_PIXELS", 32)
+    classes = np.full((60, 60), 4, np.uint8)
+    classes[20:22, 20:22] = 9  # a cloud of 4 x 4 pixels of 10 m
+    classes[0, 0] = 0
+    product = write_product(classes=classes)
+    plain = read(convert(product, bands=["B02"], mask="cloud")["mask"])[0]
+    grown = read(convert(product, bands=["B02"], mask="cloud", cloud_margin=50)["mask"])[0]
+    rows, cols = np.nonzero(plain == Usability.CLOUD)
+    for row, col in np.ndindex(*plain.shape):
+        near = ((rows - row) ** 2 + (cols - col) ** 2).min() <= 5**2
+        assert (grown[row, col] == Usability.CLOUD) == near
+    assert (grown == Usability.NO_DATA).sum() == (plain == Usability.NO_DATA).sum() == 4
 
 
 def test_the_mask_lies_on_the_grid_of_the_image(write_product, convert):

@@ -23,7 +23,7 @@ FINE, COARSE = ("B02", "B03", "B04", "B08"), ("B05", "B06", "B07", "B8A", "B11",
 def convert(product, workdir, **options):
     settings = {
         "bands": [], "area": None, "resolution": 10, "resampling": "bilinear", "mask": "none",
-        "workdir": workdir, "progress": silent,
+        "cloud_margin": 0.0, "workdir": workdir, "progress": silent,
     }  # fmt: skip
     return run(product=product, **settings | options)
 
