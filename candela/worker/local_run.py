@@ -79,8 +79,9 @@ def run_locally(
         staging=Staging(allowed_folders=("/",), allowed_hosts=EVERYWHERE),
     )
     outputs.mkdir(parents=True, exist_ok=True)
+    outputs = outputs.resolve()
     with tempfile.TemporaryDirectory(prefix=".candela-", dir=outputs) as folder:
-        storage = open_storage((Path(folder) / "storage").resolve().as_uri())
+        storage = open_storage((Path(folder) / "storage").as_uri())
         storage.write(job_key(JOB_ID, JOB_FILE), job.to_json().encode())
         result = run_job(job, spec, storage, Path(folder) / "work", progress)
         if result.error is not None:

@@ -1,5 +1,7 @@
 """Processes without a server: inputs as name=value, outputs as files in a folder."""
 
+from pathlib import Path
+
 import pytest
 
 from candela.errors import InputError, InvalidValueError, MissingValueError, NotFoundError
@@ -30,6 +32,12 @@ def test_echo_returns_its_inputs(tmp_path):
 def test_nothing_but_outputs_is_left(tmp_path):
     run_locally("Echo", ["literal=a"], tmp_path / "outputs")
     assert list((tmp_path / "outputs").iterdir()) == []
+
+
+def test_the_folder_of_outputs_may_be_relative(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outputs = run_locally("Echo", ["complex=<a/>"], Path("outputs"))
+    assert outputs["complexOutput"] == tmp_path / "outputs" / "complexOutput.xml"
 
 
 def test_an_address_is_fetched(tmp_path, web, answer):
