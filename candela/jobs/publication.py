@@ -103,6 +103,8 @@ class Publication:
         for output, layer in layers_of(self._service, job).items():
             made = self._service.publisher.publish(layer)
             links[output] = Link(layer.name, made.wms, made.wcs)
+        if self._service.copies and not self._service.publisher.reads_in_place:
+            self._service.copies.remove(job_key(job.id))
         return links
 
     def _refuse(self, job: Job, error: PublicationError) -> None:

@@ -120,7 +120,14 @@ class Publisher(Protocol):
 
     All methods may be repeated without harm, and cut off anywhere: the same call later completes
     what is half done. They raise ``PublisherAwayError`` where the map server does not answer.
+
+    Attributes
+    ----------
+    reads_in_place : bool
+        Whether a raster must stay where it was when it was published.
     """
+
+    reads_in_place: bool
 
     def start(self) -> None:
         """Make the map server ready, or check that it is."""

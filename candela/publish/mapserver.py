@@ -71,6 +71,8 @@ class MapServerPublisher:
         How many requests are worked on at the same time; by default one for each CPU.
     """
 
+    reads_in_place = True
+
     def __init__(
         self,
         folder: Path,

@@ -15,6 +15,7 @@ from candela.jobs.reconciler import Reconciler
 from candela.jobs.request import ExecuteRequest
 from candela.publish.geoserver.publisher import GeoServerPublisher, Site
 from candela.publish.geoserver.rest import Account, GeoServerRest
+from candela.storage.copies import LocalCopies
 from candela.worker.contract import OutputFile, ResultDocument
 
 
@@ -173,6 +174,23 @@ def test_layers_that_are_missing_are_published_again(publication):
     engine.board.shown.clear()
     reconcile(engine.service)
     assert [layer.job_id for layer in engine.board.layers()] == [job.id]
+
+
+@pytest.mark.parametrize(("reads_in_place", "kept"), [(True, 1), (False, 0)])
+def test_copies_of_rasters_are_kept_only_for_map_servers_that_read_them(
+    publication, tmp_path, monkeypatch, reads_in_place, kept
+):
+    step, engine = publication
+    raster = tmp_path / "raster.tif"
+    raster.write_bytes(b"x")
+    job = publishing(engine, raster=raster)
+    monkeypatch.setattr(engine.service.storage, "local_path", lambda _: None)  # as in a bucket
+    copies = LocalCopies(engine.service.storage, tmp_path / "cache")
+    object.__setattr__(engine.service, "copies", copies)
+    monkeypatch.setattr(engine.board, "reads_in_place", reads_in_place)
+    step.publish(job)
+    assert len(list((tmp_path / "cache").rglob("*.tif"))) == kept
+    assert engine.store.get(job.id).state is State.SUCCEEDED
 
 
 def test_the_layers_of_a_failed_job_are_removed(publication):

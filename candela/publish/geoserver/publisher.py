@@ -83,6 +83,8 @@ class GeoServerPublisher:
         How long to wait before a second try; each further pause is twice as long.
     """
 
+    reads_in_place = False  # it has links, copies or addresses of its own
+
     def __init__(
         self, rest: GeoServerRest, site: Site, *, first_pause_s: float = FIRST_PAUSE_S
     ) -> None:
