@@ -36,7 +36,8 @@ def test_nothing_but_outputs_is_left(tmp_path):
 
 def test_the_folder_of_outputs_may_be_relative(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    outputs = run_locally("Echo", ["complex=<a/>"], Path("outputs"))
+    Path("a.xml").write_text("<a/>")
+    outputs = run_locally("Echo", ["complex=a.xml"], Path("outputs"))
     assert outputs["complexOutput"] == tmp_path / "outputs" / "complexOutput.xml"
 
 
