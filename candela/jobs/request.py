@@ -20,6 +20,7 @@ from candela.errors import (
 )
 from candela.spec import InputSpec, OutputSpec, ProcessSpec
 from candela.worker.contract import Box, Document, Inline, Literal_, Reference, Value, Values
+from candela.worker.names import is_crs_name
 
 SCHEMES_OF_WEB = ("http://", "https://")
 SCHEMES = (*SCHEMES_OF_WEB, "file://", "s3://")
@@ -142,6 +143,11 @@ def _as_json(value: object) -> Literal_:
 def _checked_box(name: str, value: Value) -> Box:
     if not isinstance(value, Box):
         raise InvalidValueError(f"input {name!r} is a bounding box, found {value!r}")
+    if not is_crs_name(value.crs):
+        raise InvalidValueError(
+            f"input {name!r}: {value.crs!r} is no coordinate reference system "
+            "(expected a name such as EPSG:32631)"
+        )
     left, bottom, right, top = value.bbox
     if left > right or bottom > top:
         raise InvalidValueError(
@@ -164,7 +170,7 @@ def _check_media_type(name: str, described: InputSpec, declared: str | None) -> 
 
 def _check_reference(name: str, value: Reference) -> None:
     for href in (value.href, value.body_reference):
-        if href is not None and not href.lower().startswith(SCHEMES):
+        if href is not None and not (href.lower().startswith(SCHEMES) and href.isprintable()):
             raise InvalidValueError(
                 f"input {name!r}: {href!r} is no address that can be fetched "
                 f"(expected {', '.join(SCHEMES)}...)"
@@ -189,7 +195,7 @@ def _check_inline(name: str, value: Inline, max_input_bytes: int) -> None:
         except (binascii.Error, ValueError) as error:
             raise InvalidValueError(f"input {name!r} is not valid base64: {error}") from None
     else:
-        size = len(value.value)
+        size = len(value.value.encode(errors="replace"))
     if size > max_input_bytes:
         raise TooLargeError(f"input {name!r} has {size} bytes, at most {max_input_bytes} allowed")
 

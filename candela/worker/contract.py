@@ -26,9 +26,11 @@ def job_key(job_id: str, *parts: str) -> str:
 
 
 class Document(BaseModel):
-    """A frozen JSON document that refuses what it does not know."""
+    """A frozen JSON document that refuses what it does not know, and what JSON does not."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False
+    )
 
     def to_json(self) -> str:
         """Return the document as JSON text, without what was not set."""

@@ -1,18 +1,10 @@
 """Names of coordinate reference systems that come from outside."""
 
-import re
-
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from candela.errors import InputError
-
-_NAME = re.compile(
-    r"([a-z]+:\w+"
-    r"|urn:(x-)?ogc:def:crs:[a-z]+:[\w.]*:?\w+"
-    r"|https?://www\.opengis\.net/def/crs/[a-z]+/[\w.]+/\w+)",
-    re.IGNORECASE,
-)
+from candela.worker.names import is_crs_name
 
 
 def check_crs(name: str) -> None:
@@ -27,7 +19,7 @@ def check_crs(name: str) -> None:
         If it is unknown, or neither geographic nor projected.
     """
     expected = "expected a name such as EPSG:32631"
-    if not _NAME.fullmatch(name):
+    if not is_crs_name(name):
         raise InputError(f"{name!r} is no coordinate reference system ({expected})")
     try:
         crs = CRS.from_user_input(name)

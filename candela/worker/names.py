@@ -25,6 +25,12 @@ MEDIA_SUFFIXES = {
     "application/zip": ".zip",
     "application/x-zipped-shp": ".zip",
 }  # of media types that are not the first one of their complex type
+_CRS_NAME = re.compile(
+    r"([a-z]+:\w+"
+    r"|urn:(x-)?ogc:def:crs:[a-z]+:[\w.]*:?\w+"
+    r"|https?://www\.opengis\.net/def/crs/[a-z]+/[\w.]+/\w+)",
+    re.IGNORECASE,
+)
 
 
 def suffix_of(kind: str, media_type: str | None) -> str:
@@ -55,3 +61,8 @@ def without_secrets(url: str) -> str:
     """Return an address without user, password and query: what logs and messages may show."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def is_crs_name(name: str) -> bool:
+    """Tell whether this may be an authority's name of a coordinate reference system."""
+    return _CRS_NAME.fullmatch(name) is not None

@@ -176,3 +176,18 @@ def test_no_path_leads_out(idle, path):
     response = idle.get(path)
     assert response.status_code in {400, 404}
     assert b"root:" not in response.data
+
+
+def test_a_chunked_body_is_read_no_further_than_allowed(idle_gateway, idle):
+    limits = idle_gateway.jobs.limits.model_copy(update={"max_request_bytes": 1000})
+    object.__setattr__(idle_gateway.jobs, "limits", limits)
+    body = BytesIO(b"x" * 1_000_000)
+    response = idle.open(
+        "/wps",
+        method="POST",
+        input_stream=body,
+        environ_overrides={"wsgi.input_terminated": True},
+        headers={"Transfer-Encoding": "chunked"},
+    )
+    assert response.status_code == 400
+    assert b'exceptionCode="FileSizeExceeded"' in response.data

@@ -194,6 +194,15 @@ def test_an_asynchronous_job_is_on_disk_and_valid_at_once(idle):
         ("pause=1;pause=2", "InvalidParameterValue", "pause"),
         ("bbox=1,2,3", "InvalidParameterValue", "bbox"),
         ("bbox=a,b,c,d", "InvalidParameterValue", "bbox"),
+        ("bbox=nan,nan,nan,nan", "InvalidParameterValue", "bbox"),
+        ("bbox=-inf,0,1e400,1", "InvalidParameterValue", "bbox"),
+        ("numbers=nan", "InvalidParameterValue", "numbers"),
+        ("numbers=1e309", "InvalidParameterValue", "numbers"),
+        ("bbox=1,2,3,4,file:///etc/passwd", "InvalidParameterValue", "bbox"),
+        ("bbox=1,2,3,4,EPSG:4326,5", "InvalidParameterValue", "bbox"),
+        ("bbox=1,2,3,4,EPSG:\0", "InvalidParameterValue", "bbox"),
+        ("complex=@xlink:href=file:///\0", "InvalidParameterValue", "complex"),
+        ("complex=@xlink:href=http://h/%0aHost: x", "InvalidParameterValue", "complex"),
     ],
 )
 def test_a_wrong_input_is_refused_before_there_is_a_job(idle, inputs, code, locator):

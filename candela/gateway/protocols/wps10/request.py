@@ -4,6 +4,7 @@ PyWPS's parser finds operation, version and language; what it loses of an Execut
 (values with ``=``, headers, repeated values, chunked bodies) is read here instead.
 """
 
+import math
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any, Literal, NamedTuple
@@ -328,11 +329,12 @@ def _box(name: str, corners: list[float], crs: str) -> Value:
 
 def _numbers(name: str, words: list[str]) -> list[float]:
     try:
-        return [float(word) for word in words]
+        numbers = [float(word) for word in words]
     except ValueError:
-        raise InvalidValueError(
-            f"input {name!r}: {' '.join(words)!r} are no coordinates", name
-        ) from None
+        numbers = [math.nan]
+    if not all(math.isfinite(number) for number in numbers):
+        raise InvalidValueError(f"input {name!r}: {' '.join(words)!r} are no coordinates", name)
+    return numbers
 
 
 class Item(NamedTuple):
@@ -368,7 +370,7 @@ def _value_of_item(item: Item, described: InputSpec | None) -> Value:
     text = item.value or ""
     if described is not None and described.is_bbox:
         words = text.split(",")
-        crs = words[4] if len(words) > 4 else "EPSG:4326"
+        crs = ",".join(words[4:]) or "EPSG:4326"
         return _box(item.name, _numbers(item.name, words[:4]), crs)
     if described is not None and described.is_complex:
         encoding = item.attributes.get("encoding", "").lower()
