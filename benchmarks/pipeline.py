@@ -127,9 +127,12 @@ def draw(runs: list[Run], path: Path) -> None:
     figure = Figure((9, 3.6), layout="constrained")
     times, memories = figure.subplots(1, 2)
     pixels = [run.size**2 / 1e6 for run in runs]
-    times.plot(pixels, [run.wall_s for run in runs], "o-", color="#a8002b")
+    times.plot(pixels, [run.wall_s for run in runs], "o-", color="#a8002b", label="wall clock")
+    cpu_s = [sum(step.cpu_s for step in run.steps) for run in runs]
+    times.plot(pixels, cpu_s, "o-", color="0.4", label="processors")
     times.axhline(GOAL_S, color="0.6", linestyle="--", linewidth=1)
     times.set(xlabel="million pixels", ylabel="s, two products to a layer", ylim=(0, None))
+    times.legend(frameon=False)
     for process, colour in (("Jpeg2Tiff", "#1f6f8b"), ("ChangeDetect", "#a8002b")):
         memories.plot(
             pixels, [run.peak_mib(process) for run in runs], "o-", color=colour, label=process

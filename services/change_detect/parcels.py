@@ -22,6 +22,7 @@ DEGREE_DIGITS = 7  # of a coordinate: about a centimetre
 CLASS_NAMES = tuple(
     f"change_share_{100 * k // CLASSES}_{100 * (k + 1) // CLASSES}" for k in range(CLASSES)
 )
+ID_COLUMN = "feature_id"  # of the table; GeoJSON has a place of its own for ids
 COLUMNS = (
     "change_level",
     "change_mean",
@@ -136,10 +137,10 @@ def _outlines(parcels: Sequence[MeasuredParcel]) -> Iterator[str]:
 def write_table(path: Path, parcels: Sequence[MeasuredParcel]) -> None:
     """Write a line of CSV for each parcel: its id, its own attributes, the statistics."""
     own = dict.fromkeys(name for each in parcels for name in each.parcel.properties)
-    names = [name for name in own if name not in COLUMNS]
+    names = [name for name in own if name not in {ID_COLUMN, *COLUMNS}]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["feature_id", *names, *COLUMNS])
+        writer.writerow([ID_COLUMN, *names, *COLUMNS])
         for each in parcels:
             attributes = [_cell(each.parcel.properties.get(name)) for name in names]
             writer.writerow([each.parcel.id, *attributes, *each.values().values()])
