@@ -20,6 +20,7 @@ QUICK = {
     "getmap": ["--seconds", "2"],
     "job_list": ["--finished", "2000", "--queued", "500"],
     "kill_storm": ["--jobs", "20"],
+    "overhead": ["--jobs", "20"],
     "jpeg2tiff": ["--size", "2196"],
     "change_speed": ["--size", "2196"],
     "s1tiling": ["--lines", "1500", "--samples", "2000"],

@@ -9,6 +9,7 @@ worker's end to a status that says so. "overhead" is accept and finish together.
 
 import argparse
 import json
+import logging
 import sys
 import tempfile
 import threading
@@ -44,6 +45,7 @@ def spread(times: list[float]) -> dict[str, float]:
 
 def measure(settings: Settings, jobs: int) -> dict[str, dict[str, float]]:
     """Run jobs one after the other; return what they cost."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     app.make_runner = instant_runner
     gateway = app.Gateway.assemble(settings)
     gateway.start()

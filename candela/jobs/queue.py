@@ -154,11 +154,11 @@ def wait_s(
 
 
 def about(seconds: float) -> str:
-    """Say a time as roughly as it is known."""
+    """Say how long something takes, as roughly as it is known."""
     if seconds < 10:
         return "a few seconds"
     if seconds < 55:
-        return f"{10 * round(seconds / 10)} s"
+        return f"about {10 * round(seconds / 10)} s"
     if seconds < 55 * 60:
-        return f"{round(seconds / 60)} min"
-    return f"{round(seconds / 3600, 1):g} h"
+        return f"about {round(seconds / 60)} min"
+    return f"about {round(seconds / 3600, 1):g} h"

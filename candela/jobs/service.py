@@ -42,7 +42,6 @@ class JobService:
     limits: Limits
     copies: LocalCopies | None = None
     base_url: str = ""
-
     _run_times: dict[str, tuple[float, float | None]] = field(default_factory=dict, init=False)
 
     def submit(
@@ -119,7 +118,7 @@ class JobService:
         known = {process: seconds for process, seconds in times.items() if seconds is not None}
         wait = wait_s(job.owner, job.process, shares, known, self.bounds)
         if wait:
-            place += f", starts in about {about(wait)}"
+            place += f", starts in {about(wait)}"
         return replace(job, message=f"{job.message}, {place}")
 
     @property

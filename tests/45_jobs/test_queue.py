@@ -106,7 +106,13 @@ def test_an_estimate_is_near_the_truth_of_a_simulated_queue():
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(3, "a few seconds"), (31, "30 s"), (70, "1 min"), (3000, "50 min"), (5400, "1.5 h")],
+    [
+        (3, "a few seconds"),
+        (31, "about 30 s"),
+        (70, "about 1 min"),
+        (3000, "about 50 min"),
+        (5400, "about 1.5 h"),
+    ],
 )
 def test_a_time_is_said_as_roughly_as_it_is_known(seconds, said):
     assert about(seconds) == said
