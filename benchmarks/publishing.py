@@ -1,6 +1,6 @@
 """How long publishing takes, and how fast maps are while there are many layers.
 
-    python benchmarks/publishing.py [--layers 1000] [--rate 50] [--seconds 10]
+    python benchmarks/publishing.py [--layers 1000] [--rate 50] [--seconds 10] [--double]
 
 Layers are published, listed, asked for and removed on the embedded MapServer behind the gateway's
 route under gunicorn; they show change maps of 512 x 512 pixels with dates, so that all of one
@@ -9,9 +9,13 @@ process are a time series, too: with every new one its index is written anew. Th
 then while layers are published and removed: an answer that is neither a picture nor, for a layer
 that is gone, a 404 counts as an error, and a layer that is still served after its removal as
 stale. Times count from when a request was due.
+
+With --double layers are published on the double of GeoServer that the tests use, listed, styled
+anew and removed: what is measured is the client and the number of its calls, not a GeoServer.
 """
 
 import argparse
+import dataclasses
 import http.client
 import json
 import os
@@ -202,15 +206,48 @@ def remove_all(publisher: MapServerPublisher, layers: list[Layer]) -> None:
     told("remove", times, left=len(publisher.layers()))
 
 
+def try_double(folder: Path, count: int) -> None:
+    """Publish on the double of GeoServer, list, restyle and remove."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from geoserver_double import PASSWORD, USER, GeoServerDouble
+
+    from candela.publish.geoserver.publisher import GeoServerPublisher, Site
+    from candela.publish.geoserver.rest import Account, GeoServerRest
+
+    paths = make_rasters(folder)
+    layers = [make_layer(number, paths) for number in range(count)]
+    with GeoServerDouble() as double:
+        rest = GeoServerRest(double.url, Account(USER, PASSWORD))
+        publisher = GeoServerPublisher(rest, Site(double.url, folder=folder / "published"))
+
+        def measured(what: str, some: list[Layer], action: Callable[[Layer], object]) -> None:
+            before = len(double.calls)
+            times = [timed(lambda layer=layer: action(layer)) for layer in some]
+            told(what, times, calls=round((len(double.calls) - before) / len(some), 1))
+
+        measured("publish, first 100", layers[:100], publisher.publish)
+        measured("publish the rest", layers[100:], publisher.publish)
+        measured("list", layers[:5], lambda _: publisher.layers())
+        grey = [dataclasses.replace(layer, style="grey") for layer in layers[:50]]
+        measured("publish with another style", grey, publisher.publish)
+        measured("remove", layers, lambda layer: publisher.remove(layer.job_id))
+        left = sum(len(place.stores) for place in double.catalog.workspaces.values())
+        print(json.dumps({"stores left": left, "violations": len(double.violations)}))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--layers", type=int, default=1000)
     parser.add_argument("--rate", type=float, default=50, help="GetMap requests a second")
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--double", action="store_true", help="on the double of GeoServer")
     options = parser.parse_args()
     random.seed(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if options.double:
+            try_double(folder, options.layers)
+            return
         command = [sys.executable, getmap.__file__, "--serve", str(folder / "state"), str(PORT)]
         server = subprocess.Popen(command)
         try:

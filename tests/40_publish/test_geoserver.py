@@ -133,6 +133,15 @@ def test_a_series_advertises_its_times_and_its_box_as_they_are(
     assert mosaic.bounds == (603_000, 5_397_000, 606_000, 5_400_000)
 
 
+def test_a_series_that_all_layers_have_left_is_gone(geoserver, double, dated_layer) -> None:
+    publisher, layer = geoserver(), dated_layer("2020-01-31")
+    publisher.publish(layer)
+    publisher.publish(dataclasses.replace(layer, style="grey"))
+    assert len(workspace(double).stores) == 2
+    publisher.remove(layer.job_id)
+    assert workspace(double).stores == {}
+
+
 def test_publishing_again_adds_no_second_granule(geoserver, double, dated_layer) -> None:
     publisher, layer = geoserver(), dated_layer("2020-01-31")
     publisher.publish(layer)

@@ -144,6 +144,21 @@ def test_a_series_shrinks_and_goes_with_its_layers(publisher, dated_layer) -> No
     assert publisher.series()[0].times == (utc(2020, 1, 31),)
 
 
+def test_a_layer_that_is_styled_anew_moves_to_another_series(publisher, dated_layer) -> None:
+    first, second = dated_layer("2020-01-31"), dated_layer("2020-03-01")
+    publisher.publish(first)
+    publisher.publish(second)
+    publisher.publish(dataclasses.replace(first, style="grey"))
+    found = {series.layers: series.times for series in publisher.series()}
+    assert found == {(first.name,): (utc(2020, 1, 31),), (second.name,): (utc(2020, 3, 1),)}
+    publisher.publish(dataclasses.replace(second, style="grey"))
+    (series,) = publisher.series()
+    assert len(series.times) == 2
+    for layer in (first, second):
+        publisher.remove(layer.job_id)
+    assert publisher.series() == []
+
+
 @pytest.mark.parametrize(
     "changed",
     [{"owner": "alice"}, {"style": "grey"}, {"process": "Other"}, {"output": "other"}],

@@ -93,7 +93,8 @@ class GeoServerPublisher:
         self.first_pause_s = first_pause_s
         self.granules = Granules(site.mode, site.folder, site.outputs_url)
         self.mosaics = Mosaics(rest, is_cog=site.mode != "file", datastore=site.mosaic_index)
-        self._known: dict[tuple[str, str], LayerRecord] = {}  # by workspace and store
+        # What stores remember, by workspace and store; None where it is nothing of ours.
+        self._known: dict[tuple[str, str], LayerRecord | None] = {}
         self._lock = threading.Lock()  # mosaics are changed by one thread of a gateway at a time
 
     def start(self) -> None:
@@ -221,10 +222,12 @@ class GeoServerPublisher:
         """Make or change the store of a raster; return whether it was there."""
         place = ("rest", "workspaces", workspace, "coveragestores")
         found = self.rest.get(*place, f"{record.layer.name}.json")
-        if found is not None:
-            before = _record_of(found.get("coverageStore") or {})
-            if before is not None:  # the place in the order of publication is kept
-                record = record.model_copy(update={"published": before.published})
+        before = _record_of((found or {}).get("coverageStore") or {})
+        if before is not None:
+            if self._series(before) not in {"", self._series(record)}:
+                self._leave_series(workspace, before)
+            # The place in the order of publication is kept.
+            record = record.model_copy(update={"published": before.published})
         document = documents.store_document(workspace, record, url)
         if found is None:
             self.rest.post(*place, document=document)
@@ -232,6 +235,12 @@ class GeoServerPublisher:
             self.rest.put(*place, record.layer.name, document=document)
         self._known[workspace, record.layer.name] = documents.remembered(record)
         return found is not None
+
+    def _leave_series(self, workspace: str, record: LayerRecord) -> None:
+        if self._series(record):
+            with self._lock:
+                url = self.granules.url(workspace, record)
+                self.mosaics.drop(workspace, record.series, url)
 
     def _ensure_coverage(self, workspace: str, record: LayerRecord) -> None:
         name = record.layer.name
@@ -281,9 +290,7 @@ class GeoServerPublisher:
         group = documents.group_name(record)
         if self.rest.get(*place, "layergroups", f"{group}.json") is not None:
             self.rest.delete(*place, "layergroups", group)
-        if self._series(record):
-            with self._lock:
-                self.mosaics.drop(workspace, record.series, self.granules.url(workspace, record))
+        self._leave_series(workspace, record)
         self.rest.delete(*place, "coveragestores", record.layer.name, recurse="true")
         self._known.pop((workspace, record.layer.name), None)
         if not documents.is_shared(record):
@@ -318,11 +325,10 @@ class GeoServerPublisher:
         for name in names:
             if (workspace, name) not in self._known:
                 found = self.rest.get(*place, "coveragestores", f"{name}.json") or {}
-                record = _record_of(found.get("coverageStore") or {})
-                if record is None:
-                    continue
-                self._known[workspace, name] = record
-            yield workspace, self._known[workspace, name]
+                self._known[workspace, name] = _record_of(found.get("coverageStore") or {})
+            record = self._known[workspace, name]
+            if record is not None:
+                yield workspace, record
 
 
 def _record_of(store: Document) -> LayerRecord | None:
