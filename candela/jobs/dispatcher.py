@@ -14,13 +14,14 @@ from dataclasses import replace
 
 from candela.errors import NotFoundError, RunnerError, StorageError, UnavailableError
 from candela.jobs.endings import failure_of, fault_of, pause_before, with_id
-from candela.jobs.logs import tail
+from candela.jobs.logs import tail, without_folders
 from candela.jobs.model import ACTIVE, Job, State, now
 from candela.jobs.publication import Publication
 from candela.jobs.service import JobService
 from candela.jobs.tokens import token_for
 from candela.runners.base import Cause, Limits, RunState
 from candela.worker.contract import (
+    RESULT_STORED,
     Failure,
     JobDocument,
     ProgressTarget,
@@ -144,6 +145,8 @@ class Dispatcher:
             run = self._runner.state(job.backend)
             if not run.is_running:
                 self._settle(job, run)
+            elif job.message == RESULT_STORED:
+                self._settle_early(job)
             elif run.message and run.message != job.message:  # why it does not start
                 self._store.report(job.id, job.percent, run.message)
         elif job.state is State.PUBLISHING:
@@ -203,6 +206,16 @@ class Dispatcher:
             if publishing:
                 self._publication.offer(publishing)
 
+    def _settle_early(self, job: Job) -> None:
+        """Take a good result when the worker says that it is there.
+
+        A cluster tells up to a second later that the pod has ended. Of bad results it may still
+        tell a better cause.
+        """
+        result = self._result(job)
+        if result is not None and result.error is None:
+            self._settle(job, RunState(Cause.FINISHED))
+
     def _result(self, job: Job) -> ResultDocument | None:
         """Return the outcome of the attempt, if it has one."""
         result = read_result(self._service.storage, job.id)
@@ -243,7 +256,8 @@ class Dispatcher:
 
     def _fail(self, job: Job, error: Failure, result: ResultDocument | None = None) -> None:
         logger.info("Job %s of %s failed: %s", job.id, job.process, error.message)
-        error = error.model_copy(update={"log": self._last_words(job)})
+        told = {"message": without_folders(error.message), "log": self._last_words(job)}
+        error = error.model_copy(update=told)
         self._store.move(
             job.id,
             [job.state],

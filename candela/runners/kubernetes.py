@@ -239,12 +239,14 @@ class KubernetesRunner:
         return Reflector(kind, listed, group_of=group_of)
 
     def _watch(self) -> None:
-        """End attempts whose pods wait for too long."""
+        """End attempts whose pods wait for too long, and keep the logs of those that have ended."""
         while not self._closing.wait(LOOK_S):
             try:
                 known = self._jobs.groups()
                 for reference in known:
                     self._look(reference)
+                    if reference not in self._settled:
+                        self.state(reference)
                 self._settled.intersection_update(known)  # the cluster forgets, and so do we
             except (StorageError, *TROUBLE) as error:
                 logger.warning("A look at waiting pods failed: %s; trying again", error)

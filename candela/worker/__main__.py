@@ -16,6 +16,7 @@ from candela.worker.contract import (
     EXIT_REFUSED,
     EXIT_SUCCEEDED,
     EXIT_UNAVAILABLE,
+    RESULT_STORED,
     JobDocument,
     ResultDocument,
 )
@@ -60,6 +61,7 @@ def _run(storage_url: str, job_id: str, workdir: Path) -> int:
     reporter = Reporter(job.progress)
     try:
         result = run_job(job, spec, storage, workdir, reporter)
+        reporter(100.0, RESULT_STORED)
     finally:
         reporter.close()
     _log_result(job, result)

@@ -185,6 +185,8 @@ class ResultDocument(Document):
     usage: Usage = Usage()
 
 
+RESULT_STORED = "the result is stored"  # the last progress message: result.json is there
+
 EXIT_SUCCEEDED = 0
 EXIT_INTERNAL = 1  # our mistake, or the process's: trying again may help
 EXIT_REFUSED = 3  # the input is to blame: trying again does not help

@@ -12,7 +12,7 @@ import pytest
 from candela.errors import BusyError, InvalidValueError
 from candela.jobs.model import State, now
 from candela.jobs.request import ExecuteRequest
-from candela.worker.contract import OutputFile, ResultDocument
+from candela.worker.contract import RESULT_STORED, Failure, OutputFile, ResultDocument
 
 
 def echo(engine, **inputs):
@@ -285,3 +285,31 @@ def test_a_job_that_is_killed_again_and_again_comes_to_its_end_all_the_same(engi
     assert waits[1:] == [
         f"the worker was ended from outside; waiting for try {number}" for number in (2, 3, 4, 5)
     ]
+
+
+def stored_result(engine, job_id, **changes):
+    """Store a result in the place of a worker that is still at work, and report it."""
+    result = ResultDocument(**{"job": job_id, "status": "succeeded", **changes})
+    engine.service.storage.write(f"jobs/{job_id}/result.json", result.to_json().encode())
+    assert engine.store.report(job_id, 100.0, RESULT_STORED)
+
+
+def test_a_result_that_is_reported_is_taken_before_the_worker_has_ended(engine):
+    engine = engine()
+    job_id = echo(engine, pause=30)
+    job = go_on(engine, job_id, until=is_running)
+    stored_result(engine, job_id)
+    assert go_on(engine, job_id, timeout_s=10).state is State.SUCCEEDED
+    assert engine.service.runner.state(job.backend).is_running
+    engine.service.runner.cancel(job.backend)
+
+
+def test_a_failure_waits_for_the_end_of_the_worker_which_may_tell_a_better_cause(engine):
+    engine = engine()
+    job_id = echo(engine, pause=30)
+    job = go_on(engine, job_id, until=is_running)
+    stored_result(engine, job_id, status="failed", error=Failure(kind="InternalError", message="?"))
+    engine.dispatcher.round()
+    assert engine.store.get(job_id).state is State.RUNNING
+    engine.service.runner.cancel(job.backend)
+    assert go_on(engine, job_id, timeout_s=10).state is State.FAILED
