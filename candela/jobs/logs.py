@@ -28,6 +28,11 @@ def public_log(text: str) -> str:
     return "".join(f"{line}\n" for line in _shown(text.splitlines()))
 
 
+def without_folders(text: str) -> str:
+    """Return a text with the names of files alone, as a library's message seldom has them."""
+    return _PATH.sub(".../", text)
+
+
 def tail(text: str) -> str:
     """Return the last lines of a log."""
     return "\n".join(text.splitlines()[-TAIL_LINES:])[-TAIL_LENGTH:]
@@ -52,7 +57,7 @@ def _shown(lines: list[str]) -> Iterator[str]:
 
 
 def _clean(line: str) -> str:
-    line = _SECRET.sub("", _PATH.sub(".../", line))
+    line = _SECRET.sub("", without_folders(line))
     return _ADDRESS.sub(lambda found: found[0] if _is_public(found[0]) else "(address)", line)
 
 

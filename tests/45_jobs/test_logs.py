@@ -1,6 +1,6 @@
 """What users see of a log."""
 
-from candela.jobs.logs import TAIL_LENGTH, TAIL_LINES, public_log, tail
+from candela.jobs.logs import TAIL_LENGTH, TAIL_LINES, public_log, tail, without_folders
 
 TIME = "2026-11-21 08:00:00,123"
 LOG = f"""\
@@ -62,3 +62,8 @@ def test_the_tail_is_short():
     assert len(tail("x" * 100_000)) == TAIL_LENGTH
     assert tail("") == ""
     assert TAIL_LINES == 20
+
+
+def test_messages_of_libraries_are_told_without_folders():
+    told = without_folders("'/data/work/7-1/inputs/a.tif' not recognized, from file:///open/a.tif")
+    assert told == "'.../a.tif' not recognized, from file:///open/a.tif"
