@@ -16,6 +16,7 @@ from rasterio.windows import Window
 from candela.eo.backscatter import linear_power
 from candela.eo.grid import Grid, Shape
 from candela.eo.raster import open_image
+from candela.eo.sentinel2_bands import SATURATED
 from candela.errors import InputError, blamed_on
 from candela.patches.model import Scene
 
@@ -122,7 +123,8 @@ class Pair:
     def _reflectance(self, stored: NDArray[Any]) -> tuple[Image, Mask]:
         nodata = self.optical.image.nodata
         if np.issubdtype(stored.dtype, np.integer):
-            usable = np.asarray((stored != (nodata or 0)).all(axis=0))
+            known = (stored != (nodata or 0)) & (stored != SATURATED)
+            usable = np.asarray(known.all(axis=0))
             scaled = np.multiply(stored, np.float32(REFLECTANCE_SCALE), dtype=np.float32)
             return scaled, usable
         optical = stored.astype(np.float32, copy=False)
