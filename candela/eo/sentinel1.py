@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import NoReturn
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -26,7 +25,7 @@ from candela.eo.grid import Shape
 from candela.eo.raster import open_image
 from candela.eo.safe import Safe, open_safe
 from candela.eo.sentinel1_annotation import Annotation, read_annotation
-from candela.eo.tiles import unwrap
+from candela.eo.sentinel1_manifest import Manifest
 from candela.errors import InputError
 
 POLARISATIONS = ("VV", "VH", "HH", "HV")
@@ -161,7 +160,7 @@ def open_product(path: Path) -> Product:
         is.
     """
     safe = open_safe(path, _MARKER, "manifest.safe")
-    manifest = _Manifest(safe.read_xml("manifest.safe"), safe.name)
+    manifest = Manifest(safe.read_xml("manifest.safe"), safe.name)
     _check_kind(manifest, safe.name)
     images = _find_images(safe)
     if not images:
@@ -327,7 +326,7 @@ def _find_images(safe: Safe) -> dict[str, ImageFiles]:
     }
 
 
-def _check_kind(manifest: "_Manifest", name: str) -> None:
+def _check_kind(manifest: Manifest, name: str) -> None:
     family = manifest.find("platform/familyName") or "unknown"
     kind = manifest.find("productType") or name[7:10].strip("_") or "unknown"
     mode = manifest.find("mode") or name[4:6]
@@ -339,70 +338,3 @@ def _check_kind(manifest: "_Manifest", name: str) -> None:
 
 def _shown(value: object) -> str:
     return "+".join(value) if isinstance(value, tuple) else str(value)
-
-
-class _Manifest:
-    """The manifest, whose elements are found by their names without namespaces."""
-
-    def __init__(self, root: Element, product: str) -> None:
-        self._product = product
-        self._parents = {child: parent for parent in root.iter() for child in parent}
-        self._elements: dict[str, list[Element]] = {}
-        for element in root.iter():
-            self._elements.setdefault(_local(element), []).append(element)
-
-    def find(self, path: str) -> str:
-        """Return the text of the first element of this name (or of parent and name)."""
-        *parents, name = path.split("/")
-        for element in self._elements.get(name, []):
-            if not parents or _local(self._parents[element]) == parents[0]:
-                return (element.text or "").strip()
-        return ""
-
-    def text(self, path: str) -> str:
-        text = self.find(path)
-        if not text:
-            raise InputError(f"manifest.safe of {self._product} has no {path}")
-        return text
-
-    def integer(self, path: str) -> int:
-        text = self.text(path)
-        if not text.isdecimal():
-            self._refuse(path, text, "a number")
-        return int(text)
-
-    def time(self, path: str) -> dt.datetime:
-        text = self.text(path)
-        try:
-            return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
-        except ValueError:
-            self._refuse(path, text, "a time")
-
-    @property
-    def processor(self) -> tuple[int, int]:
-        for element in self._elements.get("software", []):
-            found = re.fullmatch(r"(\d+)\.(\d+)", element.get("version", ""))
-            if found and "IPF" in element.get("name", ""):
-                return int(found[1]), int(found[2])
-        raise InputError(
-            f"manifest.safe of {self._product} does not say the version of its processor (IPF)"
-        )
-
-    @property
-    def outline(self) -> shapely.Polygon:
-        text = self.text("coordinates")
-        try:
-            pairs = [pair.split(",") for pair in text.split()]
-            corners = [(float(longitude), float(latitude)) for latitude, longitude in pairs]
-            return unwrap(shapely.Polygon(corners))
-        except ValueError:
-            self._refuse("coordinates", text[:60], "latitude,longitude for each corner")
-
-    def _refuse(self, path: str, text: str, expected: str) -> NoReturn:
-        raise InputError(
-            f"{path} in manifest.safe of {self._product} is {text!r}, expected {expected}"
-        )
-
-
-def _local(element: Element) -> str:
-    return element.tag.rpartition("}")[2]

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from candela.eo.backscatter import decibel
+
 MASK_RADIUS = 5  # pixels, as in S1Tiling
 CO_RANGE_DB = (-24.0, 0.0)  # of VV and HH, from black to white
 CROSS_RANGE_DB = (-30.0, -6.0)  # of VH and HV
@@ -64,13 +66,6 @@ def smooth_mask(mask: NDArray[np.uint8], *, radius: int = MASK_RADIUS) -> NDArra
     return opened
 
 
-def decibels(power: Power) -> Power:
-    """Return 10 log10 of power; NaN where it is 0."""
-    with np.errstate(divide="ignore"):
-        result: Power = 10 * np.log10(np.where(power > 0, power, np.nan)).astype(np.float32)
-    return result
-
-
 def picture(images: dict[str, Power]) -> NDArray[np.uint8]:
     """Show backscatter in colours.
 
@@ -85,7 +80,7 @@ def picture(images: dict[str, Power]) -> NDArray[np.uint8]:
         Co-polarised, cross-polarised and their ratio as red, green and blue, each with a fixed
         range of decibels; grey where there is only one polarisation. Transparent without data.
     """
-    logs = {name: decibels(power) for name, power in images.items()}
+    logs = {name: decibel(power) for name, power in images.items()}
     co = next((logs[name] for name in ("VV", "HH") if name in logs), None)
     cross = next((logs[name] for name in ("VH", "HV") if name in logs), None)
     if co is not None and cross is not None:
@@ -98,12 +93,12 @@ def picture(images: dict[str, Power]) -> NDArray[np.uint8]:
         channels = [_stretched(co, CO_RANGE_DB)] * 3
     else:
         channels = [_stretched(next(iter(logs.values())), CROSS_RANGE_DB)] * 3
-    valid = np.isfinite(np.stack(list(logs.values()))).all(axis=0)
+    valid = np.logical_and.reduce([power > 0 for power in images.values()])
     return np.dstack([*channels, np.where(valid, np.uint8(255), np.uint8(0))])
 
 
 def _stretched(values: Power, limits: tuple[float, float]) -> NDArray[np.uint8]:
     low, high = limits
-    share = np.clip((np.nan_to_num(values, nan=low) - low) / (high - low), 0, 1)
+    share = np.clip((values - low) / (high - low), 0, 1)
     grey: NDArray[np.uint8] = np.rint(255 * share).astype(np.uint8)
     return grey

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import rasterio
@@ -37,7 +37,10 @@ BLOCK = 1024  # pixels
 MARGIN = 8  # pixels of a slice around what its part of the tile needs
 LOWEST_M, HIGHEST_M = -500.0, 9000.0  # heights that are thought possible
 
+MASK, ANGLE = "valid", "angle"  # names of bands
+
 Power = NDArray[np.float32]
+Layer = NDArray[np.float32] | NDArray[np.uint8]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -97,14 +100,6 @@ class _Scene:
     def tags(self) -> dict[str, str]:
         """Return the tags that tell of the geometry."""
         return self.heights.tags() | {"ORBIT_SOURCE": self.orbit}
-
-
-class _Pixels(NamedTuple):
-    """What was computed of a block."""
-
-    powers: dict[str, Power]
-    is_valid: NDArray[np.uint8]
-    angles: Power | None
 
 
 def make_tile(
@@ -210,49 +205,45 @@ def _part_of(item: Slice, grid: Grid) -> _Part | None:
 
 
 def _write_images(tile: Tile, scene: _Scene, progress: Progress) -> None:
-    """Write images and mask; this thread writes, the others compute."""
-    grid, treatment = scene.grid, scene.treatment
-    halo = treatment.filter_radius if treatment.speckle_filter else 0
-    blocks = list(split(grid.shape, BLOCK, halo=max(halo, 2 * MASK_RADIUS)))
+    """Write images, mask and angles; this thread writes, the others compute."""
+    filtered = scene.treatment.filter_radius if scene.treatment.speckle_filter else 0
+    blocks = list(split(scene.grid.shape, BLOCK, halo=max(filtered, 2 * MASK_RADIUS)))
     valid = dict.fromkeys(tile.images, 0)
     with ExitStack() as stack:
-        images = {
-            name: stack.enter_context(
-                create_image(
-                    path,
-                    grid,
-                    dtype="float32",
-                    nodata=0,
-                    bands=[name],
-                    tags=image_tags(tile.products, tile.name, name, treatment) | scene.tags(),
-                )
-            )
-            for name, path in tile.images.items()
-        }
-        tags = image_tags(tile.products, tile.name, next(iter(tile.images)), treatment)
-        del tags["POLARIZATION"]
-        mask = stack.enter_context(
-            create_image(tile.mask, grid, dtype="uint8", nodata=255, bands=["valid"], tags=tags)
-        )
-        if tile.incidence is not None:
-            tags = incidence_tags(tags) | scene.tags()
-            incidence = stack.enter_context(
-                create_image(
-                    tile.incidence, grid, dtype="float32", nodata=0, bands=["angle"], tags=tags
-                )
-            )
+        images = _create_images(tile, scene, stack)
         done = _in_order(lambda block: _compute(block, scene), blocks)
-        for number, (block, pixels) in enumerate(zip(blocks, done, strict=True), 1):
-            for name, power in pixels.powers.items():
-                images[name].write(power, 1, window=block.inner)
-                valid[name] += int(np.count_nonzero(power))
-            mask.write(pixels.is_valid, 1, window=block.inner)
-            if pixels.angles is not None:
-                incidence.write(pixels.angles, 1, window=block.inner)
+        for number, (block, layers) in enumerate(zip(blocks, done, strict=True), 1):
+            for name, layer in layers.items():
+                images[name].write(layer, 1, window=block.inner)
+            for name in valid:
+                valid[name] += int(np.count_nonzero(layers[name]))
             progress(100 * number / len(blocks), f"Tile {tile.name}")
     if not any(valid.values()):
         raise _blank(tile)
     tile.valid.update(valid)
+
+
+def _create_images(
+    tile: Tile, scene: _Scene, stack: ExitStack
+) -> dict[str, rasterio.io.DatasetWriter]:
+    """Create the files of a tile, by polarisation, ``MASK`` and ``ANGLE``."""
+
+    def create(path: Path, band: str, tags: dict[str, str], dtype: str = "float32") -> None:
+        nodata = 0 if dtype == "float32" else 255
+        images[band] = stack.enter_context(
+            create_image(path, scene.grid, dtype=dtype, nodata=nodata, bands=[band], tags=tags)
+        )
+
+    images: dict[str, rasterio.io.DatasetWriter] = {}
+    tags: dict[str, str] = {}
+    for name, path in tile.images.items():
+        tags = image_tags(tile.products, tile.name, name, scene.treatment) | scene.tags()
+        create(path, name, tags)
+    del tags["POLARIZATION"]
+    create(tile.mask, MASK, tags, "uint8")
+    if tile.incidence is not None:
+        create(tile.incidence, ANGLE, incidence_tags(tags))
+    return images
 
 
 def _blank(tile: Tile) -> InputError:
@@ -262,13 +253,13 @@ def _blank(tile: Tile) -> InputError:
     )
 
 
-def _compute(block: Block, scene: _Scene) -> _Pixels:
-    """Return the pixels of a block."""
+def _compute(block: Block, scene: _Scene) -> dict[str, Layer]:
+    """Return the pixels of a block, by polarisation, ``MASK`` and ``ANGLE``."""
     layers: dict[str, list[Power]] = {name: [] for name in scene.parts[0].amplitudes}
     angles: list[Power] = []
     treatment = scene.treatment
     with blamed_on("dem"):
-        heights = scene.heights.read(scene.grid.cut(block.outer))
+        heights = scene.heights.read(scene.grid, block.outer)
     for item in scene.parts:
         positions = item.geocoding.positions(block.outer, heights)
         window = item.geocoding.window(positions)
@@ -291,12 +282,10 @@ def _compute(block: Block, scene: _Scene) -> _Pixels:
     is_valid = np.logical_and.reduce([power > 0 for power in powers.values()]).view(np.uint8)
     if treatment.speckle_filter:
         powers = {name: _filtered(power, treatment) for name, power in powers.items()}
-    crop = block.crop
-    return _Pixels(
-        {name: power[crop] for name, power in powers.items()},
-        smooth_mask(is_valid)[crop],
-        join(angles or [nothing])[crop] if treatment.incidence_angle else None,
-    )
+    results: dict[str, Layer] = {**powers, MASK: smooth_mask(is_valid)}
+    if treatment.incidence_angle:
+        results[ANGLE] = join(angles or [nothing])
+    return {name: layer[block.crop] for name, layer in results.items()}
 
 
 def _filtered(power: Power, treatment: Treatment) -> Power:

@@ -23,7 +23,7 @@ from candela.eo.progress import silent
 from candela.eo.speckle import despeckle
 from candela.errors import InputError
 from candela.services import jpeg2tiff, s1tiling
-from candela.services.s1tiling.algorithm import decibels, join, picture, smooth_mask
+from candela.services.s1tiling.algorithm import join, picture, smooth_mask
 
 # Upper left corners in ESA's tiling grid: north and south, at edges of zones, zones 31V and 32V.
 TILES = {
@@ -451,12 +451,6 @@ def test_a_spike_is_taken_off_a_mask_and_a_straight_border_stays():
     smoothed = smooth_mask(mask)
     assert not smoothed[:, :30].any()
     assert smoothed[:, 30:].all()
-
-
-def test_decibels_of_nothing_are_nan():
-    result = decibels(np.array([0.0, 0.1, 1.0], np.float32))
-    assert np.isnan(result[0])
-    assert result[1:].tolist() == pytest.approx([-10, 0], abs=1e-5)
 
 
 def test_a_picture_is_transparent_where_one_polarisation_has_no_data():
