@@ -15,7 +15,9 @@ KEYS = ["service", "request", "version", "identifier", "DataInputs", "ResponseDo
         "AcceptVersions"]  # fmt: skip
 WORDS = ["WPS", "Execute", "GetCapabilities", "DescribeProcess", "1.0.0", "Echo", "Nothing", "true",
          "pause=x", "literal=@xlink:href=file:///etc/passwd", "bbox=1,2,3", "a=b;;=@@;", "@", ";",
-         "complex=<a/>@encoding=base64", "%00", "\x00", "é€😀", "all", ""]  # fmt: skip
+         "complex=<a/>@encoding=base64", "%00", "\x00", "é€😀", "all", "", "bbox=nan,inf,1e400,0",
+         "bbox=1,2,3,4,EPSG:\x00", "complex=@href=http://h/\x00", "numbers=" + "9" * 5000,
+         "literal=\x00", "complex=<a>\x01</a>"]  # fmt: skip
 ELEMENTS = ["Execute", "DataInputs", "Input", "Data", "LiteralData", "ComplexData", "Reference",
             "BoundingBoxData", "ResponseForm", "ResponseDocument", "RawDataOutput", "Output",
             "GetCapabilities", "DescribeProcess", "Header", "Body", "BodyReference"]  # fmt: skip
