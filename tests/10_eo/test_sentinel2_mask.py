@@ -3,7 +3,13 @@ import pytest
 from rasterio.windows import Window
 
 from candela.eo.sentinel2 import open_product
-from candela.eo.sentinel2_mask import Usability, from_scene_classes, open_clouds, validity
+from candela.eo.sentinel2_mask import (
+    Usability,
+    from_scene_classes,
+    grow_clouds,
+    open_clouds,
+    validity,
+)
 from candela.errors import InputError
 
 WINDOW = Window(0, 0, 120, 120)
@@ -84,3 +90,14 @@ def test_a_clear_level_1c_image_has_no_clouds(write_product):
 def test_without_cloud_information_the_other_choices_are_named(write_product):
     with pytest.raises(InputError, match=r"no cloud information .* choose the mask validity"):
         clouds(write_product(level="L1C"))
+
+
+def test_clouds_grow_over_usable_pixels_only_and_win_over_what_they_cast():
+    mask = np.zeros((9, 9), np.uint8)
+    mask[4, 1], mask[4, 4], mask[4, 7] = Usability.CLOUD, Usability.CLOUD_SHADOW, Usability.CIRRUS
+    mask[0, 1], mask[8, 8] = Usability.NO_DATA, Usability.SNOW
+    grown = grow_clouds(mask, 2)
+    assert grown[4].tolist() == [3, 3, 3, 3, 4, 4, 4, 5, 5]
+    assert grown[2].tolist() == [0, 3, 0, 0, 4, 0, 0, 5, 0]
+    assert (grown[0, 1], grown[8, 8]) == (Usability.NO_DATA, Usability.SNOW)
+    assert grow_clouds(mask, 0) is mask
