@@ -71,6 +71,8 @@ class Settings(BaseSettings):
         How long a synchronous Execute may be waited for.
     grace_s : float
         How long the answer to an asynchronous Execute is held back, in case the job is that fast.
+    running_jobs : int, optional
+        How many jobs run at the same time, in place of ``parallelprocesses`` of ``pywps.cfg``.
     log_format : str
         ``text`` or ``json``: what lines of the gateway's log are.
     runner : str
@@ -127,6 +129,7 @@ class Settings(BaseSettings):
     owner_header: str = ""
     sync_timeout_s: float = Field(default=3600, gt=0)
     grace_s: float = Field(default=1.5, ge=0)
+    running_jobs: int | None = Field(default=None, gt=0)
     log_format: Literal["text", "json"] = "text"
     runner: Literal["local", "kubernetes"] = "local"
     namespace: str = "default"

@@ -46,6 +46,8 @@ class Gateway:
         """
         metadata = Metadata.load(settings.config)
         limits = Limits.load(settings.config)
+        if settings.running_jobs is not None:
+            limits = limits.model_copy(update={"running_jobs": settings.running_jobs})
         storage = open_storage(settings.storage_url, endpoint=settings.s3_endpoint)
         jobs = JobService(
             specs=load_specs(),
@@ -106,6 +108,12 @@ class Gateway:
         if isinstance(self.jobs.publisher, MapServerPublisher):  # else the map server is elsewhere
             app.register_blueprint(
                 ows.ows_blueprint(self.jobs.publisher, owner_header=self._layer_header)
+            )
+        else:
+            app.register_blueprint(
+                ows.elsewhere_blueprint(
+                    self.settings.geoserver_public_url or self.settings.geoserver_url
+                )
             )
         app.register_blueprint(probes.blueprint(self.jobs))
         metrics = Metrics(self.jobs.store)
