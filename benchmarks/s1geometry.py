@@ -75,7 +75,7 @@ def correct_with_candela(product: Path, dem: Path, output: Path) -> None:
     geocoding = Geocoding(RangeDoppler.of(annotation), heights.grid)
 
     def compute(window):
-        positions = geocoding.positions(window, heights.read(heights.grid.cut(window)))
+        positions = geocoding.positions(window, heights.read(heights.grid, window))
         needed = geocoding.window(positions)
         if needed is None:
             return window, np.zeros(positions.lines.shape, np.float32)

@@ -34,13 +34,21 @@ MARGIN = 2  # pixels of a DEM around those that are wanted
 class Heights(Protocol):
     """Tells how high the ground is."""
 
-    def read(self, grid: Grid) -> Singles:
+    def read(self, grid: Grid, window: Window | None = None) -> Singles:
         """Return the heights at the pixel centres of a grid.
+
+        Parameters
+        ----------
+        grid : Grid
+            It must have a CRS.
+        window : Window, optional
+            A part of it; it may reach beyond the grid.
 
         Returns
         -------
         ndarray, shape (rows, cols), float32
-            Metres above the WGS 84 ellipsoid; NaN where they are not known.
+            Metres above the WGS 84 ellipsoid; NaN where they are not known. A part has the heights
+            that the whole has there.
         """
 
     def tags(self) -> dict[str, str]:
@@ -59,9 +67,10 @@ class ConstantHeight:
 
     height: float
 
-    def read(self, grid: Grid) -> Singles:
+    def read(self, grid: Grid, window: Window | None = None) -> Singles:
         """See ``Heights``."""
-        return np.full(grid.shape, self.height, dtype=np.float32)
+        part = grid if window is None else grid.cut(window)
+        return np.full(part.shape, self.height, dtype=np.float32)
 
     def tags(self) -> dict[str, str]:
         """See ``Heights``."""
@@ -86,14 +95,21 @@ class ProductHeights:
         places = self._places(self._longitudes, self._latitudes)
         self._linear = LinearNDInterpolator(places, self._heights)
         self._nearest = NearestNDInterpolator(places, self._heights)
+        self._known: tuple[Lattice, Floats] | None = None
 
-    def read(self, grid: Grid) -> Singles:
+    def read(self, grid: Grid, window: Window | None = None) -> Singles:
         """See ``Heights``."""
-        lattice = Lattice.of(grid, PRODUCT_LATTICE_M)
-        places = self._places(*lattice.in_crs(GEOGRAPHIC))
+        lattice = Lattice.of(grid, LATTICE_M)
+        # NOTE: the points are those of the whole grid, or else parts would differ at their borders.
+        known = self._known  # another thread may replace it
+        if known is None or known[0] != lattice:
+            known = self._known = lattice, self._at(*lattice.in_crs(GEOGRAPHIC))
+        return lattice.spread(known[1], window or _whole(grid)).astype(np.float32)
+
+    def _at(self, longitudes: Floats, latitudes: Floats) -> Floats:
+        places = self._places(longitudes, latitudes)
         heights = np.asarray(self._linear(places))
-        heights = np.where(np.isnan(heights), self._nearest(places), heights)
-        return lattice.spread(heights, _whole(grid)).astype(np.float32)
+        return np.where(np.isnan(heights), self._nearest(places), heights)
 
     def tags(self) -> dict[str, str]:
         """See ``Heights``."""
@@ -130,8 +146,10 @@ class Dem:
         self.grid = _open_grid(path)
         self._geoid_grid = None if geoid is None else _open_grid(geoid)
 
-    def read(self, grid: Grid) -> Singles:
+    def read(self, grid: Grid, window: Window | None = None) -> Singles:
         """See ``Heights``; InputError if the raster is damaged."""
+        if window is not None:
+            grid = grid.cut(window)
         heights = _sample(self.path, self.grid, grid, sea=True)
         if self.geoid is not None and self._geoid_grid is not None:
             heights += _sample(self.geoid, self._geoid_grid, grid, sea=False)

@@ -30,7 +30,7 @@ def incidence_angles(geocoding: Geocoding, heights: Heights, window: Window) -> 
     ndarray, shape (window.height, window.width), float32
         Degrees, 0..180; NaN where the ground is not known.
     """
-    ground = heights.read(geocoding.lattice.grid.cut(_enlarge(window, HALO)))
+    ground = heights.read(geocoding.lattice.grid, _enlarge(window, HALO))
     view = geocoding.view
     return local_incidence_angle(
         slopes(ground, *view.pixel), view.directions(window, ground[1:-1, 1:-1])
@@ -57,7 +57,7 @@ def flattening(geocoding: Geocoding, heights: Heights, window: Window) -> Single
     view = geocoding.view
     margin = int(np.ceil(MARGIN_M / min(view.pixel)))
     wide = _enlarge(window, margin)
-    ground = heights.read(geocoding.lattice.grid.cut(_enlarge(wide, HALO)))
+    ground = heights.read(geocoding.lattice.grid, _enlarge(wide, HALO))
     surface, ground = slopes(ground, *view.pixel), ground[1:-1, 1:-1].copy()
     area = facing(surface, view.directions(wide, ground))
     area *= np.float32(view.pixel.across * view.pixel.down)

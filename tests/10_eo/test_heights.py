@@ -172,6 +172,15 @@ def test_a_products_own_heights_are_interpolated_between_its_points():
     assert np.abs(heights - plane(*places(GRID))).max() < 0.5
 
 
+def test_parts_have_the_heights_that_a_product_gives_the_whole():
+    random = np.random.default_rng(5)
+    longitudes, latitudes, heights = random.uniform([1.1, 43.5, 0], [1.3, 43.7, 2000], (40, 3)).T
+    own = ProductHeights(product_points(longitudes, latitudes, heights))
+    window = Window(37, 51, 130, 99)
+    difference = own.read(GRID, window) - own.read(GRID)[51:150, 37:167]
+    assert np.abs(difference).max() < 1e-3
+
+
 def test_beyond_a_products_points_the_nearest_holds():
     grid = product_points(
         np.array([8.0, 8.1, 8.0]), np.array([43.6, 43.6, 43.7]), np.array([10.0, 20.0, 30.0])
