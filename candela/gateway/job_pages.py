@@ -5,11 +5,13 @@ from typing import Any
 
 from flask import render_template, request
 
+from candela.errors import PublisherAwayError
 from candela.gateway.faults import fault_of_failure
 from candela.gateway.pages import PageLink, PageOutput, PageValue
 from candela.gateway.protocols.wps10.execute import link_of, literal_text, output_url
 from candela.jobs.model import Job
 from candela.jobs.service import JobService
+from candela.publish.base import ServedLayer
 from candela.settings import Metadata
 from candela.spec import ProcessSpec
 from candela.worker.contract import Box, Inline, Output, OutputFile, Reference, Value
@@ -57,9 +59,18 @@ def job_page(jobs: JobService, metadata: Metadata, base_url: str, job: Job) -> s
             for value in values
         ],
         outputs=_outputs(job, spec, base_url),
-        layers=[layer for layer in jobs.publisher.layers() if layer.job_id == job.id],
+        layers=_layers(jobs, job),
         log=jobs.log_tail(job.id),
     )
+
+
+def _layers(jobs: JobService, job: Job) -> list[ServedLayer]:
+    """Return a job's layers; the page does without them while the map server is away."""
+    try:
+        served = jobs.publisher.layers() if job.links else []
+    except PublisherAwayError:
+        return []
+    return [layer for layer in served if layer.job_id == job.id]
 
 
 def _shown(job: Job) -> dict[str, Any]:

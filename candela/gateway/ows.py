@@ -18,8 +18,9 @@ from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
 import urllib3
-from flask import Blueprint, Response, request, send_file
+from flask import Blueprint, Response, redirect, request, send_file
 from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response as BaseResponse
 
 from candela.errors import (
     CandelaError,
@@ -90,6 +91,19 @@ def ows_blueprint(publisher: MapServerPublisher, *, owner_header: str = "") -> B
     def one(layer: str, kind: Kind) -> Response:
         """Answer for one layer."""
         return proxy.answer(layer, kind)
+
+    return blueprint
+
+
+def elsewhere_blueprint(url: str) -> Blueprint:
+    """Make the route of the services of all layers where another host has them."""
+    blueprint = Blueprint("ows", __name__)
+
+    @blueprint.get("/ows")
+    def everything() -> BaseResponse:
+        """Lead there, with the query."""
+        query = request.query_string.decode("ascii", "replace")
+        return redirect(f"{url.rstrip('/')}/ows?{query}")
 
     return blueprint
 

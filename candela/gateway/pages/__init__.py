@@ -33,6 +33,7 @@ from typing import NamedTuple
 from flask import Blueprint, jsonify, render_template, request
 from werkzeug.wrappers import Response
 
+from candela.errors import PublisherAwayError
 from candela.publish.base import Publisher, ServedLayer, ServedSeries
 from candela.settings import Metadata
 
@@ -89,6 +90,10 @@ def pages_blueprint(
     def map_page() -> str:
         """Show the layers."""
         return render_template("map.html", metadata=metadata)
+
+    @blueprint.errorhandler(PublisherAwayError)
+    def away(_: PublisherAwayError) -> tuple[Response, int]:
+        return jsonify(title="the map server is away", status=503), 503
 
     @blueprint.get("/layers.json")
     def layers() -> Response:

@@ -131,18 +131,18 @@ class GeoServerPublisher:
 
     def jobs(self) -> set[str]:
         """Return the jobs of which anything is there, even by halves."""
-        return {record.layer.job_id for _, record in self._persist(self._all_records)}
+        return {record.layer.job_id for _, record in self._all_records()}
 
     def layers(self) -> list[ServedLayer]:
         """List what is served, in the order of publication."""
         return [
             record.served(self.links(record.layer.owner, record.layer.name), self._series(record))
-            for record in self._persist(self._served_records)
+            for record in self._served_records()
         ]
 
     def series(self) -> list[ServedSeries]:
         """List the time series of what is served, by name."""
-        records = [r for r in self._persist(self._served_records) if self._series(r)]
+        records = [r for r in self._served_records() if self._series(r)]
         return [
             series.served(self.links(series.first.layer.owner, series.name))
             for series in all_series(records).values()
