@@ -1,8 +1,10 @@
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import rasterio
+import sqlalchemy as sa
 from affine import Affine
 
 from candela.errors import InputError, NotFoundError
@@ -12,6 +14,7 @@ from candela.patches.confusion import Confusion
 from candela.patches.load import store_model
 from candela.patches.query import Wanted, find_patches
 from candela.patches.reference import annotate_from_map
+from candela.patches.tables import ANNOTATION, PATCH
 
 JUNE = dt.datetime(2020, 6, 4, tzinfo=dt.UTC)
 AUGUST = dt.datetime(2020, 8, 13, tzinfo=dt.UTC)
@@ -151,3 +154,37 @@ def test_nothing_to_compare_is_no_agreement():
     matrix = Confusion.of([])
     assert np.isnan(matrix.accuracy)
     assert np.isnan(matrix.kappa)
+
+
+def test_the_corine_map_of_lanjaron_labels_patches(shared_data, database, make_model):
+    """Patches of 1200 m are 48 pixels of the map: its classes can be counted directly."""
+    path = shared_data("corine-lanjaron") / "clc.tif"
+    with rasterio.open(path) as image:
+        classes = image.read(1)
+        corner = image.transform @ (101, 203)
+        crs = image.crs
+    model = make_model("lanjaron")
+    place = Affine(10, 0, corner[0], 0, -10, corner[1])
+    grid = model.patches.grid._replace(crs=crs, transform=place)
+    model = replace(model, patches=replace(model.patches, grid=grid))
+    store_model(database, model, owner="ada")
+    with database.acting_for("ada") as connection:
+        annotate_from_map(connection, "ada", "lanjaron", path, "corine", least_share=0)
+        rows = connection.execute(
+            sa.select(
+                PATCH.c.grid_row, PATCH.c.grid_col, ANNOTATION.c.code, ANNOTATION.c.confidence
+            )
+            .join(ANNOTATION, ANNOTATION.c.patch_id == PATCH.c.id)
+            .where(PATCH.c.size == 120)
+        ).all()
+        as_bigearthnet = label_statistics(
+            connection, "ada", "bigearthnet19", Wanted(sizes=(120,)), source=REFERENCE
+        )
+    assert len(rows) == 4
+    for row, col, code, confidence in rows:
+        part = classes[203 + 48 * row : 251 + 48 * row, 101 + 48 * col : 149 + 48 * col]
+        values, counts = np.unique(part, return_counts=True)
+        assert code == str(values[counts.argmax()])
+        # Pixels of 25 m are two or three of 10 m.
+        assert confidence == pytest.approx(counts.max() / 48**2, abs=5e-3)
+    assert sum(count.patches for count in as_bigearthnet) <= 4
