@@ -1,10 +1,14 @@
+import json
+import shutil
+
 import numpy as np
 import pytest
+from sentinel1_otb import DAMPING, LOOKS, RADIUS, SAMPLES, run_despeckle
+from sentinel1_otb import speckled as speckled_levels
 
 from candela.eo.speckle import despeckle
 
 FILTERS = ["lee", "kuan", "frost", "gamma_map"]
-LOOKS = 4.4
 
 
 def speckled(mean: np.ndarray, *, looks: float = LOOKS, seed: int = 3) -> np.ndarray:
@@ -76,6 +80,21 @@ def test_an_image_without_data_and_one_of_one_pixel_pass(method):
     one = despeckle(np.full((1, 1), 0.3, np.float32), method)
     assert one == pytest.approx(0.3)
     assert one.dtype == np.float32
+
+
+@pytest.mark.parametrize("method", FILTERS)
+def test_the_inside_is_filtered_as_by_orfeo_toolbox(method):
+    theirs = json.loads(SAMPLES.read_text())["filtered_row_20"][method]
+    mine = despeckle(speckled_levels(), method, radius=RADIUS, looks=LOOKS, damping=DAMPING)
+    np.testing.assert_allclose(mine[20, RADIUS:-RADIUS], theirs, rtol=1e-6)
+
+
+@pytest.mark.skipif(not shutil.which("otbcli_Despeckle"), reason="otb-bin is not installed")
+@pytest.mark.parametrize("method", FILTERS)
+def test_the_inside_is_filtered_as_by_orfeo_toolbox_where_it_is_installed(method):
+    inside = (slice(RADIUS, -RADIUS),) * 2
+    mine = despeckle(speckled_levels(), method, radius=RADIUS, looks=LOOKS, damping=DAMPING)
+    np.testing.assert_allclose(mine[inside], run_despeckle(method)[inside], rtol=1e-6)
 
 
 def test_lee_gives_the_value_worked_out_by_hand():
