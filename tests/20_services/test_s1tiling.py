@@ -403,6 +403,35 @@ def test_an_orbit_file_that_is_none_is_refused(run, tmp_path):
     assert refusal.value.locator == "orbits"
 
 
+def write_orbit_file(path, acquisition, shift_m=0.0):
+    """Write a precise orbit file with the orbit of an acquisition, or one beside it."""
+    vectors = []
+    for seconds in np.arange(-200.0, 201.0, 10.0):
+        position, velocity = acquisition.swath.orbit.state(np.array(seconds))
+        position = position * (1 + shift_m / np.linalg.norm(position))
+        when = acquisition.middle + dt.timedelta(seconds=seconds)
+        values = zip(("X", "Y", "Z", "VX", "VY", "VZ"), (*position, *velocity), strict=True)
+        numbers = "".join(f"<{name}>{value:.6f}</{name}>" for name, value in values)
+        vectors.append(f"<OSV><UTC>UTC={when:%Y-%m-%dT%H:%M:%S.%f}</UTC>{numbers}</OSV>")
+    path.write_text(
+        "<Earth_Explorer_File><File_Type>AUX_POEORB</File_Type><Mission>Sentinel-1B</Mission>"
+        f"<Ref_Frame>EARTH_FIXED</Ref_Frame>{''.join(vectors)}</Earth_Explorer_File>"
+    )
+    return path
+
+
+@pytest.mark.parametrize(("shift_m", "moves"), [(0.0, False), (200.0, True)])
+def test_the_orbit_of_an_orbit_file_is_used(run, tmp_path, shift_m, moves):
+    product = write_product(tmp_path, LOOSE, {"VV": speckle(300, 360)})
+    plain = read(run(product)["vv"])
+    orbit = write_orbit_file(tmp_path / "S1B_OPER_AUX_POEORB.EOF", LOOSE, shift_m)
+    outputs = run(product, orbits=[orbit])
+    with rasterio.open(outputs["vv"]) as image:
+        assert image.tags()["ORBIT_SOURCE"] == "AUX_POEORB"
+    difference = np.abs(read(outputs["vv"]) - plain)
+    assert (difference.max() > 0.1 * plain.max()) == moves
+
+
 def test_noise_that_was_removed_already_is_not_removed_again(run, tmp_path):
     product = write_product(tmp_path, LOOSE, {"VV": speckle(300, 360)})
     plain = read(run(product)["vv"])
