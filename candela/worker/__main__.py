@@ -59,11 +59,12 @@ def _run(storage_url: str, job_id: str, workdir: Path) -> int:
     os.chdir(workdir)
     tempfile.tempdir = str(workdir / TEMPORARY)
     reporter = Reporter(job.progress)
+    last = ""
     try:
         result = run_job(job, spec, storage, workdir, reporter)
-        reporter(100.0, RESULT_STORED)
+        last = RESULT_STORED
     finally:
-        reporter.close()
+        reporter.close(last)
     _log_result(job, result)
     return _exit_code(result)
 

@@ -33,6 +33,7 @@ class Reporter:
         self._latest: tuple[float, str] | None = None
         self._changed = threading.Condition()
         self._is_closed = False
+        self._last = ""
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
         self._thread.start()
 
@@ -43,9 +44,16 @@ class Reporter:
             self._latest = (round(percent, 1), message)
             self._changed.notify()
 
-    def close(self) -> None:
-        """Report the last state, if there is time, and stop."""
+    def close(self, last: str = "") -> None:
+        """Report the last state, if there is time, and stop.
+
+        Parameters
+        ----------
+        last : str, optional
+            What is reported after it, to the gateway alone.
+        """
         with self._changed:
+            self._last = last
             self._is_closed = True
             self._changed.notify()
         self._thread.join(LAST_WAIT_S)
@@ -57,6 +65,8 @@ class Reporter:
                 self._post(session, *state)
                 with self._changed:
                     self._changed.wait_for(lambda: self._is_closed, INTERVAL_S)
+            if self._last:
+                self._post(session, 100.0, self._last)
 
     def _next(self) -> tuple[float, str] | None:
         """Wait for a new state; None at the end."""

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 
 from candela.errors import StorageError
 from candela.runners import kernel, local, records
-from candela.runners.base import Cause, Ended, Limits, RunState
+from candela.runners.base import Cause, Limits, RunState
 from candela.runners.kernel import KernelKills
 from candela.runners.local import LocalRunner
 from candela.runners.processes import find_members
@@ -99,17 +98,6 @@ def test_a_job_runs_to_its_end(runner, submit, storage, tmp_path):
     assert not (tmp_path / "work" / "1-1").exists()
 
 
-def test_a_refusal_is_an_end_too(runner, submit):
-    assert ended(runner, submit("refuse")) == RunState(Cause.FINISHED, 3)
-
-
-def test_the_log_is_kept(runner, submit):
-    ended(runner, submit("finish"))
-    assert "[Trial 1]" in runner.logs("1")
-    assert "trying finish" in runner.logs("1")
-    assert runner.logs("unknown") == ""
-
-
 def test_only_the_end_of_a_long_log_is_told(runner, storage):
     storage.write(job_key("1", "log.txt"), b"first\n" + b"x" * 100_000 + b"\nlast\n")
     assert len(runner.logs("1")) == 64 * 1024
@@ -141,34 +129,6 @@ def test_the_same_attempt_is_not_started_twice(runner, submit, members):
     assert members() == []
 
 
-def test_many_gateways_that_submit_the_same_start_it_once(make_runner, members):
-    runners = [make_runner() for _ in range(4)]
-    references: list[str] = []
-
-    def submit(runner: LocalRunner) -> None:
-        references.append(runner.submit(trial("pause"), LIMITS))
-
-    threads = [threading.Thread(target=submit, args=(runner,)) for runner in runners]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(references) == 4
-    assert len(set(references)) == 1
-    until(members)
-    assert len(members()) == 1
-    runners[0].cancel(references[0])
-
-
-def test_the_next_attempt_is_another_one(runner, submit):
-    first = submit("finish")
-    ended(runner, first)
-    second = submit("finish", attempt=2)
-    assert second != first
-    assert ended(runner, second) == RunState(Cause.FINISHED, 0)
-    assert runner.state(first) == RunState(Cause.FINISHED, 0)
-
-
 def test_cancel_leaves_no_process(runner, submit, tmp_path, members):
     reference = submit("have children")
     paused(tmp_path)
@@ -190,19 +150,6 @@ def test_a_job_that_is_cancelled_while_it_starts_leaves_no_process(runner, submi
         assert not psutil.pid_exists(pid)
 
 
-def test_cancel_may_be_repeated(runner, submit, tmp_path):
-    reference = submit("pause")
-    paused(tmp_path)
-    assert runner.cancel(reference) == runner.cancel(reference)
-    assert runner.cancel("1-9:123:0").cause is Cause.VANISHED
-
-
-def test_cancelling_a_finished_job_does_not_change_how_it_ended(runner, submit):
-    reference = submit("finish")
-    ended(runner, reference)
-    assert runner.cancel(reference) == RunState(Cause.FINISHED, 0)
-
-
 def test_a_worker_in_the_middle_of_a_computation_ends_at_once(make_runner, tmp_path):
     runner = make_runner(grace_s=30.0)
     reference = runner.submit(trial("compute"), LIMITS)
@@ -221,14 +168,6 @@ def test_a_worker_that_ignores_sigterm_is_killed(runner, submit, tmp_path, membe
     assert members() == []
 
 
-def test_an_attempt_that_was_ended_leaves_no_outputs(runner, submit, storage, tmp_path):
-    reference = submit("pause")
-    paused(tmp_path)
-    storage.write(job_key("1", "outputs", "half.tif"), b"half")
-    runner.cancel(reference)
-    assert storage.list("jobs") == ("jobs/1/job.json", "jobs/1/log.txt")
-
-
 def test_the_log_comes_into_a_storage_that_is_not_on_this_machine(tmp_path):
     class Bucket(FolderStorage):
         def local_path(self, *_) -> None:
@@ -243,11 +182,6 @@ def test_the_log_comes_into_a_storage_that_is_not_on_this_machine(tmp_path):
     finally:
         runner.close()
     assert b"trying finish" in storage.read("jobs/1/log.txt")
-
-
-def test_a_daemon_does_not_outlive_its_job(runner, submit, members):
-    assert ended(runner, submit("leave a daemon")) == RunState(Cause.FINISHED, 0)
-    assert members() == []
 
 
 def test_a_job_beyond_its_time_is_ended(runner, submit, tmp_path, members):
@@ -275,49 +209,14 @@ def test_a_job_within_its_memory_is_left_alone(runner, submit, tmp_path):
     runner.cancel(reference)
 
 
-def test_a_crash_of_the_process_is_its_own_end(runner, submit):
-    state = ended(runner, submit("crash"))
-    assert (state.cause, state.exit_code) == (Cause.FINISHED, -11)
-
-
 def test_a_worker_that_was_killed_by_others_has_vanished(runner, submit):
     state = ended(runner, submit("die"))
     assert (state.cause, state.exit_code) == (Cause.VANISHED, -9)
 
 
-def test_each_end_is_told_once(runner, submit):
-    reference = submit("finish")
-    told: list[Ended] = []
-    until(lambda: told.extend(runner.poll()) or told)
-    assert told == [Ended(reference, "1", 1, RunState(Cause.FINISHED, 0))]
-    assert runner.poll() == []
-
-
 def test_an_unknown_reference_has_vanished(runner):
     assert runner.state("nothing:1:1").cause is Cause.VANISHED
     assert runner.state("").cause is Cause.VANISHED
-
-
-def test_a_new_gateway_adopts_running_jobs(make_runner, tmp_path, members):
-    first = make_runner()
-    reference = first.submit(trial("pause"), LIMITS)
-    paused(tmp_path)
-    first.close()
-    second = make_runner()
-    assert second.state(reference).is_running
-    assert second.submit(trial("pause"), LIMITS) == reference
-    assert second.cancel(reference).cause is Cause.CANCELLED
-    assert members() == []
-
-
-def test_a_new_gateway_learns_of_what_ended_meanwhile(make_runner, storage):
-    first = make_runner()
-    reference = first.submit(trial("finish"), LIMITS)
-    first.close()
-    until(lambda: storage.exists("jobs/1/result.json"))
-    second = make_runner()
-    assert ended(second, reference).cause is Cause.FINISHED
-    assert [end.reference for end in second.poll()] == [reference]
 
 
 GATEWAY = """
@@ -437,12 +336,6 @@ def test_a_process_that_got_the_pid_of_a_worker_is_left_alone(make_runner, monke
     finally:
         bystander.kill()
         bystander.wait()
-
-
-def test_a_job_id_that_leads_elsewhere_is_refused(runner):
-    for job_id in ("../1", "a/b", ""):
-        with pytest.raises(StorageError):
-            runner.submit(trial("finish", job_id=job_id), LIMITS)
 
 
 def test_a_worker_that_cannot_be_started_is_reported(make_runner, tmp_path):
