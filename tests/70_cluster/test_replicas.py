@@ -25,10 +25,8 @@ def submit(url: str, key: str) -> None:
                 headers={"Idempotency-Key": key, "Connection": "close"},
                 timeout=20,
             )
-            if (
-                (answer.status_code == 200
-                and "ProcessAccepted" in answer.text)
-                or ("ProcessStarted" in answer.text or "ProcessSucceeded" in answer.text)
+            if (answer.status_code == 200 and "ProcessAccepted" in answer.text) or (
+                "ProcessStarted" in answer.text or "ProcessSucceeded" in answer.text
             ):
                 return
         except requests.ConnectionError:
