@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from candela.errors import NotFoundError, StorageError
+from candela.errors import NotFoundError, StorageError, UnavailableError
 from candela.jobs.accounting import Consumption, record, totals
 from candela.jobs.database import open_engine, reported, storable
 from candela.jobs.migrations import upgrade
@@ -325,16 +325,24 @@ class JobStore:
                 connection.execute(sa.delete(EVENTS).where(EVENTS.c.job == job_id))
 
     def wait(self, job_id: str, timeout_s: float) -> Job:
-        """Wait until a job is in a final state, or the time is over; return it as it is then."""
+        """Wait until a job is in a final state, or the time is over; return it as it is then.
+
+        A database that is away meanwhile is waited for, too.
+        """
         end = time.monotonic() + timeout_s
         while True:
-            seen = self.changes
-            job, left = self.get(job_id), end - time.monotonic()
-            if job.state.is_final or left <= 0:
-                return job
+            seen, left = self.changes, end - time.monotonic()
+            try:
+                job = self.get(job_id)
+            except UnavailableError:
+                if left <= 0:
+                    raise
+            else:
+                if job.state.is_final or left <= 0:
+                    return job
             with self._changed:
                 if seen == self.changes:
-                    self._changed.wait(min(left, POLL_S))
+                    self._changed.wait(min(max(left, 0), POLL_S))
 
     def wait_for_change(self, timeout_s: float) -> None:
         """Sleep until this process changes any job, or the time is over."""

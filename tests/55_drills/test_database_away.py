@@ -37,6 +37,22 @@ def test_jobs_outlive_a_database_that_is_away(postgres, drill):
     assert drill.store.count() == 3
 
 
+def test_who_waits_for_a_job_waits_for_the_database_too(postgres, drill):
+    drill = drill(database=postgres.url)
+    answers = []
+    synchronous = EXECUTE.replace("&storeExecuteResponse=true&status=true", "")
+    asking = threading.Thread(
+        target=lambda: answers.append(drill.http.get(f"{synchronous}literal=x;pause=3"))
+    )
+    asking.start()
+    until(lambda: drill.store.count(states=[State.RUNNING]) == 1)
+    postgres.stop()
+    time.sleep(1)
+    postgres.start()
+    asking.join()
+    assert (answers[0].status_code, b"ProcessSucceeded" in answers[0].data) == (200, True)
+
+
 def test_connections_that_are_cut_lose_and_double_nothing(postgres, drill):
     drill = drill(database=postgres.url)
     admin = sa.create_engine(postgres.url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
