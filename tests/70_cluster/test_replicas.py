@@ -14,6 +14,8 @@ EXECUTE = (
     "&storeExecuteResponse=true&status=true&DataInputs=literal={};pause=1"
 )
 
+TAKEN = ("Accepted", "Started", "Succeeded")
+
 
 def submit(url: str, key: str) -> None:
     """Submit a job under a key, again and again until a gateway says that it has it."""
@@ -25,9 +27,7 @@ def submit(url: str, key: str) -> None:
                 headers={"Idempotency-Key": key, "Connection": "close"},
                 timeout=20,
             )
-            if (answer.status_code == 200 and "ProcessAccepted" in answer.text) or (
-                "ProcessStarted" in answer.text or "ProcessSucceeded" in answer.text
-            ):
+            if any(f"<wps:Process{word}" in answer.text for word in TAKEN):
                 return
         except requests.ConnectionError:
             pass
