@@ -1,8 +1,12 @@
 """What the embedded publisher does beside publishing: files, processes, titles."""
 
 import dataclasses
+import itertools
 import multiprocessing
+import random
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +22,16 @@ from candela.publish.mapserver import MapServerPublisher
 def publisher(tmp_path: Path) -> MapServerPublisher:
     """A publisher whose server is not started: publishing needs none."""
     return MapServerPublisher(tmp_path / "state", "https://maps.example/")
+
+
+GET_MAP = (
+    "service=WMS&version=1.3.0&request=GetMap&layers={}&styles=&crs=EPSG:32632"
+    "&bbox=600000,5398000,602000,5400000&width=64&height=64&format=image/png"
+)
+GET_COVERAGE = (
+    "service=WCS&version=2.0.1&request=GetCoverage&coverageId={}&format=image/tiff"
+    "&subset=x(600500,601000)&subset=y(5398500,5399000)"
+)
 
 
 def served(gateway) -> list[str]:
@@ -133,3 +147,46 @@ def test_a_missing_program_is_named_with_its_package(publisher, monkeypatch) -> 
     monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(PublicationError, match="Debian package lighttpd"):
         publisher.start()
+
+
+def test_no_request_fails_and_nothing_is_stale_while_layers_come_and_go(
+    new_gateway, change_layer, image_layer
+) -> None:
+    publisher = new_gateway.publisher
+    publisher.publish(image_layer)
+    removed: dict[str, float] = {}
+    alive: list[str] = []
+    stop = threading.Event()
+
+    def change() -> None:
+        for number in itertools.count():
+            if stop.is_set():
+                return
+            name, job_id = f"Layer_{number}_x", f"come-{number}"
+            publisher.publish(dataclasses.replace(change_layer, name=name, job_id=job_id))
+            alive.append(name)
+            if number >= 3:
+                publisher.remove(f"come-{number - 3}")
+                removed[f"Layer_{number - 3}_x"] = time.monotonic()
+
+    changer = threading.Thread(target=change)
+    changer.start()
+    wrong = []
+    try:
+        for _ in range(40):
+            while not alive:
+                time.sleep(0.01)
+            for name in (image_layer.name, random.choice(alive[-5:])):
+                for query, start in ((GET_MAP, b"\x89PNG"), (GET_COVERAGE, b"II*")):
+                    at = time.monotonic()
+                    answer = requests.get(f"{new_gateway.url}/ows?{query.format(name)}", timeout=20)
+                    is_good = answer.content.startswith(start)
+                    if not is_good and name not in removed:
+                        wrong.append(answer.text)
+                    if is_good and removed.get(name, at) < at:
+                        wrong.append(f"{name} is stale")
+    finally:
+        stop.set()
+        changer.join()
+    assert wrong == []
+    assert len(removed) > 3

@@ -162,6 +162,26 @@ def test_every_layer_has_a_legend(wms, gateway, index) -> None:
     assert 0.1 < (alpha > 0).mean() < 0.9  # patches and letters
 
 
+def test_the_patches_of_the_legend_graphic_have_the_colours_of_the_style(
+    gateway, change_layer
+) -> None:
+    answer = requests.get(
+        f"{gateway.publisher.links(change_layer.name).wms}?service=WMS&version=1.3.0"
+        f"&request=GetLegendGraphic&layer={change_layer.name}&format=image/png&sld_version=1.1.0",
+        timeout=10,
+    )
+    pixels = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA")).reshape(-1, 4)
+    expected = {
+        (*(int(item.colour[i : i + 2], 16) for i in (1, 3, 5)), round(item.opacity * 2.55))
+        for item in load_style("change").classes
+    }
+    coloured = pixels[np.ptp(pixels[:, :3].astype(int), axis=1) > 20]  # neither text nor paper
+    colours, counts = np.unique(coloured, axis=0, return_counts=True)
+    patches = colours[np.argsort(counts)[-len(expected) :]]  # the rest are their smoothed edges
+    for colour in expected:  # of a translucent colour three steps are lost by rounding
+        assert np.abs(patches.astype(int) - colour).max(axis=1).min() <= 3
+
+
 def test_a_picture_above_the_limit_is_refused(wms, change_layer: Layer) -> None:
     from owslib.util import ServiceException
 
