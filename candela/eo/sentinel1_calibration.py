@@ -15,6 +15,7 @@ Quantity = Literal["sigma0", "beta0", "gamma0"]
 
 TABLES: dict[Quantity, str] = {"sigma0": "sigmaNought", "beta0": "betaNought", "gamma0": "gamma"}
 LEAST_VALUE = np.float32(1e-7)  # what is left where noise is above the signal; 0 is nodata
+MAX_VECTORS = 2000  # of a table or of blocks; real products have some 30
 _ROWS = 16  # of an image at once: what fits into a core's cache
 
 
@@ -135,6 +136,8 @@ def read_noise(root: Element, samples: int, *, name: str) -> Noise:
         return Noise(_read_table(old, "noiseLut", samples, name), ())
     vectors = root.findall("noiseRangeVectorList/noiseRangeVector")
     blocks = root.findall("noiseAzimuthVectorList/noiseAzimuthVector")
+    if len(blocks) > MAX_VECTORS:
+        raise InputError(f"{name} has {len(blocks)} azimuth vectors, expected up to {MAX_VECTORS}")
     return Noise(
         _read_table(vectors, "noiseRangeLut", samples, name),
         tuple(_read_azimuth_block(block, name) for block in blocks),
@@ -197,8 +200,9 @@ def calibrate(
 
 
 def _read_table(vectors: Sequence[Element], tag: str, samples: int, name: str) -> Table:
-    if not vectors:
-        raise InputError(f"{name} has no vectors with {tag}")
+    if not 0 < len(vectors) <= MAX_VECTORS:
+        found = len(vectors) or "no"
+        raise InputError(f"{name} has {found} vectors with {tag}, expected 1 to {MAX_VECTORS}")
     lines = np.array([_numbers(vector, "line", name)[0] for vector in vectors])
     order = np.argsort(lines, kind="stable")
     if (np.diff(lines[order]) <= 0).any():

@@ -6,6 +6,7 @@ from typing import NoReturn
 from xml.etree.ElementTree import Element
 
 import shapely
+from shapely.errors import ShapelyError
 
 from candela.eo.tiles import unwrap
 from candela.errors import InputError
@@ -79,9 +80,13 @@ class Manifest:
         try:
             pairs = [pair.split(",") for pair in text.split()]
             corners = [(float(longitude), float(latitude)) for latitude, longitude in pairs]
-            return unwrap(shapely.Polygon(corners))
-        except ValueError:
+            outline = unwrap(shapely.Polygon(corners))
+        except (ValueError, ShapelyError):
             self._refuse("coordinates", text[:60], "latitude,longitude for each corner")
+        west, south, east, north = outline.bounds
+        if not (outline.is_valid and west >= -360 and east <= 540 and south >= -90 and north <= 90):
+            self._refuse("coordinates", text[:60], "the corners of a polygon, in degrees")
+        return outline
 
     def _refuse(self, path: str, text: str, expected: str) -> NoReturn:
         raise InputError(

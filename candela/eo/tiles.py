@@ -17,6 +17,7 @@ import rasterio.warp
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
 from shapely import affinity
 
@@ -198,11 +199,16 @@ def outline_of(area: Area) -> shapely.Polygon:
     """Return the outline of a rectangle in degrees of longitude and latitude (WGS 84).
 
     Across the antimeridian, longitudes go on beyond 180.
+
+    Raises
+    ------
+    InputError
+        If its corners have no place on the Earth.
     """
     left, bottom, right, top = area.bounds
     step = max(right - left, top - bottom, 1e-9) / 20  # follows the curve of edges
     box = shapely.segmentize(shapely.box(*area.bounds), step)
-    return unwrap(project(box, area.crs, "EPSG:4326"))
+    return unwrap(to_degrees(box, area.crs))
 
 
 def unwrap(outline: shapely.Polygon) -> shapely.Polygon:
@@ -244,6 +250,24 @@ def _zone_boxes(zone: int) -> tuple[NDArray[np.str_], NDArray[np.object_]]:
     left = np.array([corner.left for corner in corners], dtype=float)
     top = np.array([corner.top_from_equator for corner in corners], dtype=float)
     return np.array(names), shapely.box(left, top - SIDE_M, left + SIDE_M, top)
+
+
+def to_degrees(geometry: shapely.Geometry, crs: CRS | str) -> shapely.Geometry:
+    """Bring a geometry to degrees of longitude and latitude.
+
+    Raises
+    ------
+    InputError
+        If a part of it has no place on the Earth.
+    """
+    nowhere = f"{geometry.bounds} in {crs} has parts that are nowhere on the Earth"
+    try:
+        outline = project(geometry, crs, "EPSG:4326")
+    except CPLE_BaseError as error:
+        raise InputError(nowhere) from error
+    if not np.isfinite(shapely.get_coordinates(outline)).all():
+        raise InputError(nowhere)
+    return outline
 
 
 def project(geometry: shapely.Geometry, source: CRS | str, target: CRS | str) -> shapely.Geometry:

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import shapely
 
 from candela.eo.grid import Area
 from candela.eo.sentinel1 import Product
-from candela.eo.tiles import known_tile, outline_of, project, tiles_over
-from candela.eo.vector import LONGITUDE_LATITUDE, read_features
+from candela.eo.tiles import known_tile, outline_of, tiles_over, to_degrees
+from candela.eo.vector import read_features
 from candela.errors import InputError, blamed_on
 
 TOUCHES = 1e-4  # share of a tile below which outlines, which are coarse, say nothing
@@ -60,7 +61,7 @@ def select_tiles(
             "minimum_coverage",
         )
     for locator, shape in (
-        ("area", outline_of(area) if area else None),
+        ("area", _outline_of_area(area) if area else None),
         ("region", _outline_of_file(region) if region else None),
     ):
         if shape is not None:
@@ -75,14 +76,19 @@ def select_tiles(
     return dict(sorted(enough.items(), key=lambda item: -item[1]))
 
 
+def _outline_of_area(area: Area) -> shapely.Polygon:
+    with blamed_on("area"):
+        return outline_of(area)
+
+
 def _outline_of_file(path: Path) -> shapely.Geometry:
     with blamed_on("region"):
         crs, features = read_features(path)
         shapes = [feature.geometry for feature in features if feature.geometry is not None]
-        polygons = shapely.union_all(shapes)
+        polygons = shapely.union_all(shapely.make_valid(np.array(shapes)))
         if polygons.area == 0:
             raise InputError(f"{path.name} has no polygons")
-        return project(polygons, crs, LONGITUDE_LATITUDE)
+        return to_degrees(polygons, crs)
 
 
 def _named(

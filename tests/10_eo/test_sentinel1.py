@@ -162,6 +162,9 @@ def test_a_measurement_of_another_size_than_the_annotation_is_refused(write, tmp
         (">30148<", ">x<", "orbitNumber .* is 'x', expected a number"),
         ("safe:startTime", "safe:otherTime", "has no startTime"),
         ("gml:coordinates", "gml:other", "has no coordinates"),
+        ("<gml:coordinates>", "<gml:coordinates>nan,nan ", "latitude,longitude for each"),
+        ("<gml:coordinates>", "<gml:coordinates>99.0,1.0 ", "corners of a polygon"),
+        ("<gml:coordinates>", "<gml:coordinates>here ", "latitude,longitude for each"),
     ],
 )
 def test_a_manifest_that_lacks_something_is_refused(write, old, new, message):

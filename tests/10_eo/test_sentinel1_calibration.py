@@ -148,6 +148,15 @@ def test_damaged_tables_are_refused(old, new, message):
         read_table(CALIBRATION.replace(old, new))
 
 
+def test_tables_that_would_fill_the_memory_are_refused():
+    vector = b"<calibrationVector/>" * 2001
+    text = (
+        b"<calibration><calibrationVectorList>" + vector + b"</calibrationVectorList></calibration>"
+    )
+    with pytest.raises(InputError, match="2001 vectors with sigmaNought, expected 1 to 2000"):
+        read_table(text)
+
+
 def test_the_real_tables_of_a_product_are_read(shared_data):
     safe = open_product(next(shared_data("s1-safe-sarsen").glob("*.SAFE")))
     table = read_calibration(safe.document("VV", "calibration"), "sigma0", 26102, name="c")

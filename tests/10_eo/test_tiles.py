@@ -112,6 +112,11 @@ def test_tiles_north_and_south_of_the_equator_are_found():
     assert {name[2] for name in shares} == {"M", "N"}
 
 
+def test_an_area_that_is_nowhere_is_refused():
+    with pytest.raises(InputError, match="nowhere on the Earth"):
+        outline_of(Area(Bounds(1e12, 0, 2e12, 1e6), "EPSG:32631"))
+
+
 @pytest.fixture(scope="module")
 def published_grid(shared_data):
     """Return the ids and outlines of the tiling grid as it was published."""
