@@ -148,11 +148,10 @@ class Dem:
 
     def read(self, grid: Grid, window: Window | None = None) -> Singles:
         """See ``Heights``; InputError if the raster is damaged."""
-        if window is not None:
-            grid = grid.cut(window)
-        heights = _sample(self.path, self.grid, grid, sea=True)
+        part = grid if window is None else grid.cut(window)
+        heights = _sample(self.path, self.grid, part, _thinning(self.grid, grid), sea=True)
         if self.geoid is not None and self._geoid_grid is not None:
-            heights += _sample(self.geoid, self._geoid_grid, grid, sea=False)
+            heights += _sample(self.geoid, self._geoid_grid, part, 1, sea=False)
         return heights
 
     def tags(self) -> dict[str, str]:
@@ -197,11 +196,10 @@ def _open_grid(path: Path) -> Grid:
         return Grid.of(dataset)
 
 
-def _sample(path: Path, source: Grid, grid: Grid, *, sea: bool) -> Singles:
+def _sample(path: Path, source: Grid, grid: Grid, factor: int, *, sea: bool) -> Singles:
     """Interpolate a raster bilinearly at the pixel centres of a grid; NaN outside of it."""
     lattice = Lattice.of(grid, LATTICE_M)
     places = _pixel_places(source, *lattice.in_crs(source.crs))
-    factor = _thinning(*places, lattice.spacing)
     window = _cover(*places, source, factor)
     if window is None:
         return np.full(grid.shape, np.nan, dtype=np.float32)
@@ -269,10 +267,14 @@ def _pixel_places(grid: Grid, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     return np.asarray(cols) - 0.5, np.asarray(rows) - 0.5
 
 
-def _thinning(cols: Floats, rows: Floats, spacing: int) -> int:
-    """Return how many pixels of the raster lie side by side in one of the grid, at least 1."""
-    step = np.median(np.hypot(np.diff(cols, axis=1), np.diff(rows, axis=1)))
-    return max(1, int(step / spacing + 0.01))
+def _thinning(source: Grid, grid: Grid) -> int:
+    """Return how many pixels of a raster lie side by side in the middle one of a grid, or 1."""
+    corner_cols = np.array([0.0, 1.0, 0.0]) + grid.shape.cols // 2
+    corner_rows = np.array([0.0, 0.0, 1.0]) + grid.shape.rows // 2
+    x, y = grid.transform @ (corner_cols, corner_rows)
+    cols, rows = _pixel_places(source, *project(grid.crs, source.crs, np.array(x), np.array(y)))
+    steps = np.hypot(cols[1:] - cols[0], rows[1:] - rows[0])
+    return max(1, int(steps.mean() + 0.01))
 
 
 def _whole(grid: Grid) -> Window:
