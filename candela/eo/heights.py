@@ -269,11 +269,9 @@ def _pixel_places(grid: Grid, x: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 def _thinning(source: Grid, grid: Grid) -> int:
     """Return how many pixels of a raster lie side by side in the middle one of a grid, or 1."""
-    corner_cols = np.array([0.0, 1.0, 0.0]) + grid.shape.cols // 2
-    corner_rows = np.array([0.0, 0.0, 1.0]) + grid.shape.rows // 2
-    x, y = grid.transform @ (corner_cols, corner_rows)
-    cols, rows = _pixel_places(source, *project(grid.crs, source.crs, np.array(x), np.array(y)))
-    steps = np.hypot(cols[1:] - cols[0], rows[1:] - rows[0])
+    middle = grid.cut(Window(grid.shape.cols // 2, grid.shape.rows // 2, 2, 2))
+    cols, rows = _pixel_places(source, *Lattice(middle, 1).in_crs(source.crs))
+    steps = np.hypot(np.diff(cols, axis=1), np.diff(rows, axis=1))
     return max(1, int(steps.mean() + 0.01))
 
 
