@@ -21,6 +21,7 @@ from candela.demo.sentinel1 import Acquisition, write_product
 from candela.eo.grid import Area, Bounds, Grid, Shape
 from candela.eo.progress import silent
 from candela.eo.speckle import despeckle
+from candela.eo.tiles import tile_grid
 from candela.errors import InputError
 from candela.services import jpeg2tiff, s1tiling
 from candela.services.s1tiling.algorithm import join, picture, smooth_mask
@@ -86,10 +87,14 @@ def read(path):
 
 def places_in(path, acquisition, lines, pixels, height=0.0):
     """Return rows and columns of an image where points of the acquisition must show."""
-    place = acquisition.swath.locate(lines, pixels, height)
     with rasterio.open(path) as dataset:
-        x, y = transform("EPSG:4326", dataset.crs, place.longitude.ravel(), place.latitude.ravel())
-        cols, rows = ~dataset.transform @ (np.array(x), np.array(y))
+        return places_on(Grid.of(dataset), acquisition, lines, pixels, height)
+
+
+def places_on(grid, acquisition, lines, pixels, height=0.0):
+    place = acquisition.swath.locate(np.array(lines), np.array(pixels), height)
+    x, y = transform("EPSG:4326", grid.crs, place.longitude.ravel(), place.latitude.ravel())
+    cols, rows = ~grid.transform @ (np.array(x), np.array(y))
     return rows - 0.5, cols - 0.5
 
 
@@ -256,6 +261,17 @@ def test_the_mask_tells_where_data_are(run, tmp_path):
     assert set(np.unique(mask)) == {0, 1}
     assert not (mask[power == 0]).any()
     assert mask.sum() > 0.98 * (power > 0).sum()
+
+
+def test_the_sides_of_old_products_are_cut_off(run, tmp_path):
+    old = Acquisition(lines=300, samples=2600, pixel_m=100, ipf="002.72")
+    product = write_product(tmp_path, old, {"VV": speckle(300, 2600)})
+    power = read(run(product, tiles=["31TCJ"])["vv"])
+    for pixel, is_seen in ((990, False), (1010, True), (1590, True), (1610, False)):
+        rows, cols = places_on(
+            tile_grid("31TCJ", 100), old, [[120.0, 150.0, 180.0]], [[float(pixel)] * 3]
+        )
+        assert (power[np.rint(rows).astype(int), np.rint(cols).astype(int)] > 0).all() == is_seen
 
 
 def test_the_preview_shows_the_tile(run, tmp_path):
