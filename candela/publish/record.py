@@ -156,10 +156,6 @@ class LayerStore:
         """Return the folder of a layer."""
         return self.layers_folder / name
 
-    def exists(self, name: str) -> bool:
-        """Tell whether a layer of that name is published."""
-        return bool(LAYER_NAME.fullmatch(name)) and (self.path(name) / RECORD_FILE).is_file()
-
     def get(self, name: str) -> LayerRecord | None:
         """Return a layer, or None where there is none of that name."""
         if not LAYER_NAME.fullmatch(name):

@@ -185,6 +185,8 @@ class GeoServerDouble:
         if template == api.COVERAGE:
             place = (parts["workspace"], parts["store"], parts["coverage"])
             return {"coverage": catalog.coverage(*place).document}
+        if kind == "styles":
+            return _listed("styles", "style", workspace.styles)
         if "styles" in template:
             if parts.get("style") not in workspace.styles:
                 raise RefusalError(404, f"No such style {parts.get('style')}")

@@ -11,7 +11,7 @@ from candela.publish.geoserver.rest import Document
 from candela.publish.metadata import ATTRIBUTION, isotime, keywords
 from candela.publish.record import LayerRecord, short_hash
 from candela.publish.series import Series
-from candela.publish.styles import ClassStyle, CompositeStyle
+from candela.publish.styles import GreyStyle
 from candela.publish.styles.sld import sld_text
 
 RECORD_KEY = "candela"  # of the entry that tells what a store is; stores without it are not ours
@@ -42,7 +42,12 @@ def style_of(record: LayerRecord) -> tuple[str, bytes]:
 
 def is_shared(record: LayerRecord) -> bool:
     """Whether other layers have the very same style; that of a grey one depends on its values."""
-    return isinstance(record.style, ClassStyle | CompositeStyle)
+    return not isinstance(record.style, GreyStyle)
+
+
+def is_of_kind(style: str, record: LayerRecord) -> bool:
+    """Whether a style's name is one that ``style_of`` gives to layers of a record's style."""
+    return re.fullmatch(rf"{re.escape(record.layer.style)}_[0-9a-f]{{8}}", style) is not None
 
 
 def workspace_document(name: str) -> Document:

@@ -39,13 +39,13 @@ class Mosaics:
             document=documents.layer_document(style, workspace),
         )  # fmt: skip
 
-    def drop(self, workspace: str, name: str, url: str) -> None:
-        """Take a raster out of its series; with the last one the series goes."""
+    def drop(self, workspace: str, name: str, url: str) -> bool:
+        """Take a raster out of its series; return whether it was the last, and the series gone."""
         store = ("rest", "workspaces", workspace, "coveragestores", name)
         coverage = (*store, "coverages", f"{name}.json")
         if self._rest.get(*coverage) is None:
             self._rest.delete(*store, purge="metadata")  # it never was complete
-            return
+            return True
         index = (*store, "coverages", name, "index")
         self._rest.delete(*index, "granules", filter=_is_at(url), purge="none")
         left = self._rest.get(*index, "granules.json", limit="1")
@@ -54,8 +54,9 @@ class Mosaics:
                 *store, "coverages", name,
                 document={"coverage": {"enabled": True}}, calculate="nativebbox,latlonbbox",
             )  # fmt: skip
-        else:
-            self._rest.delete(*store, recurse="true", purge="metadata")  # not its rasters
+            return False
+        self._rest.delete(*store, recurse="true", purge="metadata")  # not its rasters
+        return True
 
     def _make(self, store: tuple[str, ...], name: str, url: str) -> None:
         """Make a mosaic of one raster, anew if half of it is there.

@@ -236,11 +236,13 @@ class GeoServerPublisher:
         self._known[workspace, record.layer.name] = documents.remembered(record)
         return found is not None
 
-    def _leave_series(self, workspace: str, record: LayerRecord) -> None:
-        if self._series(record):
-            with self._lock:
-                url = self.granules.url(workspace, record)
-                self.mosaics.drop(workspace, record.series, url)
+    def _leave_series(self, workspace: str, record: LayerRecord) -> bool:
+        """Take a layer out of its series; return whether the series is gone with it."""
+        if not self._series(record):
+            return False
+        with self._lock:
+            url = self.granules.url(workspace, record)
+            return self.mosaics.drop(workspace, record.series, url)
 
     def _ensure_coverage(self, workspace: str, record: LayerRecord) -> None:
         name = record.layer.name
@@ -290,13 +292,22 @@ class GeoServerPublisher:
         group = documents.group_name(record)
         if self.rest.get(*place, "layergroups", f"{group}.json") is not None:
             self.rest.delete(*place, "layergroups", group)
-        self._leave_series(workspace, record)
+        is_series_gone = self._leave_series(workspace, record)
         self.rest.delete(*place, "coveragestores", record.layer.name, recurse="true")
         self._known.pop((workspace, record.layer.name), None)
         if not documents.is_shared(record):
-            style, _ = documents.style_of(record)
-            self.rest.delete_unless_used(*place, "styles", style, purge="true")
+            self._remove_styles(workspace, record, all_of_kind=is_series_gone)
         self.granules.withdraw(workspace, record)
+
+    def _remove_styles(self, workspace: str, record: LayerRecord, *, all_of_kind: bool) -> None:
+        """Remove the style of a layer, or all that its series may have had, if nobody uses it."""
+        names = [documents.style_of(record)[0]]
+        place = ("rest", "workspaces", workspace, "styles")
+        if all_of_kind:
+            there = listed(self.rest.get(*place[:-1], "styles.json"), "styles", "style")
+            names = [item["name"] for item in there if documents.is_of_kind(item["name"], record)]
+        for name in names:
+            self.rest.delete_unless_used(*place, name, purge="true")
 
     def _served_records(self) -> list[LayerRecord]:
         """Return what has a layer, in the order of publication."""
@@ -320,8 +331,9 @@ class GeoServerPublisher:
         place = ("rest", "workspaces", workspace)
         document = self.rest.get(*place, "coveragestores.json")
         names = [str(s["name"]) for s in listed(document, "coverageStores", "coverageStore")]
-        for gone in [key for key in self._known if key[0] == workspace and key[1] not in names]:
-            self._known.pop(gone, None)
+        for key in list(self._known):  # other threads change it meanwhile
+            if key[0] == workspace and key[1] not in names:
+                self._known.pop(key, None)
         for name in names:
             if (workspace, name) not in self._known:
                 found = self.rest.get(*place, "coveragestores", f"{name}.json") or {}
