@@ -18,6 +18,7 @@ RESULTS = Path("bench-results")
 QUICK = {
     "gateway": ["--seconds", "2"],
     "getmap": ["--seconds", "2"],
+    "publishing": ["--layers", "50", "--seconds", "2"],
     "job_list": ["--finished", "2000", "--queued", "500"],
     "kill_storm": ["--jobs", "20"],
     "overhead": ["--jobs", "20"],
