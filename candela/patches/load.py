@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_TRAILER = b"\xff\xff"
 
 Numbers = NDArray[np.int64]
+Place = tuple[int, int, int]  # size, row and column of a patch
 
 
 def store_model(
@@ -110,42 +112,45 @@ def _write_product(connection: Connection, model: PatchModel, owner: str, visibi
 
 def _write_patches(connection: Connection, product: int, patches: Patches) -> Numbers:
     """Write the patches and return their numbers in the database."""
-    places = list(
-        zip(patches.size.tolist(), patches.row.tolist(), patches.col.tolist(), strict=True)
-    )
+    columns = (patches.size.tolist(), patches.row.tolist(), patches.col.tolist())
+    places: list[Place] = list(zip(*columns, strict=True))
+    usable = dict(zip(places, patches.usable.tolist(), strict=True))
     known = _known_patches(connection, product)
-    gone = [{"gone": number} for place, number in known.items() if place not in set(places)]
+    gone = [{"number": row.id} for place, row in known.items() if place not in usable]
     if gone:
-        connection.execute(sa.delete(PATCH).where(PATCH.c.id == sa.bindparam("gone")), gone)
-    usable = patches.usable.tolist()
+        connection.execute(sa.delete(PATCH).where(PATCH.c.id == sa.bindparam("number")), gone)
+    changed = [
+        {"number": row.id, "share": usable[place]}
+        for place, row in known.items()
+        if place in usable and row.usable != usable[place]
+    ]
+    if changed:
+        renewed = sa.update(PATCH).where(PATCH.c.id == sa.bindparam("number"))
+        connection.execute(renewed.values(usable=sa.bindparam("share")), changed)
     new = [index for index, place in enumerate(places) if place not in known]
+    _write_new_patches(connection, product, patches, new)
+    known = _known_patches(connection, product)
+    return np.array([known[place].id for place in places], np.int64)
+
+
+def _write_new_patches(
+    connection: Connection, product: int, patches: Patches, new: list[int]
+) -> None:
     outlines = patches.outlines[new]
     if connection.dialect.name == "postgresql":  # COPY takes what PostGIS shows: hexadecimal
         outlines = shapely.to_wkb(shapely.set_srid(outlines, WGS84), hex=True, include_srid=True)
     else:
         outlines = shapely.to_wkb(outlines)
+    places = (values[new].tolist() for values in (patches.size, patches.row, patches.col))
     columns = ("product_id", "size", "grid_row", "grid_col", "usable", "outline")
-    rows = (
-        (product, *places[index], usable[index], outline)
-        for index, outline in zip(new, outlines, strict=True)
-    )
+    rows = zip(repeat(product), *places, patches.usable[new].tolist(), outlines, strict=False)
     _write(connection, PATCH, columns, rows)
-    kept = [
-        {"number": known[place], "share": share}
-        for place, share in zip(places, usable, strict=True)
-        if place in known
-    ]
-    if kept:
-        renewed = sa.update(PATCH).where(PATCH.c.id == sa.bindparam("number"))
-        connection.execute(renewed.values(usable=sa.bindparam("share")), kept)
-    known = _known_patches(connection, product)
-    return np.array([known[place] for place in places], np.int64)
 
 
-def _known_patches(connection: Connection, product: int) -> dict[tuple[int, int, int], int]:
-    query = sa.select(PATCH.c.id, PATCH.c.size, PATCH.c.grid_row, PATCH.c.grid_col)
-    rows = connection.execute(query.where(PATCH.c.product_id == product))
-    return {(row.size, row.grid_row, row.grid_col): row.id for row in rows}
+def _known_patches(connection: Connection, product: int) -> dict[Place, Any]:
+    columns = (PATCH.c.id, PATCH.c.size, PATCH.c.grid_row, PATCH.c.grid_col, PATCH.c.usable)
+    rows = connection.execute(sa.select(*columns).where(PATCH.c.product_id == product))
+    return {(row.size, row.grid_row, row.grid_col): row for row in rows}
 
 
 def _write_feature_set(connection: Connection, record: FeatureSetRecord) -> int:

@@ -59,6 +59,7 @@ def test_a_product_that_is_made_again_replaces_itself_and_keeps_annotations(data
         before = connection.execute(sa.select(PATCH.c.id).order_by(PATCH.c.id)).scalars().all()
         annotate(connection, "ada", "corine", {before[0]: [Given("311")]})
     again = make_model(seed=9)
+    again.patches.usable[3] = 0.8
     product = store_model(database, again, owner="ada", visibility="public")
     with database.acting_for("ada") as connection:
         after = connection.execute(sa.select(PATCH.c.id).order_by(PATCH.c.id)).scalars().all()
@@ -67,6 +68,8 @@ def test_a_product_that_is_made_again_replaces_itself_and_keeps_annotations(data
         ).scalars()
         np.testing.assert_array_equal(np.stack(list(vectors)), again.features["texture"])
         rows = connection.execute(sa.select(PRODUCT.c.id, PRODUCT.c.visibility)).all()
+        shares = connection.execute(sa.select(PATCH.c.usable).order_by(PATCH.c.id)).scalars()
+        np.testing.assert_allclose(list(shares), again.patches.usable)
     assert after == before
     assert rows == [(product, "public")]
     assert annotated(database) == [before[0]]
