@@ -224,7 +224,7 @@ class Storm:
                     self.report.twice.append(f"{job_id}: {[each.pid for each in processes]}")
 
     def _wait_for_all(self) -> None:
-        """Wait until every job has ended, and what was dismissed is gone."""
+        """Wait until every job has ended, its worker too, and what was dismissed is gone."""
         store = JobStore(self.database)
         deadline = time.monotonic() + PATIENCE_S + self.report.jobs
         while time.monotonic() < deadline:
@@ -233,10 +233,16 @@ class Storm:
             except UnavailableError:  # SQLite, in the middle of a kill
                 unfinished = -1
             dismissed = [job for number, job in self._submitted.items() if kind_of(number)[2]]
-            if not unfinished and not any(self.storage.list(f"jobs/{job}") for job in dismissed):
+            left = [job for job in dismissed if self.storage.list(f"jobs/{job}")]
+            if not unfinished and not left and not self._at_work():
                 break
             time.sleep(0.2)
         store.close()
+
+    def _at_work(self) -> list[Path]:
+        """Return the work folders and records of attempts that have not come to their end."""
+        folders = [gateway.data / "work" for gateway in self.gateways]
+        return [path for each in folders for path in each.iterdir() if path.name.count("-") > 3]
 
     def _judge(self) -> None:
         store = JobStore(self.database)
@@ -274,9 +280,7 @@ class Storm:
     def _find_litter(self) -> None:
         for job_id, processes in self._workers().items():
             self.report.litter += [f"process {each.pid} of {job_id}" for each in processes]
-        for gateway in self.gateways:
-            work = [path for path in (gateway.data / "work").iterdir() if path.name.count("-") > 3]
-            self.report.litter += [str(path.relative_to(self.folder)) for path in work]
+        self.report.litter += [str(path.relative_to(self.folder)) for path in self._at_work()]
         self.storage.sweep(time.time(), ())  # what the reconciler does after an hour
         store = JobStore(self.database)
         rows = {job.id: job for job in store.jobs(limit=10 * self.report.jobs)}
