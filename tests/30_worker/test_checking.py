@@ -133,6 +133,7 @@ def test_xml_that_explodes_is_refused(folder):
 GOOD = {
     "json": b'{"a": [1, null]}',
     "geojson": b'{"type": "FeatureCollection", "features": []}',
+    "geopackage": b"SQLite format 3\x00" + bytes(52) + b"GPKG",
     "csv": b"a,b\r\n1,2\r\n",
     "xml": b"<a><b/></a>",
     "text": "\u00e4".encode(),
@@ -143,6 +144,8 @@ BAD = [
     ("json", b'{"a": NaN}'),
     ("json", b"\xff\xfe"),
     ("geojson", b'{"a": 1}'),
+    ("geopackage", b""),
+    ("geopackage", b"SQLite format 3\x00" + bytes(60)),
     ("csv", b""),
     ("csv", b"\xff\xff"),
     ("png", b"\x89PNG\r\n\x1a\n"),
