@@ -143,8 +143,8 @@ class Publication:
 def reconcile(service: JobService) -> None:
     """Bring jobs and layers back together, whatever was cut off or changed behind our back.
 
-    Layers are removed whose job is no more, or came to no good end; those that a successful job
-    should have and has not are published again.
+    Layers are removed whose job is no more, or came to no good end; those that a successful job of
+    our runner should have and has not are published again.
     """
     jobs = service.publisher.jobs()
     states = service.store.states(jobs)
@@ -153,7 +153,7 @@ def reconcile(service: JobService) -> None:
             logger.warning("The layers of job %s, which has none, are removed", job_id)
             service.withdraw(job_id)
     names = {layer.name for layer in service.publisher.layers()}
-    for job_id, wanted in service.store.published().items():
+    for job_id, wanted in service.store.published(service.runner.name).items():
         if not wanted <= names:
             logger.warning("The layers of job %s are missing and published again", job_id)
             _publish_again(service, job_id)

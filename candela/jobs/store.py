@@ -230,10 +230,10 @@ class JobStore:
                 .values(runner="", backend="")
             )
 
-    def published(self) -> dict[str, frozenset[str]]:
-        """Return the names of the layers that each successful job has, by job."""
+    def published(self, runner: str) -> dict[str, frozenset[str]]:
+        """Return the names of the layers that each successful job of a runner has, by job."""
         query = sa.select(JOBS.c.id, JOBS.c.links).where(
-            JOBS.c.state == State.SUCCEEDED, JOBS.c.links.is_not(None)
+            JOBS.c.state == State.SUCCEEDED, JOBS.c.links.is_not(None), JOBS.c.runner == runner
         )
         with self._read() as connection:
             return {
