@@ -18,8 +18,9 @@ from candela.eo.raster import add_overviews, create_image, gdal_environment
 from candela.eo.threads import thread_count
 
 from .algorithm import HALO, Detector
-from .encoder import BANDS, load_encoder
-from .pair import Masks, Pair, open_pair
+from .encoder import BANDS, Facts, load_encoder
+from .models import MODELS
+from .pair import Masks, Pair, Reflectance, open_pair
 from .parcels import (
     MeasuredParcel,
     measured,
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 BLOCK = 512  # pixels; the files' own blocks
 STRIP_BLOCKS = 6
+
+Change = NDArray[np.float32]
 
 
 def run(
@@ -84,7 +87,12 @@ def run(
         If the images cannot be compared.
     """
     masks = Masks(before_mask, after_mask, mask_classes)
-    with gdal_environment(), open_pair(before, after, masks) as pair:
+    chosen = MODELS[model]
+    facts_of_encoder = Facts.read(chosen.encoder)
+    with (
+        gdal_environment(),
+        open_pair(before, after, masks, facts_of_encoder.bands) as pair,
+    ):
         name = _name(pair)
         outputs = {
             "change": workdir / f"{name}.tif",
@@ -93,13 +101,17 @@ def run(
         }
         placed = open_parcels(parcels, pair.grid) if parcels else []
         tally = ParcelTally(placed, pair.grid)
-        encode = load_encoder(runtime)
+        encode = load_encoder(runtime, chosen.encoder)
         progress(1, "looking at samples of both images")
         surveyed = survey_pair(pair)
         logger.info("The images are shifted by %s pixels.", surveyed.shift)
         detector = fit(surveyed, encode, model, part(progress, 5, 15))
         surveyed = surveyed._replace(windows=[])  # some hundred megabytes
-        facts = _facts(pair, surveyed, detector) | {"model": model, "runtime": runtime}
+        facts = _facts(pair, surveyed, detector) | {
+            "model": model,
+            "encoder": f"{chosen.encoder} {facts_of_encoder.version}",
+            "runtime": runtime,
+        }
         if scale is not None:
             detector = replace(detector, typical=scale)
         facts["scale"] = detector.typical
@@ -108,7 +120,7 @@ def run(
         )
         progress(95, "making overviews, preview and statistics")
         add_overviews(outputs["change"])
-        report.write_preview(outputs["preview"])
+        report.write_preview(outputs["preview"], _date_names(pair))
         if placed:
             found = measured(placed, tally.statistics(), pair.grid)
             facts["parcels"] = summary(found)
@@ -150,24 +162,34 @@ def _write_parcels(found: Sequence[MeasuredParcel], pair: Pair, stem: Path) -> d
 
 def _detect_blocks(
     pair: Pair, detector: Detector, progress: Progress
-) -> Iterator[tuple[Block, NDArray[np.float32], NDArray[np.float32]]]:
-    """Yield each block with its change and the brightness of the later image.
+) -> Iterator[tuple[Block, Change, tuple[Change, Change]]]:
+    """Yield each block with its change and the brightness of both images.
 
     Blocks are computed one per thread; only this thread reads.
     """
     blocks = sorted(split(pair.grid.shape, BLOCK, halo=HALO), key=_reading_order)
     ahead = thread_count() + 1
-    waiting: deque[tuple[Block, Future[NDArray[np.float32]], NDArray[np.float32]]] = deque()
+    waiting: deque[tuple[Block, Future[Change], tuple[Change, Change]]] = deque()
     with ThreadPoolExecutor(thread_count()) as pool:
         for number, block in enumerate([*blocks, *[None] * ahead]):
             if block is not None:
                 first, second = pair.read(block.outer)
-                visible = second[VISIBLE].mean(axis=0, dtype=np.float32)
+                visible = _brightness(first, block), _brightness(second, block)
                 waiting.append((block, pool.submit(detector, first, second), visible))
             if number >= ahead and waiting:
                 done, change, visible = waiting.popleft()
-                yield done, change.result()[done.crop], visible[done.crop]
+                yield done, change.result()[done.crop], visible
                 progress(100 * (number - ahead + 1) / len(blocks), f"{len(blocks)} blocks")
+
+
+def _brightness(image: Reflectance, block: Block) -> Change:
+    return np.asarray(image[VISIBLE][:, *block.crop].mean(axis=0, dtype=np.float32))
+
+
+def _date_names(pair: Pair) -> tuple[str, str]:
+    """Return what the dates are called below their pictures."""
+    before, after = (f"{date:%Y-%m-%d}" if date else "" for date in pair.dates)
+    return before or "before", after or "after"
 
 
 def _reading_order(block: Block) -> tuple[int, int, int]:

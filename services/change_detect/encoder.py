@@ -1,5 +1,6 @@
-"""Run the trained encoder: standardised image in, features out."""
+"""Run a trained encoder: standardised image in, features out."""
 
+import hashlib
 import importlib
 from collections.abc import Callable
 from importlib.resources import as_file, files
@@ -8,12 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
+import yaml
 from numpy.typing import NDArray
 
 from candela.errors import InputError
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 COARSEST = 16  # pixels; the pyramid's top has one value for so many: sizes are multiples
+SUFFIXES = {"onnx": ".onnx", "tensorflow": ".keras"}
 
 Image = NDArray[np.float32]
 
@@ -35,15 +38,41 @@ Encoder = Callable[[Image], Features]
 """From a standardised image (bands, rows, cols), sides multiples of ``COARSEST``."""
 
 
-def load_encoder(runtime: str, folder: Path | None = None) -> Encoder:
-    """Load the encoder that ships with this process.
+class Facts(NamedTuple):
+    """What is written beside an encoder, in ``<name>.yaml``.
+
+    Attributes
+    ----------
+    version : int
+    bands : tuple of str
+        What it looks at, the visible bands first.
+    sha256 : dict
+        Of ``<name>.onnx`` and ``<name>.keras``, by suffix.
+    """
+
+    version: int
+    bands: tuple[str, ...]
+    sha256: dict[str, str]
+
+    @classmethod
+    def read(cls, name: str, folder: Path | None = None) -> "Facts":
+        """Read the facts about an encoder in a folder, or of one that ships."""
+        text = (folder or files(__package__)).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+        facts = yaml.safe_load(text)
+        return cls(facts["version"], tuple(facts["bands"]), facts["sha256"])
+
+
+def load_encoder(runtime: str, name: str = "spectral", folder: Path | None = None) -> Encoder:
+    """Load an encoder.
 
     Parameters
     ----------
     runtime : {"onnx", "tensorflow"}
         What computes it; the features are equal to within 1e-4.
+    name : str
+        One of those that ship with this process, or that lie in the folder.
     folder : Path, optional
-        Where ``encoder.onnx`` and ``encoder.keras`` lie, if not here.
+        Where ``<name>.onnx``, ``<name>.keras`` and ``<name>.yaml`` lie, if not here.
 
     Returns
     -------
@@ -54,20 +83,27 @@ def load_encoder(runtime: str, folder: Path | None = None) -> Encoder:
     ------
     InputError
         If the runtime is not installed.
+    ValueError
+        If the weights are not those that the facts about the encoder tell of.
     """
-    load = {"onnx": _load_onnx, "tensorflow": _load_keras}[runtime]
-    if folder is not None:
-        return load(folder)
-    with as_file(files(__package__)) as own_folder:
-        return load(own_folder)
+    if folder is None:
+        with as_file(files(__package__)) as own_folder:
+            return load_encoder(runtime, name, own_folder)
+    suffix = SUFFIXES[runtime]
+    path = folder / f"{name}{suffix}"
+    found, expected = (
+        hashlib.sha256(path.read_bytes()).hexdigest(),
+        Facts.read(name, folder).sha256[suffix],
+    )
+    if found != expected:
+        raise ValueError(f"{path.name} has SHA-256 {found}; {name}.yaml tells {expected}")
+    return {"onnx": _load_onnx, "tensorflow": _load_keras}[runtime](path)
 
 
-def _load_onnx(folder: Path) -> Encoder:
+def _load_onnx(path: Path) -> Encoder:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        folder / "encoder.onnx", options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def encode(image: Image) -> Features:
         fine, code = session.run(["fine", "code"], {"image": image[None]})
@@ -76,7 +112,7 @@ def _load_onnx(folder: Path) -> Encoder:
     return encode
 
 
-def _load_keras(folder: Path) -> Encoder:
+def _load_keras(path: Path) -> Encoder:
     try:
         tensorflow: Any = importlib.import_module("tensorflow")
         keras: Any = importlib.import_module("keras")
@@ -85,7 +121,7 @@ def _load_keras(folder: Path) -> Encoder:
             f"runtime tensorflow is not installed here ({error.name} is missing); use onnx",
             "runtime",
         ) from error
-    model = tensorflow.function(keras.saving.load_model(folder / "encoder.keras"))
+    model = tensorflow.function(keras.saving.load_model(path))
 
     def encode(image: Image) -> Features:
         fine, code = model(np.moveaxis(image, 0, -1)[None], training=False)

@@ -42,7 +42,8 @@ class Pair:
     grid : Grid
     before, after : rasterio.DatasetReader
     indexes : tuple of two list of int
-        Where the encoder's bands are in each image.
+        Where the bands are in each image.
+    bands : tuple of str
     masks : tuple of two callable or None
         Each takes a window and tells which pixels can be used, (rows, cols), bool.
     """
@@ -51,6 +52,7 @@ class Pair:
     before: rasterio.DatasetReader
     after: rasterio.DatasetReader
     indexes: tuple[list[int], list[int]]
+    bands: tuple[str, ...]
     masks: tuple[MaskReader | None, MaskReader | None]
 
     def read(self, window: Window) -> tuple[Reflectance, Reflectance]:
@@ -77,8 +79,10 @@ class Pair:
 
 
 @contextmanager
-def open_pair(before: Path, after: Path, masks: Masks = NO_MASKS) -> Iterator[Pair]:
-    """Open both images and check that they can be compared.
+def open_pair(
+    before: Path, after: Path, masks: Masks = NO_MASKS, bands: tuple[str, ...] = BANDS
+) -> Iterator[Pair]:
+    """Open both images and check that they can be compared in the bands given.
 
     Raises
     ------
@@ -88,17 +92,18 @@ def open_pair(before: Path, after: Path, masks: Masks = NO_MASKS) -> Iterator[Pa
     with ExitStack() as stack:
         with blamed_on("before"):
             first = stack.enter_context(open_image(before))
-            first_indexes = _checked_bands(first)
+            first_indexes = _checked_bands(first, bands)
         with blamed_on("after"):
             second = stack.enter_context(open_image(after))
-            second_indexes = _checked_bands(second)
+            second_indexes = _checked_bands(second, bands)
             _check_grids(Grid.of(first), Grid.of(second))
         grid = Grid.of(first)
         with blamed_on("before_mask"):
             first_mask = stack.enter_context(open_mask(masks.before, grid, masks.classes))
         with blamed_on("after_mask"):
             second_mask = stack.enter_context(open_mask(masks.after, grid, masks.classes))
-        yield Pair(grid, first, second, (first_indexes, second_indexes), (first_mask, second_mask))
+        indexes = first_indexes, second_indexes
+        yield Pair(grid, first, second, indexes, bands, (first_mask, second_mask))
 
 
 def _read(
@@ -110,8 +115,8 @@ def _read(
     return bands
 
 
-def _checked_bands(image: rasterio.DatasetReader) -> list[int]:
-    indexes = band_indexes(image, BANDS)
+def _checked_bands(image: rasterio.DatasetReader, bands: tuple[str, ...]) -> list[int]:
+    indexes = band_indexes(image, bands)
     types = {image.dtypes[index - 1] for index in indexes}
     if types != {"uint16"}:
         raise InputError(

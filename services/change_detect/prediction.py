@@ -19,12 +19,8 @@ from .product import weighted_sums
 from .views import VISIBLE, View, double, sample_doubled
 
 SMALLEST_NOISE = 0.15  # of the standardised spectrum: flat surfaces are not judged finer
-INFRARED = slice(BANDS.index("B05"), BANDS.index("B8A") + 1)
-PARTS = {"all": slice(None), "visible": VISIBLE, "infrared": INFRARED}
-EMPHASES = {
-    "construction": ("all", "visible", "beyond_shortwave"),
-    "vegetation": ("all", "infrared"),
-}
+PARTS = {"all": BANDS, "visible": BANDS[VISIBLE], "infrared": BANDS[3:8]}  # red edge to NIR
+HELPED, AGREED = "beyond_shortwave", "agreed"
 
 Image = NDArray[np.float32]
 Matrix = NDArray[np.float32]
@@ -38,23 +34,18 @@ class Samples(NamedTuple):
     own : ndarray, shape (pixels, features), float32
         Spectrum and fine features.
     code : ndarray, shape (pixels, units), float32
-    shortwave : ndarray, shape (pixels, 4), float32
+    shortwave : ndarray, shape (pixels, 4 or 0), float32
     """
 
     own: Matrix
     code: Matrix
     shortwave: Matrix
 
-    @property
-    def spectrum(self) -> Matrix:
-        """The spectra, shape (pixels, bands)."""
-        return self.own[:, : len(BANDS)]
-
     @classmethod
     def of(cls, source: View, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> "Samples":
         """Take some pixels of a view."""
         near = source.near[:, rows, cols]
-        taken = View(near, source.code, source.guide)
+        taken = source._replace(near=near)
         return cls(taken.own.T, sample_doubled(source.code, rows, cols).T, taken.shortwave.T)
 
     @classmethod
@@ -89,16 +80,17 @@ class Predictor:
     bands: tuple[int, ...]
 
     @classmethod
-    def fit(cls, source: Samples, target: Samples, *, helped: bool) -> "Predictor":
+    def fit(cls, source: Samples, target: Samples, *, bands: int, helped: bool) -> "Predictor":
         """Fit all bands; with ``helped``, also the visible ones with the short-wave infrared."""
         features = np.concatenate([source.own, source.code], axis=1)
-        fits = [fit_robust(features, target.spectrum, smallest_noise=SMALLEST_NOISE)]
-        bands = list(range(len(BANDS)))
+        spectrum = target.own[:, :bands]
+        fits = [fit_robust(features, spectrum, smallest_noise=SMALLEST_NOISE)]
+        targets = list(range(bands))
         if helped:
             features = np.concatenate([features, target.shortwave], axis=1)
-            visible = target.spectrum[:, VISIBLE]
+            visible = spectrum[:, VISIBLE]
             fits.append(fit_robust(features, visible, smallest_noise=SMALLEST_NOISE))
-            bands += bands[VISIBLE]
+            targets += targets[VISIBLE]
         count = source.own.shape[1]
         edge = count + source.code.shape[1]
         weights = [fit.coefficients.T / fit.noise[:, None] for fit in fits]
@@ -108,7 +100,7 @@ class Predictor:
             shortwave=weights[-1][:, edge:],
             intercept=np.concatenate([fit.intercept / fit.noise for fit in fits]),
             precision=np.concatenate([_one_over_noise(fit) for fit in fits]),
-            bands=tuple(bands),
+            bands=tuple(targets),
         )
 
     def residual(self, source: View, target: View) -> Image:
@@ -134,44 +126,57 @@ class CrossPrediction:
     emphasis : tuple of str
         The maps to make: ``all`` bands, the ``visible`` or ``infrared`` ones, or
         ``beyond_shortwave``: the visible ones, when the short-wave infrared of their own date
-        helps to predict them.
+        helps to predict them; ``agreed``: the geometric mean of what both directions leave of the
+        visible ones, where they see it brighter, or darker, alike.
+    bands : tuple of str
     forward, backward : Predictor
         Of the later date from the earlier one, and the reverse.
     """
 
     emphasis: tuple[str, ...]
+    bands: tuple[str, ...]
     forward: Predictor
     backward: Predictor
 
     @classmethod
     def fit_pair(
-        cls, before: Samples, after: Samples, emphasis: tuple[str, ...]
+        cls, before: Samples, after: Samples, emphasis: tuple[str, ...], bands: tuple[str, ...]
     ) -> "CrossPrediction":
         """Fit the regressions on the same pixels of both dates."""
-        helped = "beyond_shortwave" in emphasis
+        helped = HELPED in emphasis
         return cls(
             emphasis,
-            Predictor.fit(before, after, helped=helped),
-            Predictor.fit(after, before, helped=helped),
+            bands,
+            Predictor.fit(before, after, bands=len(bands), helped=helped),
+            Predictor.fit(after, before, bands=len(bands), helped=helped),
         )
 
     def __call__(self, before: View, after: View) -> Image:
         """Return the maps of the emphasis, shape (maps, rows, cols), in units of noise.
 
-        Each is the smaller of both directions: what one of them explains has not changed.
+        Each but ``agreed`` is the smaller of both directions: what one of them explains has not
+        changed.
         """
-        forward = self._magnitudes(self.forward.residual(before, after))
-        backward = self._magnitudes(self.backward.residual(after, before))
-        return np.minimum(forward, backward, out=forward)
-
-    def _magnitudes(self, residual: Image) -> Image:
-        """Return the root mean squares over the bands of each map of the emphasis."""
-        np.square(residual, out=residual)
-        plain, helped = residual[: len(BANDS)], residual[len(BANDS) :]
-        maps = np.empty((len(self.emphasis), *residual.shape[1:]), np.float32)
+        forward = self.forward.residual(before, after)
+        backward = self.backward.residual(after, before)
+        maps = np.empty((len(self.emphasis), *forward.shape[1:]), np.float32)
+        if AGREED in self.emphasis:
+            common = -(forward[VISIBLE] * backward[VISIBLE]).mean(axis=0)
+            np.maximum(common, 0, out=maps[self.emphasis.index(AGREED)])
+        np.square(forward, out=forward)
+        np.square(backward, out=backward)
         for name, target in zip(self.emphasis, maps, strict=True):
-            (plain[PARTS[name]] if name in PARTS else helped).mean(axis=0, out=target)
+            if name != AGREED:
+                part = self._targets(name)
+                np.minimum(forward[part].mean(axis=0), backward[part].mean(axis=0), out=target)
         return np.sqrt(maps, out=maps)
+
+    def _targets(self, name: str) -> slice:
+        """Tell which of the predictors' targets make a map."""
+        if name == HELPED:
+            return slice(len(self.bands), None)
+        chosen = [i for i, band in enumerate(self.bands) if band in PARTS[name]]
+        return slice(chosen[0], chosen[-1] + 1)
 
 
 def _one_over_noise(fit: RobustFit) -> Matrix:

@@ -1,16 +1,21 @@
 """What is counted while a change map is written: statistics and a small picture."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Picture
+from PIL import ImageDraw, ImageFont
 from rasterio.windows import Window
 
 from candela.eo.grid import Shape
 
-PREVIEW_SIDE = 1024  # pixels at most
+PREVIEW_SIDE = 1024  # pixels at most, of each panel
+GAP = 8  # pixels between panels
+LEGEND = 40  # pixels, its height
+KEY = (160, 12)  # pixels, width and height of the colour scale
 BINS = 20
 CHANGED = 0.5
 COLOURS = np.array(
@@ -28,13 +33,13 @@ class Report:
         self.step = max(1, -(-max(shape) // PREVIEW_SIDE))
         rows, cols = -(-shape.rows // self.step), -(-shape.cols // self.step)
         self.change = np.full((rows, cols), np.nan, np.float32)
-        self.brightness = np.full((rows, cols), np.nan, np.float32)
+        self.brightness = np.full((2, rows, cols), np.nan, np.float32)
         self.histogram = np.zeros(BINS, np.int64)
         self.pixels = shape.rows * shape.cols
         self.changed = 0
         self.total = 0.0
 
-    def add(self, window: Window, change: Image, visible: Image) -> None:
+    def add(self, window: Window, change: Image, visible: tuple[Image, Image]) -> None:
         """Count a block.
 
         Parameters
@@ -43,8 +48,8 @@ class Report:
             Where it lies.
         change : ndarray, shape (rows, cols), float32
             Probability, NaN without data.
-        visible : ndarray, shape (rows, cols), float32
-            Brightness of the later image, any unit.
+        visible : tuple of two ndarray, shape (rows, cols), float32
+            Brightness of both dates, any unit.
         """
         values = change[~np.isnan(change)]
         self.histogram += np.histogram(values, bins=BINS, range=(0, 1))[0]
@@ -59,7 +64,8 @@ class Report:
         left = (int(window.col_off) + col) // self.step
         place = (slice(top, top + thin.shape[0]), slice(left, left + thin.shape[1]))
         self.change[place] = thin
-        self.brightness[place] = visible[row :: self.step, col :: self.step]
+        for picture, image in zip(self.brightness, visible, strict=True):
+            picture[place] = image[row :: self.step, col :: self.step]
 
     def statistics(self) -> dict[str, object]:
         """Return the counts as JSON values."""
@@ -78,18 +84,65 @@ class Report:
             },
         }
 
-    def write_preview(self, path: Path) -> None:
-        """Draw the change in colour over the later image in grey; no data is transparent."""
-        grey = _stretch(self.brightness)
-        change = np.nan_to_num(self.change)
-        low, high = SHOWN
-        strength = np.clip((change - low) / (high - low), 0, 1)
-        stops = np.linspace(0, 1, len(COLOURS))
-        colour = np.stack([np.interp(strength, stops, COLOURS[:, k]) for k in range(3)], axis=-1)
+    def write_preview(self, path: Path, names: tuple[str, str]) -> None:
+        """Draw both dates and the change side by side, with a legend; no data is transparent.
+
+        Parameters
+        ----------
+        path : Path
+        names : tuple of str
+            What the dates are called.
+        """
+        before, after = (_stretch(image) for image in self.brightness)
+        strength = _strength(np.nan_to_num(self.change))
         cover = np.clip(2 * strength, 0, 1)[..., None]
-        pixels = (1 - cover) * grey[..., None] + cover * colour
+        panels = [
+            np.repeat(before[..., None], 3, axis=2),
+            np.repeat(after[..., None], 3, axis=2),
+            (1 - cover) * after[..., None] + cover * _colour(strength),
+        ]
         opaque = np.where(np.isnan(self.change), 0, 255)[..., None]
-        Picture.fromarray(np.concatenate([pixels, opaque], axis=-1).astype(np.uint8)).save(path)
+        pictures = [
+            Picture.fromarray(np.concatenate([panel, opaque], axis=-1).astype(np.uint8))
+            for panel in panels
+        ]
+        rows, cols = self.change.shape
+        sheet = Picture.new("RGBA", (3 * cols + 2 * GAP, rows + LEGEND))
+        for number, picture in enumerate(pictures):
+            sheet.paste(picture, (number * (cols + GAP), 0))
+        _draw_legend(sheet, [*names, "change"], cols + GAP, rows)
+        sheet.save(path)
+
+
+def _draw_legend(sheet: Picture.Image, names: list[str], step: int, top: int) -> None:
+    """Write the names of the panels below them, and what the colours mean below the last."""
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(14)
+    draw.rectangle([0, top, *sheet.size], fill="white")
+    for number, name in enumerate(names):
+        draw.text((number * step + GAP, top + 4), name, fill="black", font=font)
+    width, height = KEY
+    left = sheet.size[0] - width - 4 * GAP
+    if left < (len(names) - 1) * step + 8 * GAP:  # no place beside the name
+        return
+    probabilities = np.broadcast_to(np.linspace(0, 1, width), (height, width))
+    key = Picture.fromarray(_colour(_strength(probabilities)).astype(np.uint8))
+    sheet.paste(key, (left, top + 6))
+    for share in (0, 0.5, 1):
+        draw.text(
+            (left + share * width, top + height + 6), f"{share:g}", "black", font, anchor="ma"
+        )
+
+
+def _strength(probability: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    low, high = SHOWN
+    return np.asarray(np.clip((probability - low) / (high - low), 0, 1), np.float64)
+
+
+def _colour(strength: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return red, green and blue, 0 to 255, in a new last axis."""
+    stops = np.linspace(0, 1, len(COLOURS))
+    return np.stack([np.interp(strength, stops, COLOURS[:, k]) for k in range(3)], axis=-1)
 
 
 def _stretch(brightness: Image) -> NDArray[np.float64]:

@@ -19,15 +19,15 @@ from .algorithm import (
     Detector,
     Image,
     Mask,
-    Rule,
     log_magnitude,
     look,
     valid_pixels,
 )
 from .distance import CodeDistance, CodeScale
 from .encoder import Encoder
+from .models import MODELS
 from .pair import Pair, Reflectance
-from .prediction import EMPHASES, CrossPrediction, Samples
+from .prediction import CrossPrediction, Samples
 from .views import VISIBLE, Standardisation, View
 
 WHOLE_PIXELS = 1024 * 1024  # an image up to this size is surveyed whole
@@ -39,10 +39,6 @@ SAMPLES = 40_000  # pixels for the regression, of all windows together
 FEWEST_PIXELS = 1024  # with data in both images: fewer cannot teach the regression
 LARGEST_SHIFT = 3.0  # pixels; more is no misregistration but a mistake, or a wrong peak
 SEED = 20200705
-
-# Found on ten labelled pairs of cities: see docs/change-detection.md.
-PREDICTION_RULE = Rule(share=0.5, centre=1.0, width=0.2)
-DISTANCE_RULE = Rule(share=1.0, centre=1.0, width=0.2)
 
 
 class Looked(NamedTuple):
@@ -69,6 +65,7 @@ class Survey(NamedTuple):
     ----------
     before, after : Standardisation
         Of both images.
+    bands : tuple of str
     windows : list of Looked
     shift : Shift
         As found, of the later image onto the earlier one.
@@ -78,6 +75,7 @@ class Survey(NamedTuple):
 
     before: Standardisation
     after: Standardisation
+    bands: tuple[str, ...]
     windows: list[Looked]
     shift: Shift
     applied: Shift
@@ -136,7 +134,8 @@ def survey_pair(pair: Pair) -> Survey:
         for window in windows
     )
     credible = shift.largest <= LARGEST_SHIFT
-    return Survey(first, second, windows, shift, shift if credible else Shift(0.0, 0.0))
+    applied = shift if credible else Shift(0.0, 0.0)
+    return Survey(first, second, pair.bands, windows, shift, applied)
 
 
 def fit(surveyed: Survey, encode: Encoder, model: str, progress: Progress) -> Detector:
@@ -151,11 +150,12 @@ def fit(surveyed: Survey, encode: Encoder, model: str, progress: Progress) -> De
     progress : Progress
     """
     progress(0, "comparing samples of both images")
-    if model == "distance":
-        compare, rule = _fit_distance(surveyed, encode), DISTANCE_RULE
-    else:
-        compare = _fit_prediction(surveyed, encode, EMPHASES[model])
-        rule = PREDICTION_RULE
+    chosen = MODELS[model]
+    compare = (
+        _fit_prediction(surveyed, encode, chosen.emphasis)
+        if chosen.emphasis
+        else _fit_distance(surveyed, encode)
+    )
     progress(60, "measuring what is typical of the pair")
 
     def magnitude(window: Looked) -> Image:
@@ -173,7 +173,7 @@ def fit(surveyed: Survey, encode: Encoder, model: str, progress: Progress) -> De
         surveyed.after,
         surveyed.applied,
         compare,
-        rule,
+        chosen.rule,
         float(typical),
     )
 
@@ -205,13 +205,11 @@ def _inside(shape: Shape, window: tuple[int, ...]) -> Mask:
     return inside
 
 
-def _fit_prediction(
-    surveyed: Survey, encode: Encoder, emphasis: tuple[str, ...]
-) -> CrossPrediction:
+def _fit_prediction(surveyed: Survey, encode: Encoder, emphasis: tuple[str, ...]) -> Comparison:
     parts = _sample(surveyed, encode)
     before = Samples.joined([first for first, _ in parts])
     after = Samples.joined([second for _, second in parts])
-    return CrossPrediction.fit_pair(before, after, emphasis)
+    return CrossPrediction.fit_pair(before, after, emphasis, surveyed.bands)
 
 
 def _fit_distance(surveyed: Survey, encode: Encoder) -> Comparison:

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from candela.eo.registration import Shift, translate
 from candela.eo.smoothing import gaussian
 
-from .encoder import BANDS, COARSEST, Encoder
+from .encoder import COARSEST, Encoder
 
 LOWEST, HIGHEST = -4.0, 8.0  # standardised reflectance is clipped: clouds must not rule the fit
 QUARTILES_TO_SIGMA = 1.35  # distance of a normal law's quartiles, in standard deviations
 PIXEL_SIGMA = 0.7  # pixels; about the sensor's own blur: noise goes, detail stays
 SHORTWAVE_SIGMA = 3.0  # pixels; the 20 m bands at the scale of their own neighbourhood
-VISIBLE = slice(0, 3)  # B02, B03, B04
-SHORTWAVE = slice(BANDS.index("B11"), BANDS.index("B12") + 1)
+VISIBLE = slice(0, 3)  # B02, B03, B04: the first bands of every encoder
+SHORTWAVE = slice(8, 10)  # B11, B12, where there are all ten bands
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -56,33 +56,32 @@ class View(NamedTuple):
 
     Attributes
     ----------
-    near : ndarray, shape (bands + fine features + 2, rows, cols), float32
+    near : ndarray, shape (bands + fine features + 2 or 0, rows, cols), float32
         All there is at full resolution: the spectrum, slightly smoothed; the encoder's fine
-        features; the short-wave infrared, smoothed more.
+        features; the short-wave infrared, if there is any, smoothed more.
     code : ndarray, shape (units, rows / 2, cols / 2), float32
         The encoder's code; the sides are rounded up.
     guide : ndarray, shape (rows, cols), float32
         Mean of the visible bands: it has the edges.
+    own_count : int
+        How many bands and fine features there are.
     """
 
     near: Image
     code: Image
     guide: Image
-
-    @property
-    def spectrum(self) -> Image:
-        """The spectrum, shape (bands, rows, cols)."""
-        return self.near[: len(BANDS)]
+    own_count: int
 
     @property
     def own(self) -> Image:
         """What predicts the other date, beside the code: the spectrum and the fine features."""
-        return self.near[:-2]
+        return self.near[: self.own_count]
 
     @property
     def shortwave(self) -> Image:
-        """B11 and B12, then the same smoothed, shape (4, rows, cols)."""
-        return np.concatenate([self.near[SHORTWAVE], self.near[-2:]])
+        """B11 and B12, then the same smoothed, shape (4, rows, cols); (0, ...) without them."""
+        smooth = self.near[self.own_count :]
+        return np.concatenate([self.near[SHORTWAVE], smooth]) if len(smooth) else smooth
 
 
 def view(standard: Image, shift: Shift, encode: Encoder) -> View:
@@ -99,11 +98,13 @@ def view(standard: Image, shift: Shift, encode: Encoder) -> View:
     bands, rows, cols = standard.shape
     moved = translate(standard, shift)
     fine, code = encode(_pad(moved))
-    near = np.empty((bands + len(fine) + 2, rows, cols), np.float32)
+    shortwave = moved[SHORTWAVE]
+    own_count = bands + len(fine)
+    near = np.empty((own_count + len(shortwave), rows, cols), np.float32)
     gaussian(moved, PIXEL_SIGMA, out=near[:bands])
-    near[bands:-2] = fine[:, :rows, :cols]
-    gaussian(moved[SHORTWAVE], SHORTWAVE_SIGMA, out=near[-2:])
-    return View(near, code, moved[VISIBLE].mean(axis=0))
+    near[bands:own_count] = fine[:, :rows, :cols]
+    gaussian(shortwave, SHORTWAVE_SIGMA, out=near[own_count:])
+    return View(near, code, moved[VISIBLE].mean(axis=0), own_count)
 
 
 def double(image: Image) -> Image:

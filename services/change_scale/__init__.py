@@ -4,7 +4,8 @@ from pathlib import Path
 
 from candela.eo.progress import Progress, part
 from candela.eo.raster import gdal_environment
-from candela.services.change_detect.encoder import load_encoder
+from candela.services.change_detect.encoder import Facts, load_encoder
+from candela.services.change_detect.models import MODELS
 from candela.services.change_detect.pair import Masks, open_pair
 from candela.services.change_detect.survey import fit, survey_pair
 
@@ -43,7 +44,10 @@ def run(
         If the images cannot be compared.
     """
     masks = Masks(before_mask, after_mask, mask_classes)
-    with gdal_environment(), open_pair(before, after, masks) as pair:
+    encoder = MODELS[model].encoder
+    bands = Facts.read(encoder).bands
+    with gdal_environment(), open_pair(before, after, masks, bands) as pair:
         progress(5, "looking at samples of both images")
-        detector = fit(survey_pair(pair), load_encoder(runtime), model, part(progress, 40, 100))
+        encode = load_encoder(runtime, encoder)
+        detector = fit(survey_pair(pair), encode, model, part(progress, 40, 100))
     return {"scale": detector.typical}

@@ -15,7 +15,9 @@ from candela.eo.registration import Shift, translate
 from candela.eo.smoothing import gaussian
 from candela.errors import InputError
 from candela.services.change_detect import run, survey
-from candela.services.change_detect.encoder import BANDS, load_encoder
+from candela.services.change_detect.encoder import BANDS, Facts, load_encoder
+from candela.services.change_detect.models import MODELS
+from candela.services.change_detect.report import GAP
 from candela.spec import load_spec, services_folder
 
 SIZE = 192
@@ -100,7 +102,7 @@ def test_a_new_building_is_found_and_a_season_is_not(detect, scene):
     assert statistics["changed_fraction"] == pytest.approx((change >= 0.5).mean())
 
 
-@pytest.mark.parametrize("model", ["construction", "vegetation", "distance"])
+@pytest.mark.parametrize("model", MODELS)
 def test_the_same_image_twice_has_not_changed(detect, scene, model):
     change, statistics, _ = detect(scene[0], scene[0], model=model)
     assert change.max() < 0.01
@@ -135,7 +137,7 @@ def test_a_shift_that_is_not_credible_is_told_and_not_undone(detect):
     assert "not credible" in statistics["notes"][0]
 
 
-@pytest.mark.parametrize("model", ["construction", "vegetation", "distance"])
+@pytest.mark.parametrize("model", ["fast", "vegetation", "distance"])
 def test_exchanging_the_dates_gives_the_same_map(detect, scene, model):
     forth, _, _ = detect(*scene, model=model)
     back, statistics, _ = detect(
@@ -161,7 +163,7 @@ def test_blocks_give_the_same_map_as_the_whole(detect, monkeypatch):
     later = translate(season(ground, kinds).astype(np.float32), Shift(0.4, -0.7))
     later[:, 200:214, 120:134] = ROOF[:, None, None]
     images = sense(ground, 1)[:, :393, :371], sense(later, 2)[:, :393, :371]
-    for model in ("construction", "distance"):
+    for model in ("fast", "distance"):
         whole, _, _ = detect(*images, model=model)
         with monkeypatch.context() as patch:
             patch.setattr(process, "BLOCK", 128)
@@ -203,10 +205,15 @@ def test_statistics_and_preview_tell_what_was_found(detect, scene):
     assert statistics["valid_pixels"] == sum(statistics["histogram"]["counts"]) == SIZE * SIZE
     assert statistics["mean_probability"] == pytest.approx(change.mean(), rel=1e-4)
     picture = np.asarray(Image.open(outputs["preview"]).convert("RGBA")).astype(int)
-    assert picture.shape == (SIZE, SIZE, 4)
-    redness = picture[..., 0] - picture[..., 2]
+    before, after, shown = (
+        picture[:SIZE, left : left + SIZE] for left in (0, SIZE + GAP, 2 * (SIZE + GAP))
+    )
+    redness = shown[..., 0] - shown[..., 2]
     assert redness[OBJECT].mean() > 60
     assert np.abs(redness[change < 0.2]).max() == 0
+    np.testing.assert_array_equal(shown[change < 0.2], after[change < 0.2])
+    assert np.abs(before - after)[OBJECT].mean() > 20
+    assert picture.shape[0] > SIZE  # the legend
 
 
 def test_images_without_tags_are_compared_too(detect, scene, tmp_path):
@@ -225,13 +232,25 @@ def test_two_processing_levels_are_compared_and_told(detect, scene):
     assert "L1C and L2A" in statistics["notes"][0]
 
 
-def test_tensorflow_computes_the_same_features():
+@pytest.mark.parametrize("name", sorted({model.encoder for model in MODELS.values()}))
+def test_tensorflow_computes_the_same_features(name):
     pytest.importorskip("tensorflow")
-    image = np.random.default_rng(0).normal(0, 2, (len(BANDS), 48, 64)).astype(np.float32)
+    bands = len(Facts.read(name).bands)
+    image = np.random.default_rng(0).normal(0, 2, (bands, 48, 64)).astype(np.float32)
     for ours, theirs in zip(
-        load_encoder("onnx")(image), load_encoder("tensorflow")(image), strict=True
+        load_encoder("onnx", name)(image), load_encoder("tensorflow", name)(image), strict=True
     ):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_weights_that_are_not_those_told_of_are_refused(tmp_path):
+    for suffix in (".onnx", ".yaml"):
+        name = f"compact{suffix}"
+        (tmp_path / name).write_bytes(files(process).joinpath(name).read_bytes())
+    load_encoder("onnx", "compact", tmp_path)
+    (tmp_path / "compact.onnx").open("ab").write(b"x")
+    with pytest.raises(ValueError, match=r"compact\.onnx has SHA-256 .*; compact\.yaml tells"):
+        load_encoder("onnx", "compact", tmp_path)
 
 
 def test_progress_rises_to_the_end(scene, tmp_path):

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 from affine import Affine
+from PIL import Image
 
 from candela.eo.grid import Grid, Shape
 from candela.eo.raster import create_image
 from candela.errors import InputError
 from candela.services.change_detect.augmentation import crop, two_views
-from candela.services.change_detect.encoder import BANDS, load_encoder
+from candela.services.change_detect.encoder import BANDS, Facts, load_encoder
 from candela.services.change_detect.training_images import ALL_BANDS, find_images
 
 
@@ -78,19 +79,67 @@ def test_two_views_differ_in_radiometry_and_agree_on_where_things_are():
     assert np.argmax(edges) == 47
 
 
+@pytest.fixture
+def train(folder):
+    """Return a function that trains a small encoder on the folder."""
+    module = pytest.importorskip("candela.services.change_detect.train")
+
+    def call(output, *options):
+        where = ["--data", str(folder), "--output", str(output), "--name", "compact"]
+        module.main([*where, "--seed", "3", *options])
+
+    return call
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_the_same_seed_gives_the_same_encoder_in_both_forms(folder, tmp_path):
-    train = pytest.importorskip("candela.services.change_detect.train")
+def test_the_same_seed_gives_the_same_encoder_in_both_forms(train, tmp_path):
     image = np.random.default_rng(0).normal(0, 1, (len(BANDS), 32, 48)).astype(np.float32)
     codes = []
     for name in ("first", "second"):
-        output = tmp_path / name
-        train.main(["--data", str(folder), "--output", str(output), "--seed", "3", "--steps", "2"])
-        codes.append(load_encoder("onnx", output)(image))
-    keras = load_encoder("tensorflow", tmp_path / "first")(image)
+        train(tmp_path / name, "--steps", "2")
+        codes.append(load_encoder("onnx", "compact", tmp_path / name)(image))
+    keras = load_encoder("tensorflow", "compact", tmp_path / "first")(image)
     for first, second, other in zip(*codes, keras, strict=True):
         np.testing.assert_allclose(first, second, atol=1e-5)
         np.testing.assert_allclose(first, other, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_training_goes_on_where_it_was_interrupted(train, tmp_path, monkeypatch):
+    module = pytest.importorskip("candela.services.change_detect.train")
+    train(tmp_path / "whole", "--steps", "4")
+    monkeypatch.setattr(module, "REPORT_EVERY", 2)
+    steps = []
+    draw_batch = module._batch
+
+    def interrupted(images, seed, number, size):
+        steps.append(number)
+        if steps.count(number) == 1 and number == 3:
+            raise KeyboardInterrupt
+        return draw_batch(images, seed, number, size)
+
+    monkeypatch.setattr(module, "_batch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "parts", "--steps", "4")
+    train(tmp_path / "parts", "--steps", "4")
+    assert steps[:4] == [0, 1, 2, 3]
+    assert steps[4:6] == [2, 3]  # from the checkpoint on
+    whole, parts = (
+        np.loadtxt(tmp_path / name / "compact_loss.csv", delimiter=",", skiprows=1)
+        for name in ("whole", "parts")
+    )
+    np.testing.assert_allclose(parts, whole, rtol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_training_tells_its_facts_and_draws_its_course(train, tmp_path):
+    train(tmp_path / "out", "--steps", "2", "--version", "7")
+    facts = Facts.read("compact", tmp_path / "out")
+    assert facts.version == 7
+    assert facts.bands == BANDS
+    for name in ("compact_loss.png", "compact_samples.png"):
+        with Image.open(tmp_path / "out" / name) as picture:
+            assert min(picture.size) > 100
 
 
 def test_a_folder_without_images_is_refused(tmp_path):

@@ -1,0 +1,52 @@
+"""Encoders to compare the trained one with: from a standardised image to features."""
+
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from candela.services.change_detect.encoder import Encoder, Features, load_encoder
+
+PATCH = 8  # pixels: what the linear encoder sees
+COMPONENTS = 32
+FITTED_ON = 20_000  # patches
+
+
+def no_encoder(image: np.ndarray) -> Features:
+    """Tell nothing but the bands, and their means over two pixels."""
+    return Features(image[:0], halved(image))
+
+
+def linear_encoder(image: np.ndarray) -> Features:
+    """Encode patches by their principal components: the best linear autoencoder.
+
+    It is fitted to the image itself; an offset of two pixels between patches.
+    """
+    padded = np.pad(image, ((0, 0), (PATCH // 2 - 1,) * 2, (PATCH // 2 - 1,) * 2), mode="symmetric")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (PATCH, PATCH), axis=(1, 2))
+    windows = windows[:, ::2, ::2].transpose(1, 2, 0, 3, 4)
+    rows, cols = windows.shape[:2]
+    patches = windows.reshape(rows * cols, -1)
+    chosen = np.random.default_rng(0).permutation(rows * cols)[:FITTED_ON]
+    mean = patches[chosen].mean(axis=0)
+    centred = patches[chosen] - mean
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    code = (patches - mean) @ axes[:, -COMPONENTS:]
+    return Features(image[:0], np.ascontiguousarray(code.T.reshape(-1, rows, cols), np.float32))
+
+
+def random_encoder(data: Path) -> Encoder:
+    """Return the encoder as it is before training, scaled to images: needs TensorFlow."""
+    from candela.services.change_detect import train
+
+    with tempfile.TemporaryDirectory() as folder:
+        train.main(["--data", str(data), "--output", folder, "--steps", "0"])
+        return load_encoder("onnx", "spectral", Path(folder))
+
+
+def halved(image: np.ndarray) -> np.ndarray:
+    rows, cols = image.shape[1:]
+    return np.stack(
+        [cv2.resize(band, (cols // 2, rows // 2), interpolation=cv2.INTER_AREA) for band in image]
+    )

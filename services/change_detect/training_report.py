@@ -1,0 +1,59 @@
+"""What training leaves beside the weights: facts, the course of the loss, restored patches."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from PIL import Image
+
+from .encoder import SUFFIXES
+from .views import VISIBLE
+
+SMOOTHED = 20  # steps: the loss of one batch says little
+SHOWN = (-2.0, 4.0)  # standardised reflectance from black to white
+GAP = 4  # pixels between patches
+
+
+def write_facts(folder: Path, name: str, facts: Mapping[str, object]) -> None:
+    """Write ``<name>.yaml``: the facts given, and the checksums of the weights."""
+    checksums = {
+        suffix: hashlib.sha256((folder / f"{name}{suffix}").read_bytes()).hexdigest()
+        for suffix in sorted(SUFFIXES.values())
+    }
+    plain = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in facts.items()
+    }
+    text = yaml.safe_dump({**plain, "sha256": checksums}, sort_keys=False)
+    (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+
+def draw_losses(stem: Path, losses: Sequence[float]) -> None:
+    """Write the loss of each step as a table and as a picture."""
+    lines = ["step,loss", *(f"{step},{loss:.6f}" for step, loss in enumerate(losses, 1))]
+    stem.with_suffix(".csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
+    steps = np.arange(1, len(losses) + 1)
+    axes.plot(steps, losses, color="#cccccc", linewidth=0.8, label="one batch")
+    if len(losses) >= SMOOTHED:
+        mean = np.convolve(losses, np.full(SMOOTHED, 1 / SMOOTHED), mode="valid")
+        axes.plot(steps[SMOOTHED - 1 :], mean, color="#b10026", label=f"mean of {SMOOTHED}")
+    axes.set(xlabel="step", ylabel="restoration loss")
+    axes.legend(frameon=False)
+    figure.savefig(stem.with_suffix(".png"), dpi=120)
+    plt.close(figure)
+
+
+def draw_samples(path: Path, samples: Sequence[NDArray[np.float32]]) -> None:
+    """Draw patches in rows: the source, the target, and the target as it was restored."""
+    low, high = SHOWN
+    rows = []
+    for views in samples:
+        shown = np.clip((views[..., VISIBLE][..., ::-1] - low) / (high - low), 0, 1)
+        padded = np.pad(shown, ((0, 0), (GAP, GAP), (GAP, GAP), (0, 0)), constant_values=1)
+        rows.append(np.concatenate(list(padded), axis=1))
+    picture = np.concatenate(rows, axis=0)
+    Image.fromarray(np.rint(255 * picture).astype(np.uint8)).save(path)
