@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from candela.eo.blocks import Block, split
 from candela.eo.parcels import ParcelTally
 from candela.eo.progress import Progress, part
-from candela.eo.raster import add_overviews, create_image, gdal_environment
+from candela.eo.raster import add_overviews, band_indexes, create_image, gdal_environment
 from candela.eo.threads import thread_count
 
 from .algorithm import HALO, Detector
-from .encoder import BANDS, Facts, load_encoder
+from .encoder import Facts, load_encoder
 from .models import MODELS
 from .pair import Masks, Pair, Reflectance, open_pair
 from .parcels import (
@@ -155,7 +155,7 @@ def _write_parcels(found: Sequence[MeasuredParcel], pair: Pair, stem: Path) -> d
     }
     write_geojson(outputs["parcels"], found)
     write_table(outputs["parcels_table"], found)
-    colours = [pair.indexes[1][BANDS.index(band)] for band in TRUE_COLOUR]
+    colours = band_indexes(pair.after, TRUE_COLOUR)
     draw_parcels(outputs["parcels_preview"], found, pair.after, colours)
     return outputs
 
