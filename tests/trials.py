@@ -22,6 +22,6 @@ def until(condition: Callable[[], object], *, seconds: float = 90) -> None:
         time.sleep(0.05)
 
 
-def ended(runner: Runner, reference: str) -> RunState:
-    until(lambda: not runner.state(reference).is_running)
+def ended(runner: Runner, reference: str, *, seconds: float = 90) -> RunState:
+    until(lambda: not runner.state(reference).is_running, seconds=seconds)
     return runner.state(reference)

@@ -52,7 +52,10 @@ def test_a_job_that_fills_the_disk_is_evicted(in_cluster, job_id):
     runner = in_cluster.make()
     volumes = runner._template["spec"]["template"]["spec"]["volumes"]
     volumes[0]["emptyDir"]["sizeLimit"] = "20Mi"
-    state = ended(runner, runner.submit(trial("fill the disk", job_id=job_id), LIMITS))
+    # NOTE: the kubelet looks at the size of volumes once a minute.
+    limits = dataclasses.replace(LIMITS, timeout_s=280)
+    reference = runner.submit(trial("fill the disk", job_id=job_id), limits)
+    state = ended(runner, reference, seconds=240)
     assert state.cause is Cause.EVICTED
     assert "20Mi" in state.message
 
