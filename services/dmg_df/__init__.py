@@ -13,7 +13,7 @@ from candela.patches.load import store_model
 from candela.patches.model import PatchModel
 from candela.patches.target import Target, current_target
 
-from .feature_sets import FEATURE_SETS
+from .feature_sets import USUAL
 from .geopackage import write_geopackage
 from .model import build_model
 from .pair import Pair, open_pair
@@ -79,7 +79,7 @@ def run(
         model = build_model(
             pair,
             levels,
-            features or list(FEATURE_SETS),
+            features or USUAL,
             name=name or f"{pair.s2.name} {pair.s1.name}",
             least_usable=least_usable / 100,
             progress=part(progress, 1, 60),

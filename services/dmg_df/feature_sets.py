@@ -16,13 +16,15 @@ from candela.eo import gabor, spectral, weber
 from candela.eo.cells import cell_histograms, cell_means, spread
 from candela.eo.spectral import PolarPlane, normalised_difference
 
-from .frozen import POLAR_PLANE
+from .embedding import STEP, UNITS, encode, encoder_digest
+from .frozen import POLAR_PLANE, STANDARD
 from .ground import Ground
 from .pair import OPTICAL_BANDS
 
 Image = NDArray[np.float32]
 Vectors = NDArray[np.float32]
 
+EMBEDDING = "embedding"
 QUANTILES = (0.1, 0.5, 0.9)
 INDICES = {"NDVI": ("B08", "B04"), "NDWI": ("B03", "B08"), "NDBI": ("B11", "B08")}
 THINNING = 2  # pixels; histograms of colour count every other pixel of every other row
@@ -225,6 +227,23 @@ def _backscatter_set() -> FeatureSet:
     )
 
 
+def _embedding_set() -> FeatureSet:
+    def measure(ground: Ground) -> Image:
+        rows, cols = (slice(p.start // STEP, p.stop // STEP) for p in ground.inner)
+        code = encode(ground.optical)[:, rows, cols]
+        size = ground.cell // STEP
+        means = [cell_means(_weighted(ground, unit, STEP), size) for unit in code]
+        return np.stack([share_of_usable(ground, STEP), *means])
+
+    def describe(statistics: Image) -> Vectors:
+        return np.asarray((statistics[1:] / np.maximum(statistics[0], _TINY)).T, np.float32)
+
+    parameters = {"encoder": encoder_digest(), "standard": STANDARD}
+    return FeatureSet(
+        EMBEDDING, 1, "s2", UNITS, parameters, "the encoder of ChangeDetect", measure, describe
+    )
+
+
 FEATURE_SETS = {
     made.name: made
     for made in (
@@ -246,5 +265,7 @@ FEATURE_SETS = {
         _spectral_set(),
         polar_set(POLAR_PLANE),
         _backscatter_set(),
+        _embedding_set(),
     )
 }
+USUAL = tuple(name for name in FEATURE_SETS if name != EMBEDDING)  # the encoder takes its time

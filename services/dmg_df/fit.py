@@ -28,6 +28,7 @@ SPECTRA = 20_000  # of each pair
 DIGITS = 6
 SEED = 1
 LEAST_USABLE = 0.75
+QUARTILES_TO_SIGMA = 1.35  # distance of a normal law's quartiles, in standard deviations
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,12 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name(frozen.FILE))
     given = parser.parse_args(arguments)
     pairs = [[Path(part) for part in pair.split(",")] for pair in given.pairs]
-    plane = _rounded_plane(PolarPlane.of(_spectra(pairs)))
+    spectra = _spectra(pairs)
+    plane = _rounded_plane(PolarPlane.of(spectra))
+    frozen.STANDARD.update(_standard(spectra))
     # The plane is needed to measure its histogram.
     feature_sets.FEATURE_SETS["polar"] = feature_sets.polar_set(plane)
     document = {
         "version": given.version,
         "polar_plane": {"centre": list(plane.centre), "axes": [list(a) for a in plane.axes]},
+        "standard": frozen.STANDARD,
         "scalers": _scalers(pairs),
     }
     text = yaml.safe_dump(document, sort_keys=False, width=100, default_flow_style=None)
@@ -61,6 +65,16 @@ def _spectra(pairs: list[list[Path]]) -> NDArray[np.float64]:
         seen = whole.optical[:, whole.usable]
         spectra.append(seen[:, random.integers(0, seen.shape[1], SPECTRA)])
     return np.concatenate(spectra, axis=1, dtype=np.float64)
+
+
+def _standard(spectra: NDArray[np.float64]) -> dict[str, list[float]]:
+    """Return centre and spread of each band as ChangeDetect takes them of one image."""
+    low, middle, high = np.percentile(spectra, [25, 50, 75], axis=1)
+    spread = (high - low) / QUARTILES_TO_SIGMA
+    return {
+        "centre": [_short(number) for number in middle],
+        "spread": [_short(number) for number in spread],
+    }
 
 
 def _scalers(pairs: list[list[Path]]) -> dict[str, dict[str, list[float]]]:

@@ -16,6 +16,7 @@ POLAR_PLANE = PolarPlane(
     tuple(_frozen["polar_plane"]["centre"]),
     (tuple(_frozen["polar_plane"]["axes"][0]), tuple(_frozen["polar_plane"]["axes"][1])),
 )
+STANDARD: dict[str, list[float]] = _frozen["standard"]  # of the reflectance of each band
 SCALERS = {
     name: Scaler(tuple(scaler["mean"]), tuple(scaler["deviation"]))
     for name, scaler in _frozen["scalers"].items()

@@ -12,6 +12,7 @@ from candela.eo import gabor
 from candela.eo.backscatter import decibel
 from candela.eo.spectral import luminance
 
+from .embedding import COARSEST
 from .pair import OPTICAL_BANDS, Seen
 
 HALO = gabor.REACH  # pixels; the features that look furthest
@@ -29,7 +30,7 @@ def block_size(cell: int) -> int:
 def padded_size(cell: int) -> int:
     """Return the side of a block with its margin, a length that is fast to transform."""
     side = block_size(cell) + 2 * HALO
-    while scipy.fft.next_fast_len(side) != side or side % 4:
+    while scipy.fft.next_fast_len(side) != side or side % COARSEST:
         side += 1
     return side
 

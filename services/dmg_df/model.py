@@ -16,7 +16,7 @@ from candela.eo.threads import thread_count
 from candela.errors import InputError
 from candela.patches.model import FeatureSetRecord, Patches, PatchModel
 
-from .feature_sets import FEATURE_SETS, FeatureSet, share_of_usable
+from .feature_sets import FEATURE_SETS, USUAL, FeatureSet, share_of_usable
 from .frozen import SCALERS, VERSION
 from .ground import HALO, TARGET, block_size, make_ground
 from .pair import Pair, Stored
@@ -174,7 +174,7 @@ def _record(made: FeatureSet) -> FeatureSetRecord:
 
 def _fused_record(sets: list[FeatureSet]) -> FeatureSetRecord:
     blocks = {made.name: made.dimension for made in sets}
-    name = FUSED if set(blocks) == set(FEATURE_SETS) else f"{FUSED}:{'+'.join(blocks)}"
+    name = FUSED if set(blocks) == set(USUAL) else f"{FUSED}:{'+'.join(blocks)}"
     return FeatureSetRecord(
         name,
         VERSION,

@@ -23,7 +23,7 @@ from candela.patches.similarity import build_index
 from candela.patches.tables import FEATURE_SET
 from candela.patches.target import Target, use_target
 from candela.services.dmg_df import run
-from candela.services.dmg_df.feature_sets import FEATURE_SETS
+from candela.services.dmg_df.feature_sets import FEATURE_SETS, USUAL
 from candela.services.dmg_df.pair import OPTICAL_BANDS
 from candela.spec import load_specs
 
@@ -161,6 +161,17 @@ def test_histograms_of_a_patch_add_up_to_1(make_pair, describe):
             assert vector.sum() == pytest.approx(1, abs=1e-4)
 
 
+def test_an_embedding_comes_if_it_is_asked_for(make_pair, describe):
+    outputs = describe(*make_pair(*ground()), features=["embedding", "backscatter"])
+    vectors = vectors_of(outputs, "embedding")
+    assert {len(vector) for vector in vectors.values()} == {256}
+    parts = np.mean([vectors[60, row, col] for row in (0, 1) for col in (0, 1)], axis=0)
+    np.testing.assert_allclose(vectors[120, 0, 0], parts, rtol=1e-3, atol=1e-5)
+    assert vectors[120, 0, 0].std() > 0
+    # Vectors of other sets fused are another feature set, in an order of its own.
+    assert len(vectors_of(outputs, "fused:backscatter+embedding")[240, 0, 0]) == 264
+
+
 def test_decibel_and_power_give_the_same_model(make_pair, describe, tmp_path):
     optical, radar = ground()
     one = vectors_of(describe(*make_pair(optical, radar)), "fused")
@@ -189,10 +200,11 @@ def test_blocks_do_not_show_in_the_features(make_pair, describe, monkeypatch):
     from candela.services.dmg_df import ground as grounds
 
     pair = make_pair(*ground(side=360))
-    one = {name: vectors_of(describe(*pair, sizes=[120]), name) for name in FEATURE_SETS}
+    whole = describe(*pair, sizes=[120])
     monkeypatch.setattr(grounds, "TARGET", 120)
-    for name, expected in one.items():
-        found = vectors_of(describe(*pair, sizes=[120], features=[name]), name)
+    blocks = describe(*pair, sizes=[120])
+    for name in USUAL:
+        expected, found = vectors_of(whole, name), vectors_of(blocks, name)
         assert set(found) == set(expected)
         for place, vector in expected.items():
             np.testing.assert_allclose(found[place], vector, rtol=0.02, atol=2e-4, err_msg=name)
@@ -285,7 +297,7 @@ def test_the_model_is_in_the_database_of_the_operator(make_pair, describe, tmp_p
         assert find_patches(connection, "bob", Wanted()) == []
     database.close()
     assert len(patches) == len(index) == 21
-    assert set(sets) == {*FEATURE_SETS, "fused"}
+    assert set(sets) == {*USUAL, "fused"}
     assert {patch.owner for patch in patches} == {"ada"}
     assert json.loads(outputs["summary"].read_text())["product"] == 1
     expected = vectors_of(outputs, "fused")
@@ -369,8 +381,8 @@ def scaled_blocks(outputs):
     """Return the parts of the fused vectors by feature set, patches row by row."""
     fused = vectors_of(outputs, "fused")
     rows = np.stack([fused[place] for place in sorted(fused)])
-    ends = np.cumsum([made.dimension for made in FEATURE_SETS.values()])
-    return dict(zip(FEATURE_SETS, np.split(rows, ends[:-1], axis=1), strict=True))
+    ends = np.cumsum([FEATURE_SETS[name].dimension for name in USUAL])
+    return dict(zip(USUAL, np.split(rows, ends[:-1], axis=1), strict=True))
 
 
 def accuracy_of(classifier, vectors, truth, labels=20):

@@ -1,0 +1,51 @@
+"""What the encoder of ChangeDetect sees in reflectance that was standardised alike everywhere."""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from candela.services.change_detect.encoder import COARSEST, Encoder, Facts, load_encoder
+
+from .frozen import STANDARD
+
+ENCODER = "spectral"
+UNITS = 256
+STEP = 2  # pixels; the code has one value for so many
+LOWEST, HIGHEST = -4.0, 8.0  # as in training
+
+Image = NDArray[np.float32]
+
+__all__ = ["COARSEST", "STEP", "UNITS", "encode", "encoder_digest"]
+
+
+def encode(reflectance: Image) -> Image:
+    """Return the encoder's code of a block.
+
+    Parameters
+    ----------
+    reflectance : ndarray, shape (10, rows, cols), float32
+        Unitless, without NaN, bands as ChangeDetect has them; sides are multiples of ``COARSEST``.
+
+    Returns
+    -------
+    ndarray, shape (UNITS, rows / 2, cols / 2), float32
+
+    Notes
+    -----
+    ChangeDetect standardises each image by itself; here centre and spread are frozen, or codes of
+    two products could not be compared.
+    """
+    centre = np.array(STANDARD["centre"], np.float32)[:, None, None]
+    spread = np.array(STANDARD["spread"], np.float32)[:, None, None]
+    return _encoder()(np.clip((reflectance - centre) / spread, LOWEST, HIGHEST)).code
+
+
+def encoder_digest() -> str:
+    """Return what tells one encoder from another: codes of two cannot be compared."""
+    return Facts.read(ENCODER).sha256[".onnx"]
+
+
+@cache
+def _encoder() -> Encoder:
+    return load_encoder("onnx", ENCODER)
