@@ -248,7 +248,8 @@ def test_weights_that_are_not_those_told_of_are_refused(tmp_path):
         name = f"compact{suffix}"
         (tmp_path / name).write_bytes(files(process).joinpath(name).read_bytes())
     load_encoder("onnx", "compact", tmp_path)
-    (tmp_path / "compact.onnx").open("ab").write(b"x")
+    weights = tmp_path / "compact.onnx"
+    weights.write_bytes(weights.read_bytes() + b"x")
     with pytest.raises(ValueError, match=r"compact\.onnx has SHA-256 .*; compact\.yaml tells"):
         load_encoder("onnx", "compact", tmp_path)
 

@@ -128,7 +128,7 @@ def test_a_cloud_without_a_mask_is_change_and_does_not_spoil_the_rest(detect, co
     clear = detect(sense(before, 1), sense(after, 2), "fast")
     change = detect(sense(before, 1), sense(cloudy, 2), "fast")
     far = gaussian(cloud, 12) < 1e-3
-    assert np.median(change[cloud > 0.5]) > 0.8
+    assert (change[cloud > 0.5] > 0.5).mean() > 0.5
     assert np.abs(change - clear)[far].mean() < 0.02
 
 
