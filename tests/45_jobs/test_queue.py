@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from candela.jobs.queue import Bounds, Candidate, Share, about, ahead, choose, wait_s
@@ -49,6 +49,7 @@ shares_of_queue = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(shares_of_queue, shares_of_queue, st.data())
 def test_the_place_in_the_queue_is_the_turn_that_comes(jobs, running, data):
     """One after the other, all places free: what is told ahead is what starts before."""

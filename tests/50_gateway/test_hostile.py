@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from werkzeug.test import Client
 
 KEYS = ["service", "request", "version", "identifier", "DataInputs", "ResponseDocument",
         "RawDataOutput", "storeExecuteResponse", "status", "lineage", "language",
@@ -124,9 +125,10 @@ PATHS = ["jobs", "outputs", "wps", "status", "log", "events", "progress", "ows",
 def test_no_path_breaks_the_gateway(idle, parts, query, method, body):
     path = "/".join(part if part.startswith("%") else quote(part) for part in parts)
     text = "&".join(f"{key}={quote(value)}" for key, value in query.items())
+    client = Client(idle.application)  # one that knows no schemas: maps have others
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # of a file that nobody reads to its end
-        response = idle.open(f"/{path}?{text}", method=method, data=body)
+        response = client.open(f"/{path.lstrip('/')}?{text}", method=method, data=body)
     assert response.status_code < 500, (path, text, method, response.data)
 
 
