@@ -9,9 +9,13 @@ DATA ?= candela-data
 PRODUCTS ?=
 SIZE ?=
 TESTS ?= tests
-DEBIAN := cgi-mapserver lighttpd chromium fonts-dejavu-core postgresql
+NAME ?= spectral
+OUTPUT ?= .cache/encoders
+DEBIAN := cgi-mapserver lighttpd fonts-dejavu-core
+DEBIAN_TESTS := chromium postgresql postgresql-15-postgis-3
 
-.PHONY: help dev system schemas demo test check bench describe serve lock clean
+.PHONY: help dev system test-system schemas demo serve test test-cluster check bench train images \
+  describe lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +31,9 @@ dev: $(STAMP) ## Set up the virtual environment .venv with all that is pinned in
 system: ## Install the Debian packages that are missing (root or sudo)
 	@containers/install-debian $(DEBIAN)
 
+test-system: system
+	@containers/install-debian $(DEBIAN_TESTS)
+
 schemas: ## Fetch the schemas of the OGC, which the tests check documents against
 	@tests/fetch-schemas .cache/schemas
 
@@ -36,8 +43,11 @@ demo: dev system ## Run the whole pipeline on made-up scenes, or PRODUCTS="a.SAF
 serve: dev system ## Serve the gateway with the results in DATA (default: candela-data)
 	@$(BIN)/candela serve --data $(DATA)
 
-test: dev system schemas ## Run all tests; TESTS=tests/10_eo runs some
+test: dev test-system schemas ## Run all tests; TESTS=tests/10_eo runs some
 	$(BIN)/python -m pytest -q $(TESTS)
+
+test-cluster: dev test-system ## Run the tests that need a Kubernetes
+	@PYTHON=$(BIN)/python tests/run-in-cluster
 
 check: dev ## Check format, style, types and YAML, and that what is generated is up to date
 	$(BIN)/ruff format --check .
@@ -50,6 +60,13 @@ check: dev ## Check format, style, types and YAML, and that what is generated is
 
 bench: dev system ## Run the benchmarks; docs/performance.md says what they measure
 	$(BIN)/python -m benchmarks
+
+train: dev ## Train an encoder of ChangeDetect: IMAGES=folder [NAME=spectral|visible|compact]
+	$(BIN)/python -m candela.services.change_detect.train --data $(IMAGES) --name $(NAME) \
+	  --output $(OUTPUT)
+
+images: dev ## Build the images of the gateway and of all processes (docker or buildah)
+	@PYTHON=$(BIN)/python containers/build-images
 
 describe: dev ## Write wps_config/describe again from services/*/process.yaml
 	$(BIN)/python -m candela.gateway.generate wps_config/describe
