@@ -18,9 +18,9 @@ import psutil
 import sqlalchemy as sa
 from gateway import ask, connect, served_folder
 
+from candela.jobs.database import open_engine
 from candela.jobs.model import Job, State, new_id, now
 from candela.jobs.request import ExecuteRequest
-from candela.jobs.database import open_engine
 from candela.jobs.store import JobStore, _columns
 from candela.jobs.tables import JOBS
 

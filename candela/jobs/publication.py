@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from candela.errors import NotFoundError, PublicationError, PublisherAwayError, StorageError
+from candela.jobs.logs import without_folders
 from candela.jobs.model import Job, Link, State
 from candela.jobs.service import JobService
 from candela.publish.base import Layer
@@ -81,8 +82,9 @@ class Publication:
         try:
             links = self._links(job)
         except (PublisherAwayError, StorageError) as error:
-            tries = self._pause(job)
-            self._tell(job, f"waiting to be published (try {tries}): {error}")
+            away = "map server" if isinstance(error, PublisherAwayError) else "storage"
+            logger.warning("Job %s waits to be published: %s", job.id, error)
+            self._tell(job, f"waiting for the {away} (try {self._pause(job)} to publish)")
             return
         except PublicationError as error:
             logger.exception("The layers of job %s cannot be published", job.id)
@@ -109,7 +111,7 @@ class Publication:
 
     def _refuse(self, job: Job, error: PublicationError) -> None:
         self._service.withdraw(job.id)
-        failure = Failure(kind="PublicationError", message=str(error))
+        failure = Failure(kind="PublicationError", message=without_folders(str(error)))
         logger.info("Job %s of %s failed: %s", job.id, job.process, failure.message)
         self._service.store.move(
             job.id, [State.PUBLISHING], State.FAILED,
@@ -125,7 +127,6 @@ class Publication:
         return tries
 
     def _tell(self, job: Job, message: str) -> None:
-        logger.warning("Job %s: %s", job.id, message)
         told = self._service.store.move(
             job.id, [State.PUBLISHING], State.PUBLISHING, message=message
         )

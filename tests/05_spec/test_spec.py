@@ -90,7 +90,7 @@ def test_a_folder_without_a_description_is_refused(tmp_path):
 
 
 def test_an_unknown_process_is_answered_with_those_there_are():
-    with pytest.raises(NotFoundError, match="processes: ChangeDetect, .*Echo"):
+    with pytest.raises(NotFoundError, match=r"processes: ChangeDetect, .*Echo"):
         find_spec(load_specs(), "Ekko")
 
 

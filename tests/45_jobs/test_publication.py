@@ -74,7 +74,7 @@ def test_a_job_waits_while_the_map_server_is_away_and_says_so(publication, monke
     job = offer_until(step, engine, job.id, lambda _: len(tries) >= 3)
     assert job.state is State.PUBLISHING
     wait_until(lambda: "try 3" in engine.store.get(job.id).message)
-    assert "the board is away" in engine.store.get(job.id).message
+    assert "waiting for the map server" in engine.store.get(job.id).message
     monkeypatch.setattr(engine.board, "publish", publish)
     job = offer_until(step, engine, job.id, lambda job: job.state.is_final)
     assert (job.state, job.message) == (State.SUCCEEDED, "succeeded")
