@@ -71,15 +71,15 @@ def test_connections_that_are_cut_lose_and_double_nothing(postgres, drill):
     thread = threading.Thread(target=cut)
     thread.start()
     ids = []
-    for number in range(40):
-        headers = {"Idempotency-Key": f"job{number}"}
+    while len(ids) < 40 or sum(cuts) <= 10:
+        over.wait(0.03)  # else a fast machine is done before there are cuts
+        headers = {"Idempotency-Key": f"job{len(ids)}"}
         until(lambda headers=headers: ids.append(accepted(drill, headers)) or ids[-1] or ids.pop())
     over.set()
     thread.join()
-    assert sum(cuts) > 10
     jobs = [drill.finished(job_id) for job_id in ids]
     assert {job.state for job in jobs} == {State.SUCCEEDED}
-    assert len(set(ids)) == drill.store.count() == 40
+    assert len(set(ids)) == drill.store.count() == len(ids)
 
 
 def accepted(drill, headers):
