@@ -6,16 +6,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from candela.services.change_detect.code import Code
 from candela.services.change_detect.encoder import Encoder, Features, load_encoder
 
 PATCH = 8  # pixels: what the linear encoder sees
 COMPONENTS = 32
 FITTED_ON = 20_000  # patches
+ABOVE_ZERO = 256.0  # more than any code's value below zero
 
 
 def no_encoder(image: np.ndarray) -> Features:
     """Tell nothing but the bands, and their means over two pixels."""
-    return Features(image[:0], halved(image))
+    return Features(image[:0], as_code(halved(image)))
 
 
 def linear_encoder(image: np.ndarray) -> Features:
@@ -33,7 +35,14 @@ def linear_encoder(image: np.ndarray) -> Features:
     centred = patches[chosen] - mean
     _, axes = np.linalg.eigh(centred.T @ centred)
     code = (patches - mean) @ axes[:, -COMPONENTS:]
-    return Features(image[:0], np.ascontiguousarray(code.T.reshape(-1, rows, cols), np.float32))
+    components = np.ascontiguousarray(code.T.reshape(-1, rows, cols), np.float32)
+    return Features(image[:0], as_code(components))
+
+
+def as_code(values: np.ndarray) -> Code:
+    """Return a code that is these values and a constant: none of its ReLUs bends."""
+    count = len(values)
+    return Code(values, np.eye(count, dtype=np.float32), np.full(count, ABOVE_ZERO, np.float32))
 
 
 def random_encoder(data: Path) -> Encoder:

@@ -69,8 +69,8 @@ def process(model: str, encode: Encoder | None = None, *, register: bool = True)
             detector = survey.fit(surveyed, encode, model, silent)
             change = np.empty(pair.grid.shape, np.float32)
             for block in split(pair.grid.shape, BLOCK, halo=HALO):
-                part = detector(*pair.read(block.outer))
-                change[block.inner.toslices()] = part[block.crop]
+                part = detector(*pair.read(block.outer), block.crop)
+                change[block.inner.toslices()] = part
             return change
 
     return call

@@ -175,10 +175,10 @@ def _detect_blocks(
             if block is not None:
                 first, second = pair.read(block.outer)
                 visible = _brightness(first, block), _brightness(second, block)
-                waiting.append((block, pool.submit(detector, first, second), visible))
+                waiting.append((block, pool.submit(detector, first, second, block.crop), visible))
             if number >= ahead and waiting:
                 done, change, visible = waiting.popleft()
-                yield done, change.result()[done.crop], visible
+                yield done, change.result(), visible
                 progress(100 * (number - ahead + 1) / len(blocks), f"{len(blocks)} blocks")
 
 

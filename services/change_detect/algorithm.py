@@ -11,7 +11,7 @@ from candela.eo.registration import Shift
 from candela.eo.smoothing import gaussian, guided_filter
 
 from .encoder import Encoder
-from .views import Standardisation, View, view
+from .views import Part, Standardisation, View, view
 
 FINE_SIGMA = 0.7  # pixels
 SMOOTHING_SIGMAS = (2.0, 5.0)  # pixels; a building, and a building site
@@ -19,8 +19,9 @@ GUIDE_RADIUS = 4  # pixels
 GUIDE_EPSILON = 0.1  # variance of the standardised visible mean that counts as flat
 FLOOR = 1e-3  # in units of noise; keeps the logarithm finite
 SMALLEST_PROBABILITY = 1e-4  # consumers take exact zeros as missing
-HALO = 80  # pixels: how far from its block a kernel may look, a multiple of the coarsest level
-# (shift 5 + encoder 46 + smoothing 15, rounded up to a multiple of the coarsest level)
+HALO = 64  # pixels: how far from its block a kernel may look, a multiple of the coarsest level
+# (shift 3 + encoder 46 + smoothing 15)
+FRAME = 24  # pixels of it that are not only context: smoothing 15, short-wave infrared 9; even
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -73,31 +74,36 @@ class Detector:
     typical: float
 
     def __call__(
-        self, before: NDArray[np.uint16], after: NDArray[np.uint16]
+        self, before: NDArray[np.uint16], after: NDArray[np.uint16], part: Part
     ) -> NDArray[np.float32]:
-        """Return the probability of change of a window.
+        """Return the probability of change of a part of a window.
 
         Parameters
         ----------
         before, after : ndarray, shape (bands, rows, cols), uint16
             Reflectance times 10 000, nodata 0.
+        part : tuple of two slices
+            The rows and columns that are asked for.
 
         Returns
         -------
-        ndarray, shape (rows, cols), float32
+        ndarray, shape of the part, float32
             Above 0 and up to 1; NaN where a band of either image has no data.
         """
         valid = valid_pixels(before, after)
-        if not valid.any():
-            return np.full(valid.shape, np.nan, np.float32)
+        if not valid[part].any():
+            return np.full(valid[part].shape, np.nan, np.float32)
+        wider, inner = _framed(part, valid.shape)
         views = look(
             self.before.apply(before, valid),
             self.after.apply(after, valid),
             self.shift,
             self.encode,
+            wider,
         )
         magnitude = log_magnitude(self.compare(*views), (views[0].guide, views[1].guide))
-        return np.where(valid, probability(magnitude, self.typical, self.rule), np.float32(np.nan))
+        chance = probability(magnitude[inner], self.typical, self.rule)
+        return np.where(valid[part], chance, np.float32(np.nan))
 
 
 def valid_pixels(before: NDArray[np.uint16], after: NDArray[np.uint16]) -> Mask:
@@ -105,11 +111,13 @@ def valid_pixels(before: NDArray[np.uint16], after: NDArray[np.uint16]) -> Mask:
     return np.asarray((before > 0).all(axis=0) & (after > 0).all(axis=0))
 
 
-def look(before: Image, after: Image, shift: Shift, encode: Encoder) -> tuple[View, View]:
-    """Register two standardised images half way each, and describe them."""
+def look(
+    before: Image, after: Image, shift: Shift, encode: Encoder, part: Part
+) -> tuple[View, View]:
+    """Register two standardised images half way each, and describe a part of them."""
     return (
-        view(before, shift.times(-0.5), encode),
-        view(after, shift.times(0.5), encode),
+        view(before, shift.times(-0.5), encode, part),
+        view(after, shift.times(0.5), encode, part),
     )
 
 
@@ -162,3 +170,16 @@ def probability(magnitude: Image, typical: float, rule: Rule) -> Image:
 def _log_mean(maps: Image, sigma: float) -> Image:
     logarithms = np.log(gaussian(maps, sigma) + np.float32(FLOOR))
     return np.asarray(logarithms.mean(axis=0), np.float32)
+
+
+def _framed(part: Part, shape: tuple[int, ...]) -> tuple[Part, Part]:
+    """Widen a part by the frame, within the window; and tell where the part lies in that."""
+    wider = [
+        slice(max(0, inner.start - FRAME) // 2 * 2, min(side, inner.stop + FRAME))
+        for inner, side in zip(part, shape, strict=True)
+    ]
+    inside = [
+        slice(inner.start - outer.start, inner.stop - outer.start)
+        for inner, outer in zip(part, wider, strict=True)
+    ]
+    return (wider[0], wider[1]), (inside[0], inside[1])

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .views import View, double
+from .code import double
+from .views import View
 
 Image = NDArray[np.float32]
 
@@ -44,6 +45,10 @@ class CodeDistance:
     def __call__(self, before: View, after: View) -> Image:
         """Return one map, shape (1, rows, cols), in standard deviations of a unit."""
         rows, cols = before.guide.shape
-        gap = self.before.apply(before.code) - self.after.apply(after.code)
-        squares = np.einsum("urc,urc->rc", gap, gap)[None] / len(gap)
-        return np.asarray(np.sqrt(double(squares)[:, :rows, :cols]), np.float32)
+        squares = np.empty((1, *before.code.met.shape[1:]), np.float32)
+        for (strip, first), (_, second) in zip(
+            before.code.strips(), after.code.strips(), strict=True
+        ):
+            gap = self.before.apply(first) - self.after.apply(second)
+            squares[0, strip] = np.einsum("urc,urc->rc", gap, gap) / len(gap)
+        return np.sqrt(double(squares)[:, :rows, :cols])

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from candela.errors import InputError
 
+from .code import Code
+
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 COARSEST = 16  # pixels; the pyramid's top has one value for so many: sizes are multiples
 SUFFIXES = {"onnx": ".onnx", "tensorflow": ".keras"}
@@ -27,11 +29,12 @@ class Features(NamedTuple):
     Attributes
     ----------
     fine : ndarray, shape (features, rows, cols), float32
-    code : ndarray, shape (units, rows / 2, cols / 2), float32
+    code : Code
+        Of rows / 2 and cols / 2.
     """
 
     fine: Image
-    code: Image
+    code: Code
 
 
 Encoder = Callable[[Image], Features]
@@ -104,10 +107,13 @@ def _load_onnx(path: Path) -> Encoder:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    bands = session.get_inputs()[0].shape[1]
+    smallest = np.zeros((1, bands, COARSEST, COARSEST), np.float32)
+    kernel, bias = session.run(["kernel", "bias"], {"image": smallest})
 
     def encode(image: Image) -> Features:
-        fine, code = session.run(["fine", "code"], {"image": image[None]})
-        return Features(fine[0], code[0])
+        fine, met = session.run(["fine", "met"], {"image": image[None]})
+        return Features(fine[0], Code(met[0], kernel, bias))
 
     return encode
 
@@ -121,11 +127,15 @@ def _load_keras(path: Path) -> Encoder:
             f"runtime tensorflow is not installed here ({error.name} is missing); use onnx",
             "runtime",
         ) from error
-    model = tensorflow.function(keras.saving.load_model(path))
+    whole = keras.saving.load_model(path)
+    kernel, bias = whole.get_layer("code").get_weights()
+    kernel = np.ascontiguousarray(kernel[0, 0].T)
+    outputs = [whole.get_layer(name).output for name in ("fine", "met")]
+    model = tensorflow.function(keras.Model(whole.input, outputs))
 
     def encode(image: Image) -> Features:
-        fine, code = model(np.moveaxis(image, 0, -1)[None], training=False)
-        return Features(_bands_first(fine.numpy()), _bands_first(code.numpy()))
+        fine, met = model(np.moveaxis(image, 0, -1)[None], training=False)
+        return Features(_bands_first(fine.numpy()), Code(_bands_first(met.numpy()), kernel, bias))
 
     return encode
 

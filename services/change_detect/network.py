@@ -18,6 +18,7 @@ express::
 Imports Keras and ONNX, which only training needs: serving does not import this module.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +87,14 @@ def build_encoder(bands: int, widths: tuple[int, ...], context: int, code: int) 
 
 
 def export_onnx(encoder: Any, path: Path) -> None:  # noqa: ANN401 - Keras is untyped
-    """Write the encoder as an ONNX graph with inputs and outputs in (batch, bands, rows, cols)."""
+    """Write the encoder as an ONNX graph with inputs and outputs in (batch, bands, rows, cols).
+
+    It ends before the code: its outputs are the fine features, what ``met`` at the last layer, and
+    the ``kernel`` (units, channels) and ``bias`` of this layer, which ``Code`` computes.
+    """
     nodes: list[onnx.NodeProto] = []
     weights: list[onnx.TensorProto] = []
-    for layer in encoder.layers[1:]:
+    for layer in encoder.layers[1:-1]:
         inputs = layer.input if isinstance(layer.input, list) else [layer.input]
         sources = [_tensor_name(tensor) for tensor in inputs]
         if isinstance(layer, layers.Conv2D):
@@ -109,30 +114,46 @@ def export_onnx(encoder: Any, path: Path) -> None:  # noqa: ANN401 - Keras is un
                 )
             )
     weights.append(numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "twice"))
-    bands = int(encoder.input_shape[-1])
-    graph = helper.make_graph(
-        nodes,
-        "encoder",
-        [_image_info("image", bands)],
-        [_image_info(_tensor_name(output), int(output.shape[-1])) for output in encoder.outputs],
-        weights,
-    )
-    _write_model(graph, path)
+    fine, met = encoder.get_layer("fine").output, encoder.get_layer("met").output
+    outputs = [_image_info(_tensor_name(output), int(output.shape[-1])) for output in (fine, met)]
+    for name, weight in zip(("kernel", "bias"), encoder.layers[-1].get_weights(), strict=True):
+        stored = np.asarray(weight)[0, 0].T.copy() if name == "kernel" else np.asarray(weight)
+        weights.append(numpy_helper.from_array(stored, f"last.{name}"))
+        nodes.append(helper.make_node("Identity", [f"last.{name}"], [name], name=name))
+        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, stored.shape))
+    inputs = [_image_info("image", int(encoder.input_shape[-1]))]
+    _write_model(helper.make_graph(nodes, "encoder", inputs, outputs, weights), path)
 
 
-def export_product(path: Path) -> None:
-    """Write the ONNX graph of a matrix product, for ``product.py``."""
-    shapes = {
+def export_products(folder: Path) -> None:
+    """Write the ONNX graphs of ``product.py``."""
+    shapes: dict[str, list[str | int]] = {
         "weights": ["sums", "bands"],
         "bands": ["bands", "pixels"],
         "sums": ["sums", "pixels"],
     }
-    weights, bands, sums = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in shapes.items()
-    )
-    node = helper.make_node("MatMul", ["weights", "bands"], ["sums"])
-    _write_model(helper.make_graph([node], "product", [weights, bands], [sums]), path)
+    product = helper.make_node("MatMul", ["weights", "bands"], ["sums"])
+    _write_model(_small_graph("product", [product], shapes), folder / "product.onnx")
+    shapes |= {"weights": ["sums", "units"], "kernel": ["units", "bands"], "bias": ["units", 1]}
+    layer = [
+        helper.make_node("MatMul", ["kernel", "bands"], ["products"]),
+        helper.make_node("Add", ["products", "bias"], ["shifted"]),
+        helper.make_node("Relu", ["shifted"], ["code"]),
+        helper.make_node("MatMul", ["weights", "code"], ["sums"]),
+    ]
+    _write_model(_small_graph("units", layer, shapes), folder / "units.onnx")
+
+
+def _small_graph(
+    name: str, nodes: list[onnx.NodeProto], shapes: Mapping[str, Sequence[str | int]]
+) -> onnx.GraphProto:
+    """Return a graph of float matrices, all of them inputs but the sums."""
+    infos = {
+        tensor: helper.make_tensor_value_info(tensor, TensorProto.FLOAT, shape)
+        for tensor, shape in shapes.items()
+    }
+    sums = infos.pop("sums")
+    return helper.make_graph(nodes, name, list(infos.values()), [sums])
 
 
 def _write_model(graph: onnx.GraphProto, path: Path) -> None:

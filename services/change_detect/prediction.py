@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from candela.eo.regression import RobustFit, fit_robust
 
+from .code import double
 from .encoder import BANDS
 from .product import weighted_sums
-from .views import VISIBLE, View, double, sample_doubled
+from .views import VISIBLE, View
 
 SMALLEST_NOISE = 0.15  # of the standardised spectrum: flat surfaces are not judged finer
 PARTS = {"all": BANDS, "visible": BANDS[VISIBLE], "infrared": BANDS[3:8]}  # red edge to NIR
@@ -46,7 +47,7 @@ class Samples(NamedTuple):
         """Take some pixels of a view."""
         near = source.near[:, rows, cols]
         taken = source._replace(near=near)
-        return cls(taken.own.T, sample_doubled(source.code, rows, cols).T, taken.shortwave.T)
+        return cls(taken.own.T, source.code.doubled_at(rows, cols).T, taken.shortwave.T)
 
     @classmethod
     def joined(cls, parts: Sequence["Samples"]) -> "Samples":
@@ -107,7 +108,7 @@ class Predictor:
         """Return what the prediction leaves, in units of noise, shape (targets, rows, cols)."""
         _, rows, cols = target.near.shape
         # Weighting and doubling commute: the sums are doubled, not the code.
-        rest = -double(weighted_sums(self.code, source.code))[:, :rows, :cols]
+        rest = -double(source.code.weighted(self.code))[:, :rows, :cols]
         rest -= weighted_sums(self.own, source.own)
         if self.shortwave.size:
             rest[-len(self.shortwave) :] -= weighted_sums(self.shortwave, target.shortwave)

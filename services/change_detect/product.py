@@ -18,21 +18,51 @@ def weighted_sums(weights: NDArray[np.float32], bands: NDArray[np.float32]) -> N
     Parameters
     ----------
     weights : ndarray, shape (sums, bands), float32
-    bands : ndarray, shape (bands, rows, cols), float32
+    bands : ndarray, shape (bands, ...), float32
 
     Returns
     -------
-    ndarray, shape (sums, rows, cols), float32
+    ndarray, shape (sums, ...), float32
     """
-    count, rows, cols = bands.shape
+    count, *shape = bands.shape
     inputs = {"weights": weights, "bands": bands.reshape(count, -1)}
-    sums: NDArray[np.float32] = _session().run(None, inputs)[0]
-    return sums.reshape(-1, rows, cols)
+    sums: NDArray[np.float32] = _session("product").run(None, inputs)[0]
+    return sums.reshape(-1, *shape)
+
+
+def weighted_units(
+    weights: NDArray[np.float32],
+    kernel: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    bands: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Weight and add what a layer of ReLUs makes of bands.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (sums, units), float32
+    kernel : ndarray, shape (units, bands), float32
+    bias : ndarray, shape (units,), float32
+    bands : ndarray, shape (bands, ...), float32
+
+    Returns
+    -------
+    ndarray, shape (sums, ...), float32
+    """
+    count, *shape = bands.shape
+    inputs = {
+        "weights": weights,
+        "kernel": kernel,
+        "bias": bias[:, None],
+        "bands": bands.reshape(count, -1),
+    }
+    sums: NDArray[np.float32] = _session("units").run(None, inputs)[0]
+    return sums.reshape(-1, *shape)
 
 
 @cache
-def _session() -> onnxruntime.InferenceSession:
+def _session(name: str) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    graph = files(__package__).joinpath("product.onnx").read_bytes()
+    graph = files(__package__).joinpath(f"{name}.onnx").read_bytes()
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

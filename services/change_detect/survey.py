@@ -239,6 +239,7 @@ def _look(window: Looked, surveyed: Survey, encode: Encoder) -> tuple[View, View
         surveyed.after.apply(window.after, window.valid),
         surveyed.applied,
         encode,
+        (slice(0, window.valid.shape[0]), slice(0, window.valid.shape[1])),
     )
 
 

@@ -2,13 +2,13 @@
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from candela.eo.registration import Shift, translate
 from candela.eo.smoothing import gaussian
 
+from .code import Code
 from .encoder import COARSEST, Encoder
 
 LOWEST, HIGHEST = -4.0, 8.0  # standardised reflectance is clipped: clouds must not rule the fit
@@ -20,6 +20,7 @@ SHORTWAVE = slice(8, 10)  # B11, B12, where there are all ten bands
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Part = tuple[slice, slice]
 
 
 class Standardisation(NamedTuple):
@@ -59,8 +60,8 @@ class View(NamedTuple):
     near : ndarray, shape (bands + fine features + 2 or 0, rows, cols), float32
         All there is at full resolution: the spectrum, slightly smoothed; the encoder's fine
         features; the short-wave infrared, if there is any, smoothed more.
-    code : ndarray, shape (units, rows / 2, cols / 2), float32
-        The encoder's code; the sides are rounded up.
+    code : Code
+        The encoder's, of rows / 2 and cols / 2, rounded up.
     guide : ndarray, shape (rows, cols), float32
         Mean of the visible bands: it has the edges.
     own_count : int
@@ -68,7 +69,7 @@ class View(NamedTuple):
     """
 
     near: Image
-    code: Image
+    code: Code
     guide: Image
     own_count: int
 
@@ -84,7 +85,7 @@ class View(NamedTuple):
         return np.concatenate([self.near[SHORTWAVE], smooth]) if len(smooth) else smooth
 
 
-def view(standard: Image, shift: Shift, encode: Encoder) -> View:
+def view(standard: Image, shift: Shift, encode: Encoder, part: Part) -> View:
     """Describe one date of a window.
 
     Parameters
@@ -94,60 +95,20 @@ def view(standard: Image, shift: Shift, encode: Encoder) -> View:
     shift : Shift
         How far the content is moved first.
     encode : Encoder
+    part : tuple of two slices
+        The rows and columns to describe, from even to even ones: the rest is context.
     """
-    bands, rows, cols = standard.shape
     moved = translate(standard, shift)
     fine, code = encode(_pad(moved))
-    shortwave = moved[SHORTWAVE]
+    moved, fine = moved[:, *part], fine[:, *part]
+    bands, rows, cols = moved.shape
     own_count = bands + len(fine)
+    shortwave = moved[SHORTWAVE]
     near = np.empty((own_count + len(shortwave), rows, cols), np.float32)
     gaussian(moved, PIXEL_SIGMA, out=near[:bands])
-    near[bands:own_count] = fine[:, :rows, :cols]
+    near[bands:own_count] = fine
     gaussian(shortwave, SHORTWAVE_SIGMA, out=near[own_count:])
-    return View(near, code, moved[VISIBLE].mean(axis=0), own_count)
-
-
-def double(image: Image) -> Image:
-    """Double the resolution by bilinear interpolation.
-
-    Parameters
-    ----------
-    image : ndarray, shape (bands, rows, cols), float32
-
-    Returns
-    -------
-    ndarray, shape (bands, 2 rows, 2 cols), float32
-    """
-    bands, rows, cols = image.shape
-    doubled = np.empty((bands, 2 * rows, 2 * cols), np.float32)
-    for source, target in zip(image, doubled, strict=True):
-        cv2.resize(source, (2 * cols, 2 * rows), dst=target, interpolation=cv2.INTER_LINEAR)
-    return doubled
-
-
-def sample_doubled(image: Image, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Image:
-    """Return some pixels of ``double(image)`` without computing the others.
-
-    Parameters
-    ----------
-    image : ndarray, shape (bands, rows, cols), float32
-    rows, cols : ndarray, shape (pixels,), int
-        Where, in the doubled image.
-
-    Returns
-    -------
-    ndarray, shape (bands, pixels), float32
-    """
-    last_row, last_col = image.shape[1] - 1, image.shape[2] - 1
-    down, right = (rows + 0.5) / 2 - 0.5, (cols + 0.5) / 2 - 0.5
-    top, left = np.floor(down).astype(int), np.floor(right).astype(int)
-    low, far = (down - top).astype(np.float32), (right - left).astype(np.float32)
-    total = np.zeros((len(image), len(rows)), np.float32)
-    for row, row_weight in ((top, 1 - low), (top + 1, low)):
-        for col, col_weight in ((left, 1 - far), (left + 1, far)):
-            near = image[:, np.clip(row, 0, last_row), np.clip(col, 0, last_col)]
-            total += near * (row_weight * col_weight)
-    return total
+    return View(near, code.cropped(*part), moved[VISIBLE].mean(axis=0), own_count)
 
 
 def _pad(image: Image) -> Image:

@@ -38,12 +38,12 @@ def encode(reflectance: Image) -> Image:
     """
     centre = np.array(STANDARD["centre"], np.float32)[:, None, None]
     spread = np.array(STANDARD["spread"], np.float32)[:, None, None]
-    return _encoder()(np.clip((reflectance - centre) / spread, LOWEST, HIGHEST)).code
+    return _encoder()(np.clip((reflectance - centre) / spread, LOWEST, HIGHEST)).code.units()
 
 
 def encoder_digest() -> str:
     """Return what tells one encoder from another: codes of two cannot be compared."""
-    return Facts.read(ENCODER).sha256[".onnx"]
+    return Facts.read(ENCODER).sha256[".keras"]
 
 
 @cache
