@@ -29,12 +29,10 @@ from _change_encoders import linear_encoder, no_encoder, random_encoder
 from _oscd import City, mosaic, prepare
 
 from candela.demo.accuracy import area_under_curve
-from candela.eo.blocks import split
 from candela.eo.progress import silent
 from candela.eo.raster import gdal_environment
 from candela.eo.registration import Shift
-from candela.services.change_detect import BLOCK, survey
-from candela.services.change_detect.algorithm import HALO
+from candela.services.change_detect import map_change, survey
 from candela.services.change_detect.encoder import Encoder, Facts, load_encoder
 from candela.services.change_detect.models import MODELS, Model
 from candela.services.change_detect.pair import NO_MASKS, open_pair
@@ -68,9 +66,8 @@ def process(model: str, encode: Encoder | None = None, *, register: bool = True)
                 surveyed = surveyed._replace(applied=Shift(0, 0))
             detector = survey.fit(surveyed, encode, model, silent)
             change = np.empty(pair.grid.shape, np.float32)
-            for block in split(pair.grid.shape, BLOCK, halo=HALO):
-                part = detector(*pair.read(block.outer), block.crop)
-                change[block.inner.toslices()] = part
+            for window, part, _ in map_change(pair, detector, silent):
+                change[window.toslices()] = part
             return change
 
     return call

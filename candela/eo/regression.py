@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 RIDGE = 1e-3  # relative to the total weight; features are brought to unit variance first
 PASSES = 3  # of reweighting
+REFINING_RIDGE = 1e-2
+REFINING_PASSES = 2
 CAUCHY = 3.0  # mean squared residual, in units of the noise, at which a sample counts half
 NORMAL = 1.4826  # from the median absolute residual to the standard deviation of a normal law
 
@@ -54,27 +56,69 @@ def fit_robust(features: Matrix, targets: Matrix, *, smallest_noise: float) -> R
        least-squares. Communications in Statistics 6(9), 813-827.
        https://doi.org/10.1080/03610927708827533
     """
+    floor = np.full(targets.shape[1], smallest_noise, np.float32)
+    equal = np.ones(len(features), np.float32)
+    return _reweighted(features, targets, equal, floor, ridge=RIDGE, passes=PASSES)
+
+
+def refine_robust(features: Matrix, errors: Matrix, *, smallest_noise: Matrix) -> RobustFit:
+    """Fit what a prediction made elsewhere leaves here.
+
+    As ``fit_robust``, but it begins with the weights that the errors themselves suggest, and is
+    drawn to zero by a stronger ridge: where the samples here tell little, the prediction from
+    elsewhere stays.
+
+    Parameters
+    ----------
+    features : ndarray, shape (samples, features), float32
+    errors : ndarray, shape (samples, targets), float32
+        What the prediction leaves of the targets.
+    smallest_noise : ndarray, shape (targets,), float32
+        Lower limit of the noise, in the unit of the errors.
+
+    Returns
+    -------
+    RobustFit
+        To be added to the prediction.
+    """
+    noise = _noise(errors, smallest_noise)
+    weights = _cauchy_weights(errors, noise)
+    return _reweighted(
+        features, errors, weights, smallest_noise, ridge=REFINING_RIDGE, passes=REFINING_PASSES
+    )
+
+
+def _reweighted(
+    features: Matrix, targets: Matrix, weights: Matrix, floor: Matrix, *, ridge: float, passes: int
+) -> RobustFit:
     centre = features.mean(axis=0)
     spread = features.std(axis=0)
     spread[spread < 1e-6] = 1  # a feature that never varies tells nothing
     known = np.concatenate(
         [(features - centre) / spread, np.ones((len(features), 1), np.float32)], axis=1
     )
-    weights = np.ones(len(features), np.float32)
     solution = noise = np.zeros(0, np.float32)
-    for _ in range(PASSES):
-        solution = _solve_ridge(known, targets, weights)
-        errors = targets - known @ solution
-        noise = np.maximum(NORMAL * np.median(np.abs(errors), axis=0), smallest_noise)
-        weights = 1 / (1 + np.mean((errors / noise) ** 2, axis=1) / CAUCHY)
+    for _ in range(passes):
+        solution = _solve_ridge(known, targets, weights, ridge)
+        errors = np.asarray(targets - known @ solution, np.float32)
+        noise = _noise(errors, floor)
+        weights = _cauchy_weights(errors, noise)
     coefficients = solution[:-1] / spread[:, None]
     intercept = solution[-1] - centre @ coefficients
     return RobustFit(coefficients, intercept, noise)
 
 
-def _solve_ridge(known: Matrix, targets: Matrix, weights: Matrix) -> Matrix:
+def _noise(errors: Matrix, floor: Matrix) -> Matrix:
+    return np.asarray(np.maximum(NORMAL * np.median(np.abs(errors), axis=0), floor), np.float32)
+
+
+def _cauchy_weights(errors: Matrix, noise: Matrix) -> Matrix:
+    return np.asarray(1 / (1 + np.mean((errors / noise) ** 2, axis=1) / CAUCHY), np.float32)
+
+
+def _solve_ridge(known: Matrix, targets: Matrix, weights: Matrix, ridge: float) -> Matrix:
     weighted = known * weights[:, None]
     normal_matrix = (weighted.T @ known).astype(np.float64)
-    normal_matrix[np.diag_indices_from(normal_matrix)] += RIDGE * float(weights.sum())
+    normal_matrix[np.diag_indices_from(normal_matrix)] += ridge * float(weights.sum())
     right_side = (weighted.T @ targets).astype(np.float64)
     return np.linalg.solve(normal_matrix, right_side).astype(np.float32)

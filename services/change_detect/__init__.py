@@ -7,11 +7,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.windows import Window
 
 from candela.eo.blocks import Block, split
+from candela.eo.crossfade import CrossFade
 from candela.eo.parcels import ParcelTally
 from candela.eo.progress import Progress, part
 from candela.eo.raster import add_overviews, band_indexes, create_image, gdal_environment
@@ -39,7 +42,26 @@ logger = logging.getLogger(__name__)
 BLOCK = 512  # pixels; the files' own blocks
 STRIP_BLOCKS = 6
 
+OVERLAP = 16  # pixels, from the border of a block: where blocks with fits of their own are mixed
+
 Change = NDArray[np.float32]
+
+
+class Mapped(NamedTuple):
+    """A part of the change map.
+
+    Attributes
+    ----------
+    window : Window
+    change : ndarray, shape (rows, cols), float32
+        Probability, above 0 and up to 1; NaN where there is none.
+    visible : tuple of two ndarray, shape (rows, cols), float32
+        Brightness of both images.
+    """
+
+    window: Window
+    change: Change
+    visible: tuple[Change, Change]
 
 
 def run(
@@ -139,10 +161,10 @@ def _write_change(
     with create_image(
         path, pair.grid, dtype="float32", nodata=np.nan, bands=["change"], tags=_tags(pair, model)
     ) as image:
-        for block, change, visible in _detect_blocks(pair, detector, progress):
-            image.write(change, 1, window=block.inner)
-            report.add(block.inner, change, visible)
-            tally.add(block.inner, change)
+        for window, change, visible in map_change(pair, detector, progress):
+            image.write(change, 1, window=window)
+            report.add(window, change, visible)
+            tally.add(window, change)
     return report
 
 
@@ -160,25 +182,32 @@ def _write_parcels(found: Sequence[MeasuredParcel], pair: Pair, stem: Path) -> d
     return outputs
 
 
-def _detect_blocks(
-    pair: Pair, detector: Detector, progress: Progress
-) -> Iterator[tuple[Block, Change, tuple[Change, Change]]]:
-    """Yield each block with its change and the brightness of both images.
+def map_change(pair: Pair, detector: Detector, progress: Progress) -> Iterator[Mapped]:
+    """Yield the map part by part, each once.
 
-    Blocks are computed one per thread; only this thread reads.
+    Blocks are computed one per thread; only this thread reads. Where each block is fitted anew,
+    neighbours fade into each other.
     """
-    blocks = sorted(split(pair.grid.shape, BLOCK, halo=HALO), key=_reading_order)
+    shape = pair.grid.shape
+    overlap = OVERLAP if detector.local else 0
+    blocks = sorted(split(shape, BLOCK, halo=HALO + overlap), key=_reading_order)
+    fade = CrossFade(shape, BLOCK, overlap)
+    brightness: dict[tuple[float, float], tuple[Change, Change]] = {}
     ahead = thread_count() + 1
-    waiting: deque[tuple[Block, Future[Change], tuple[Change, Change]]] = deque()
+    waiting: deque[tuple[Block, Future[Change]]] = deque()
     with ThreadPoolExecutor(thread_count()) as pool:
         for number, block in enumerate([*blocks, *[None] * ahead]):
             if block is not None:
-                first, second = pair.read(block.outer)
-                visible = _brightness(first, block), _brightness(second, block)
-                waiting.append((block, pool.submit(detector, first, second, block.crop), visible))
+                images = pair.read(block.outer)
+                place = block.inner.row_off, block.inner.col_off
+                brightness[place] = _brightness(images[0], block), _brightness(images[1], block)
+                task = pool.submit(detector.magnitude, *images, fade.part(block))
+                waiting.append((block, task))
             if number >= ahead and waiting:
-                done, change, visible = waiting.popleft()
-                yield done, change.result(), visible
+                done, magnitude = waiting.popleft()
+                for window, values in fade.add(done, magnitude.result()):
+                    visible = brightness.pop((window.row_off, window.col_off))
+                    yield Mapped(window, detector.probability(values), visible)
                 progress(100 * (number - ahead + 1) / len(blocks), f"{len(blocks)} blocks")
 
 

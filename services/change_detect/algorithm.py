@@ -1,8 +1,7 @@
 """From two standardised images to the probability of change: arrays in, arrays out."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +24,16 @@ FRAME = 24  # pixels of it that are not only context: smoothing 15, short-wave i
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-Comparison = Callable[[View, View], Image]
-"""From both dates of a window to its maps of disagreement, (maps, rows, cols)."""
+
+
+class Comparison(Protocol):
+    """Says how much two dates disagree."""
+
+    def __call__(self, before: View, after: View) -> Image:
+        """Return the maps of disagreement of a window, shape (maps, rows, cols)."""
+
+    def fitted_to(self, before: View, after: View, valid: Mask) -> "Comparison":
+        """Return the comparison that suits one window best, learnt from its valid pixels."""
 
 
 class Rule(NamedTuple):
@@ -49,7 +56,7 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True)
 class Detector:
-    """All that was learnt about one pair; gives the same value for a pixel in any window.
+    """All that was learnt about one pair.
 
     Attributes
     ----------
@@ -58,8 +65,11 @@ class Detector:
         Of both images.
     shift : Shift
         What brings the later image onto the earlier one; each of them goes half the way.
-    compare : callable
+    compare : Comparison
         The comparison, fitted to the pair.
+    local : bool
+        Whether it is to be fitted again to each window; if not, a pixel has the same value in any
+        window.
     rule : Rule
     typical : float
         Median log magnitude of the pair.
@@ -70,13 +80,15 @@ class Detector:
     after: Standardisation
     shift: Shift
     compare: Comparison
+    local: bool
     rule: Rule
-    typical: float
+    typical: float = 0.0
 
-    def __call__(
+    def magnitude(
         self, before: NDArray[np.uint16], after: NDArray[np.uint16], part: Part
     ) -> NDArray[np.float32]:
-        """Return the probability of change of a part of a window.
+        """Return how much both dates of a part of a window disagree.
+
 
         Parameters
         ----------
@@ -88,7 +100,7 @@ class Detector:
         Returns
         -------
         ndarray, shape of the part, float32
-            Above 0 and up to 1; NaN where a band of either image has no data.
+            Natural logarithm, in units of noise; NaN where a band of either image has no data.
         """
         valid = valid_pixels(before, after)
         if not valid[part].any():
@@ -101,9 +113,13 @@ class Detector:
             self.encode,
             wider,
         )
-        magnitude = log_magnitude(self.compare(*views), (views[0].guide, views[1].guide))
-        chance = probability(magnitude[inner], self.typical, self.rule)
-        return np.where(valid[part], chance, np.float32(np.nan))
+        compare = self.compare.fitted_to(*views, valid[wider]) if self.local else self.compare
+        magnitude = log_magnitude(compare(*views), (views[0].guide, views[1].guide))
+        return np.where(valid[part], magnitude[inner], np.float32(np.nan))
+
+    def probability(self, magnitude: Image) -> Image:
+        """Turn log magnitudes into probabilities, ``SMALLEST_PROBABILITY`` to 1; NaN stays."""
+        return probability(magnitude, self.typical, self.rule)
 
 
 def valid_pixels(before: NDArray[np.uint16], after: NDArray[np.uint16]) -> Mask:

@@ -10,6 +10,7 @@ from .code import double
 from .views import View
 
 Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class CodeDistance:
 
     before: CodeScale
     after: CodeScale
+
+    def fitted_to(self, before: View, after: View, valid: Mask) -> "CodeDistance":  # noqa: ARG002
+        """Return itself: the codes are compared alike everywhere."""
+        return self
 
     def __call__(self, before: View, after: View) -> Image:
         """Return one map, shape (1, rows, cols), in standard deviations of a unit."""

@@ -6,13 +6,13 @@ surface. What it cannot predict has changed for a reason of its own.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from candela.eo.regression import RobustFit, fit_robust
+from candela.eo.regression import RobustFit, fit_robust, refine_robust
 
 from .code import double
 from .encoder import BANDS
@@ -23,7 +23,12 @@ SMALLEST_NOISE = 0.15  # of the standardised spectrum: flat surfaces are not jud
 PARTS = {"all": BANDS, "visible": BANDS[VISIBLE], "infrared": BANDS[3:8]}  # red edge to NIR
 HELPED, AGREED = "beyond_shortwave", "agreed"
 
+LOCAL_SAMPLES = 4000  # pixels for the fit to one place
+FEWEST_LOCAL_SAMPLES = 1024  # with fewer, the fit to the whole image stays
+SEED = 20200706
+
 Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 Matrix = NDArray[np.float32]
 
 
@@ -104,6 +109,29 @@ class Predictor:
             bands=tuple(targets),
         )
 
+    def refined(self, source: Samples, target: Samples) -> "Predictor":
+        """Fit what the prediction leaves of some pixels, and add it.
+
+        The weights of the short-wave infrared stay as they are.
+        """
+        features = np.concatenate([source.own, source.code], axis=1)
+        rest = self.precision * target.own[:, list(self.bands)] - self.intercept
+        rest -= features @ np.concatenate([self.own, self.code], axis=1).T
+        if self.shortwave.size:
+            rest[:, -len(self.shortwave) :] -= target.shortwave @ self.shortwave.T
+        fit = refine_robust(features, rest, smallest_noise=SMALLEST_NOISE * self.precision)
+        scale = _one_over_noise(fit)
+        added = fit.coefficients.T
+        count = self.own.shape[1]
+        return Predictor(
+            own=_rows_times(scale, self.own + added[:, :count]),
+            code=_rows_times(scale, self.code + added[:, count:]),
+            shortwave=_rows_times(scale[len(scale) - len(self.shortwave) :], self.shortwave),
+            intercept=np.multiply(scale, self.intercept + fit.intercept),
+            precision=np.multiply(scale, self.precision),
+            bands=self.bands,
+        )
+
     def residual(self, source: View, target: View) -> Image:
         """Return what the prediction leaves, in units of noise, shape (targets, rows, cols)."""
         _, rows, cols = target.near.shape
@@ -152,6 +180,28 @@ class CrossPrediction:
             Predictor.fit(after, before, bands=len(bands), helped=helped),
         )
 
+    def fitted_to(self, before: View, after: View, valid: Mask) -> "CrossPrediction":
+        """Fit it again to one place, beginning with what it is; as it is where hardly any is valid.
+
+        Parameters
+        ----------
+        before, after : View
+            Both dates of the place.
+        valid : ndarray, shape (rows, cols), bool
+            The pixels to learn from.
+        """
+        candidates = np.flatnonzero(valid)
+        if len(candidates) < FEWEST_LOCAL_SAMPLES:
+            return self
+        drawn = np.random.default_rng(SEED).choice(len(candidates), LOCAL_SAMPLES)
+        rows, cols = np.unravel_index(candidates[drawn], valid.shape)
+        first, second = Samples.of(before, rows, cols), Samples.of(after, rows, cols)
+        return replace(
+            self,
+            forward=self.forward.refined(first, second),
+            backward=self.backward.refined(second, first),
+        )
+
     def __call__(self, before: View, after: View) -> Image:
         """Return the maps of the emphasis, shape (maps, rows, cols), in units of noise.
 
@@ -182,3 +232,7 @@ class CrossPrediction:
 
 def _one_over_noise(fit: RobustFit) -> Matrix:
     return np.asarray(1 / fit.noise, np.float32)
+
+
+def _rows_times(factors: Matrix, weights: Matrix) -> Matrix:
+    return np.asarray(factors[:, None] * weights, np.float32)

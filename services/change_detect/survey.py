@@ -1,6 +1,7 @@
 """Learn what is typical of a pair from a sample of its windows."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,6 @@ from .algorithm import (
     Detector,
     Image,
     Mask,
-    log_magnitude,
     look,
     valid_pixels,
 )
@@ -28,7 +28,7 @@ from .encoder import Encoder
 from .models import MODELS
 from .pair import Pair, Reflectance
 from .prediction import CrossPrediction, Samples
-from .views import VISIBLE, Standardisation, View
+from .views import VISIBLE, Part, Standardisation, View
 
 WHOLE_PIXELS = 1024 * 1024  # an image up to this size is surveyed whole
 WINDOW = 512  # pixels; the files' own blocks
@@ -57,6 +57,12 @@ class Looked(NamedTuple):
     valid: Mask
     sampled: Mask
 
+    @property
+    def whole(self) -> Part:
+        """All of it, as a part."""
+        rows, cols = self.valid.shape
+        return slice(0, rows), slice(0, cols)
+
 
 class Survey(NamedTuple):
     """What a sample of windows tells about a pair.
@@ -71,6 +77,8 @@ class Survey(NamedTuple):
         As found, of the later image onto the earlier one.
     applied : Shift
         The same, or none where what was found is not credible.
+    local : bool
+        Whether the image is so large that its landscapes need fits of their own.
     """
 
     before: Standardisation
@@ -79,11 +87,17 @@ class Survey(NamedTuple):
     windows: list[Looked]
     shift: Shift
     applied: Shift
+    local: bool
+
+
+def is_large(shape: Shape) -> bool:
+    """Tell whether an image is too large to be surveyed whole, and for one fit to suit it all."""
+    return shape.rows * shape.cols > WHOLE_PIXELS
 
 
 def survey_windows(shape: Shape) -> list[Window]:
     """List the windows of an image that may be surveyed, in random order, all of one size."""
-    if shape.rows * shape.cols <= WHOLE_PIXELS:
+    if not is_large(shape):
         return [Window(0, 0, shape.cols, shape.rows)]
     rows, cols = min(WINDOW, shape.rows), min(WINDOW, shape.cols)
     windows = [
@@ -135,7 +149,8 @@ def survey_pair(pair: Pair) -> Survey:
     )
     credible = shift.largest <= LARGEST_SHIFT
     applied = shift if credible else Shift(0.0, 0.0)
-    return Survey(first, second, pair.bands, windows, shift, applied)
+    local = is_large(pair.grid.shape)
+    return Survey(first, second, pair.bands, windows, shift, applied, local)
 
 
 def fit(surveyed: Survey, encode: Encoder, model: str, progress: Progress) -> Detector:
@@ -156,26 +171,23 @@ def fit(surveyed: Survey, encode: Encoder, model: str, progress: Progress) -> De
         if chosen.emphasis
         else _fit_distance(surveyed, encode)
     )
-    progress(60, "measuring what is typical of the pair")
-
-    def magnitude(window: Looked) -> Image:
-        before, after = _look(window, surveyed, encode)
-        whole = log_magnitude(compare(before, after), (before.guide, after.guide))
-        return whole[window.sampled]
-
-    with ThreadPoolExecutor(thread_count()) as pool:
-        typical = np.median(
-            np.concatenate(list(pool.map(magnitude, surveyed.windows[:TYPICAL_WINDOWS])))
-        )
-    return Detector(
+    detector = Detector(
         encode,
         surveyed.before,
         surveyed.after,
         surveyed.applied,
         compare,
+        surveyed.local,
         chosen.rule,
-        float(typical),
     )
+    progress(60, "measuring what is typical of the pair")
+
+    def magnitude(window: Looked) -> Image:
+        return detector.magnitude(window.before, window.after, window.whole)[window.sampled]
+
+    with ThreadPoolExecutor(thread_count()) as pool:
+        found = list(pool.map(magnitude, surveyed.windows[:TYPICAL_WINDOWS]))
+    return replace(detector, typical=float(np.median(np.concatenate(found))))
 
 
 def _read_windows(pair: Pair) -> list[tuple[Reflectance, Reflectance]]:
@@ -239,7 +251,7 @@ def _look(window: Looked, surveyed: Survey, encode: Encoder) -> tuple[View, View
         surveyed.after.apply(window.after, window.valid),
         surveyed.applied,
         encode,
-        (slice(0, window.valid.shape[0]), slice(0, window.valid.shape[1])),
+        window.whole,
     )
 
 
