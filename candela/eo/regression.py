@@ -81,8 +81,8 @@ def refine_robust(features: Matrix, errors: Matrix, *, smallest_noise: Matrix) -
     RobustFit
         To be added to the prediction.
     """
-    noise = _noise(errors, smallest_noise)
-    weights = _cauchy_weights(errors, noise)
+    centred = errors - np.median(errors, axis=0)
+    weights = _cauchy_weights(centred, _noise(centred, smallest_noise))
     return _reweighted(
         features, errors, weights, smallest_noise, ridge=REFINING_RIDGE, passes=REFINING_PASSES
     )

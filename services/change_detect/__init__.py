@@ -18,7 +18,7 @@ from candela.eo.crossfade import CrossFade
 from candela.eo.parcels import ParcelTally
 from candela.eo.progress import Progress, part
 from candela.eo.raster import add_overviews, band_indexes, create_image, gdal_environment
-from candela.eo.threads import thread_count
+from candela.eo.threads import one_thread_each, thread_count
 
 from .algorithm import HALO, Detector
 from .encoder import Facts, load_encoder
@@ -195,7 +195,7 @@ def map_change(pair: Pair, detector: Detector, progress: Progress) -> Iterator[M
     brightness: dict[tuple[float, float], tuple[Change, Change]] = {}
     ahead = thread_count() + 1
     waiting: deque[tuple[Block, Future[Change]]] = deque()
-    with ThreadPoolExecutor(thread_count()) as pool:
+    with one_thread_each(), ThreadPoolExecutor(thread_count()) as pool:
         for number, block in enumerate([*blocks, *[None] * ahead]):
             if block is not None:
                 images = pair.read(block.outer)

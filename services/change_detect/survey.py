@@ -11,7 +11,7 @@ from rasterio.windows import Window
 from candela.eo.grid import Shape
 from candela.eo.progress import Progress
 from candela.eo.registration import Shift, estimate_shift
-from candela.eo.threads import thread_count
+from candela.eo.threads import one_thread_each, thread_count
 from candela.errors import InputError
 
 from .algorithm import (
@@ -185,7 +185,7 @@ def fit(surveyed: Survey, encode: Encoder, model: str, progress: Progress) -> De
     def magnitude(window: Looked) -> Image:
         return detector.magnitude(window.before, window.after, window.whole)[window.sampled]
 
-    with ThreadPoolExecutor(thread_count()) as pool:
+    with one_thread_each(), ThreadPoolExecutor(thread_count()) as pool:
         found = list(pool.map(magnitude, surveyed.windows[:TYPICAL_WINDOWS]))
     return replace(detector, typical=float(np.median(np.concatenate(found))))
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from candela.eo.regression import fit_robust
+from candela.eo.regression import fit_robust, refine_robust
 
 RANDOM = np.random.default_rng(3)
 FEATURES = RANDOM.normal(5, 2, (4000, 3)).astype(np.float32)
@@ -45,3 +45,21 @@ def test_more_features_than_samples_still_give_finite_numbers():
     fit = fit_robust(features, features[:, :2], smallest_noise=0.1)
     assert np.isfinite(fit.coefficients).all()
     assert np.isfinite(fit.noise).all()
+
+
+def test_what_differs_in_one_place_is_learnt_from_few_samples_of_it():
+    few = slice(0, 500)
+    errors = (noisy(0.3) - (TARGETS + 2 * FEATURES[:, :1]))[few]
+    errors[:25] += 20
+    fit = refine_robust(FEATURES[few], errors, smallest_noise=np.array([0.1, 0.1], np.float32))
+    expected = np.zeros((3, 2))
+    expected[0] = -2
+    np.testing.assert_allclose(fit.coefficients, expected, atol=0.1)
+    np.testing.assert_allclose(fit.noise, 0.3, rtol=0.3)
+
+
+def test_where_a_prediction_from_elsewhere_is_right_it_stays():
+    few = slice(0, 500)
+    errors = (noisy(0.3) - TARGETS)[few]
+    fit = refine_robust(FEATURES[few], errors, smallest_noise=np.array([0.1, 0.1], np.float32))
+    np.testing.assert_allclose(fit.coefficients, 0, atol=0.05)

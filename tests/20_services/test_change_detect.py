@@ -180,6 +180,54 @@ def test_large_images_are_surveyed_by_windows(detect, monkeypatch, scene):
     assert np.corrcoef(whole.ravel(), sampled.ravel())[0, 1] > 0.95
 
 
+@pytest.fixture
+def large(monkeypatch):
+    """Let small images be treated as full tiles are, with blocks of 96 pixels."""
+    monkeypatch.setattr(survey, "WHOLE_PIXELS", 10_000)
+    monkeypatch.setattr(survey, "WINDOW", 96)
+    monkeypatch.setattr(process, "BLOCK", 96)
+
+
+@pytest.mark.usefixtures("large")
+def test_each_place_of_a_large_image_is_fitted_to(detect, monkeypatch):
+    ground, kinds = landscape(384)
+    places = np.kron(np.arange(16).reshape(4, 4), np.ones((96, 96), int))
+    seasons = np.stack([season(ground, kinds, seed=20 + place) for place in range(16)])
+    later = np.take_along_axis(seasons, places[None, None], axis=0)[0]
+    inside = np.zeros((384, 384), bool)
+    for top, left in ((130, 130), (250, 320)):
+        inside[top : top + 14, left : left + 14] = True
+    later[:, inside] *= np.linspace(1.15, 0.9, len(BANDS))[:, None]  # faint buildings
+    images = sense(ground, 1), sense(later, 2)
+    local, _, _ = detect(*images)
+    monkeypatch.setattr(survey, "WHOLE_PIXELS", 1_000_000)
+    alike, _, _ = detect(*images)
+    assert np.median(local[inside]) > 3 * np.median(alike[inside])
+    assert (local[~inside] > 0.5).mean() < 0.6 * (alike[~inside] > 0.5).mean()
+
+
+@pytest.mark.usefixtures("large")
+def test_there_is_no_seam_between_places(detect):
+    ground, kinds = landscape(384)
+    share = np.linspace(0, 1, 384)
+    later = (1 - share) * season(ground, kinds) + share * season(ground, kinds, seed=11)
+    change, _, _ = detect(sense(ground, 1), sense(later, 2))
+    odds = np.log(change / (1 - change))
+    steps = np.abs(np.diff(odds, axis=1)).mean(axis=0)
+    borders = np.arange(96, 384, 96) - 1
+    assert steps[borders].max() < np.percentile(np.delete(steps, borders), 95)
+
+
+@pytest.mark.usefixtures("large")
+def test_nodata_in_a_large_image_stays_nodata(detect, scene):
+    before, after = (image.copy() for image in scene)
+    before[:, :100, :110] = 0  # a whole block, and more
+    change, _, _ = detect(before, after)
+    expected = np.zeros((SIZE, SIZE), bool)
+    expected[:100, :110] = True
+    np.testing.assert_array_equal(np.isnan(change), expected)
+
+
 def test_the_map_has_the_grid_the_tags_and_the_form_agreed_on(detect, scene):
     _, _, outputs = detect(*scene)
     with rasterio.open(outputs["change"]) as dataset:
