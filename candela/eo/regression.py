@@ -81,7 +81,7 @@ def refine_robust(features: Matrix, errors: Matrix, *, smallest_noise: Matrix) -
     RobustFit
         To be added to the prediction.
     """
-    centred = errors - np.median(errors, axis=0)
+    centred = np.asarray(errors - np.median(errors, axis=0), np.float32)
     weights = _cauchy_weights(centred, _noise(centred, smallest_noise))
     return _reweighted(
         features, errors, weights, smallest_noise, ridge=REFINING_RIDGE, passes=REFINING_PASSES

@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 BLOCK = 512  # pixels; the files' own blocks
 STRIP_BLOCKS = 6
 
-OVERLAP = 16  # pixels, from the border of a block: where blocks with fits of their own are mixed
+OVERLAP = 48  # pixels, from the border of a block: where blocks with fits of their own are mixed
 
 Change = NDArray[np.float32]
 

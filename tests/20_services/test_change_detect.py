@@ -186,6 +186,7 @@ def large(monkeypatch):
     monkeypatch.setattr(survey, "WHOLE_PIXELS", 10_000)
     monkeypatch.setattr(survey, "WINDOW", 96)
     monkeypatch.setattr(process, "BLOCK", 96)
+    monkeypatch.setattr(process, "OVERLAP", 10)
 
 
 @pytest.mark.usefixtures("large")
