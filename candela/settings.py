@@ -108,7 +108,8 @@ class Settings(BaseSettings):
     geoserver_mode : str
         How GeoServer reads rasters: ``file``, ``s3`` or ``http``.
     geoserver_folder : Path
-        In mode ``file`` the folder that the gateway and GeoServer see under the same path.
+        The folder that the gateway and GeoServer see under the same path: of rasters in mode
+        ``file``, of polygons in all modes.
     geoserver_mosaic_index : Path
         The ``datastore.properties`` of time series; without it GeoServer decides.
     """

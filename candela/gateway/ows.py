@@ -1,10 +1,11 @@
-"""WMS and WCS at clean addresses, passed on to the embedded MapServer.
+"""WMS, WCS and WFS at clean addresses, passed on to the embedded MapServer.
 
 /ows                 all layers
 /ows/<layer>/wms     the WMS of one layer
-/ows/<layer>/wcs     the WCS of one layer
+/ows/<layer>/wcs     the WCS of one layer that is a raster
+/ows/<layer>/wfs     the WFS of one layer that is polygons
 
-Only parameters of the two standards are passed on; MapServer's own (``map``, ``map.layer...``,
+Only parameters of the standards are passed on; MapServer's own (``map``, ``map.layer...``,
 SLD by reference) are not. Without REQUEST the answer is GetCapabilities, so that a layer's link
 is worth opening.
 """
@@ -13,9 +14,9 @@ import logging
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import urlencode
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 import urllib3
 from flask import Blueprint, Response, redirect, request, send_file
@@ -31,13 +32,22 @@ from candela.errors import (
     TooLargeError,
     UnsupportedError,
 )
+from candela.gateway import feature_query
 from candela.publish.mapfile import Purpose
 from candela.publish.mapserver import MapServerPublisher, Target
 from candela.publish.server import LOOPBACK
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["wms", "wcs"]
+Kind = Literal["wms", "wcs", "wfs"]
+
+
+class Report(NamedTuple):
+    """The versions of an exception report, and of the service that gives it."""
+
+    ows: str
+    service: str
+
 
 MAX_BODY_BYTES = 256 * 1024
 CHUNK_BYTES = 64 * 1024
@@ -58,9 +68,17 @@ WCS_PARAMETERS = """
     boundingbox gridbasecrs gridcs gridtype gridorigin gridoffsets response_crs resx resy
     scalefactor scaleaxes scalesize scaleextent resolution size interpolation mediatype store
 """
-PARAMETERS = frozenset(f"{OWS_PARAMETERS} {WMS_PARAMETERS} {WCS_PARAMETERS}".split())
+PARAMETERS = frozenset(
+    f"{OWS_PARAMETERS} {WMS_PARAMETERS} {WCS_PARAMETERS} {feature_query.PARAMETERS}".split()
+)
+ONLY_WFS = frozenset(feature_query.PARAMETERS.split()) - {"bbox"}
+NAMING = {
+    "wms": ("layers", "query_layers", "layer"), "wcs": ("coverageid",),
+    "wfs": ("typenames", "typename"),
+}  # fmt: skip
 WHOLE_PARAMETERS = frozenset({"service", "request", "version", "coverageid", "format"})
 HEADERS = ("Content-Type", "Content-Length", "Content-Disposition")
+REPORTS = {"wcs": Report("2.0", "2.0.1"), "wfs": Report("1.1", "2.0.0")}  # others have one of WMS
 STATUS: dict[type[CandelaError], tuple[int, str]] = {
     NotFoundError: (404, "NotFound"),
     InvalidValueError: (400, "InvalidParameterValue"),
@@ -87,7 +105,7 @@ def ows_blueprint(publisher: MapServerPublisher, *, owner_header: str = "") -> B
         """Answer for all layers."""
         return proxy.answer(None, None)
 
-    @blueprint.route("/<layer>/<any(wms, wcs):kind>", methods=["GET", "POST"])
+    @blueprint.route("/<layer>/<any(wms, wcs, wfs):kind>", methods=["GET", "POST"])
     def one(layer: str, kind: Kind) -> Response:
         """Answer for one layer."""
         return proxy.answer(layer, kind)
@@ -121,6 +139,8 @@ class _Proxy:
         try:
             if layer is not None and not self._may_see(layer):
                 raise NotFoundError(f"no layer {layer!r}")
+            if layer is not None and kind and not self.publisher.serves(layer, kind):
+                raise NotFoundError(f"layer {layer!r} has no {kind.upper()}")
             if request.method == "POST" and request.mimetype != "application/x-www-form-urlencoded":
                 return self._pass_on_xml(layer, kind)
             return self._pass_on_query(layer, kind)
@@ -142,19 +162,26 @@ class _Proxy:
         query = wanted(request.values)
         query.setdefault("service", kind or "WMS")
         query.setdefault("request", "GetCapabilities")
-        asked: Kind = "wcs" if query["service"].upper() == "WCS" else "wms"
+        named = query["service"].lower()
+        asked: Kind = "wcs" if named == "wcs" else "wfs" if named == "wfs" else "wms"
         if kind is not None and asked != kind:
             raise InvalidValueError(f"this address is a {kind.upper()}, not a {asked.upper()}")
         kind = asked
         if query["request"].lower() == "getmetadata":
             query.pop("service")  # the link in the capabilities has none, and must have none
         purpose = _purpose(query, kind)
+        if kind == "wfs":
+            feature_query.check(query)
+        else:
+            for name in ONLY_WFS:
+                query.pop(name, None)
         if kind == "wms":
             query.setdefault("styles", "")  # MapServer insists on it, many clients leave it out
         if purpose == "info":
             query["format"] = "image/png"  # of no consequence, but OWSLib says "None"
+        layers = [layer] if layer is not None else self._layers(query, kind)
+        if purpose == "info" and not self._are_polygons(layers):
             query["feature_count"] = "1"  # for each layer: the pixel, not its neighbours as well
-        layers = [layer] if layer is not None else self._layers(query)
         if kind == "wcs" and len(layers) == 1 and _is_whole(query):
             return self._whole_file(layers[0])
         return self._pass_on(layers, purpose, query=list(query.items(multi=True)))
@@ -173,13 +200,20 @@ class _Proxy:
         answer.headers["Access-Control-Allow-Origin"] = "*"
         return answer
 
-    def _layers(self, query: MultiDict[str, str]) -> list[str]:
+    def _layers(self, query: MultiDict[str, str], kind: Kind) -> list[str]:
         """Return the layers that a request is about, if any: small map files are read fast."""
-        for key in ("layers", "query_layers", "layer", "coverageid"):
+        for key in NAMING[kind]:
             if query.get(key):
-                names = list(dict.fromkeys(query[key].split(",")))
-                return names if all(self._may_see(name) for name in names) else []
+                asked = (name.strip("()").rpartition(":")[2] for name in query[key].split(","))
+                names = list(dict.fromkeys(asked))
+                return names if all(self._serves(name, kind) for name in names) else []
         return []
+
+    def _serves(self, layer: str, kind: Kind) -> bool:
+        return self._may_see(layer) and self.publisher.serves(layer, kind)
+
+    def _are_polygons(self, layers: Sequence[str]) -> bool:
+        return bool(layers) and all(self.publisher.serves(layer, "wfs") for layer in layers)
 
     def _pass_on_xml(self, layer: str | None, kind: Kind | None) -> Response:
         if kind == "wms":
@@ -189,7 +223,11 @@ class _Proxy:
             raise TooLargeError(f"the request is above {MAX_BODY_BYTES} bytes")
         if re.search(rb"<!\s*(DOCTYPE|ENTITY)", body):
             raise InvalidValueError("a request may have no document type")
-        return self._pass_on([] if layer is None else [layer], "wcs", query=[], body=body)
+        purpose: Purpose = "wcs"
+        if kind == "wfs" or (kind is None and feature_query.is_for_features(body)):
+            purpose = "wfs"
+            feature_query.check_xml(body)
+        return self._pass_on([] if layer is None else [layer], purpose, query=[], body=body)
 
     def _pass_on(
         self,
@@ -208,7 +246,7 @@ class _Proxy:
             answer.drain_conn()
             answer.release_conn()
             raise NotFoundError(f"no layer {','.join(layers)!r}: it was just removed")
-        return _response(answer, cacheable=body is None)
+        return _response(answer, cacheable=body is None, is_features=purpose == "wfs")
 
     def _send_again_after_a_crash(
         self,
@@ -251,8 +289,8 @@ def wanted(values: MultiDict[str, str]) -> MultiDict[str, str]:
 
 
 def _purpose(query: MultiDict[str, str], kind: Kind) -> Purpose:
-    if kind == "wcs":
-        return "wcs"
+    if kind != "wms":
+        return kind
     return "info" if query["request"].lower() in {"getfeatureinfo", "feature_info"} else "wms"
 
 
@@ -267,12 +305,16 @@ def _is_whole(query: MultiDict[str, str]) -> bool:
     )
 
 
-def _response(answer: urllib3.BaseHTTPResponse, *, cacheable: bool) -> Response:
+def _response(answer: urllib3.BaseHTTPResponse, *, cacheable: bool, is_features: bool) -> Response:
     headers = {name: answer.headers[name] for name in HEADERS if name in answer.headers}
     headers["Access-Control-Allow-Origin"] = "*"
     if cacheable and _is_image(answer):
         headers["Cache-Control"] = f"public, max-age={MAX_AGE_S}"
-    return Response(_chunks(answer), status=answer.status, headers=headers)
+    chunks = _chunks(answer)
+    if is_features and "xml" in headers.get("Content-Type", ""):
+        headers.pop("Content-Length", None)
+        chunks = feature_query.without_empty_elements(chunks)
+    return Response(chunks, status=answer.status, headers=headers)
 
 
 def _is_image(answer: urllib3.BaseHTTPResponse) -> bool:
@@ -290,10 +332,14 @@ def _exception(error: CandelaError, kind: Kind | None) -> Response:
     """Tell an error as the standards want it."""
     status, code = next(value for cls, value in STATUS.items() if isinstance(error, cls))
     text = escape(error.message if isinstance(error, PublicError) else "the map server is away")
-    if kind == "wcs" or request.values.get("service", "").upper() == "WCS":
+    if version := REPORTS.get(kind or request.values.get("service", "").lower()):
+        locator = error.locator if isinstance(error, InvalidValueError) else ""
+        place = f" locator={quoteattr(locator)}" if locator else ""
         body = (
-            '<ows:ExceptionReport xmlns:ows="http://www.opengis.net/ows/2.0" version="2.0.1">'
-            f'<ows:Exception exceptionCode="{code}"><ows:ExceptionText>{text}</ows:ExceptionText>'
+            f'<ows:ExceptionReport xmlns:ows="http://www.opengis.net/ows/{version.ows}" '
+            f'version="{version.service}">'
+            f'<ows:Exception exceptionCode="{code}"{place}>'
+            f"<ows:ExceptionText>{text}</ows:ExceptionText>"
             "</ows:Exception></ows:ExceptionReport>"
         )
     else:

@@ -28,7 +28,8 @@ def make_publisher(settings: Settings, metadata: Metadata) -> Publisher:
         public_url=settings.geoserver_public_url or settings.geoserver_url,
         prefix=settings.geoserver_prefix,
         mode=settings.geoserver_mode,
-        folder=settings.geoserver_folder or settings.folder / "published",
+        folder=settings.geoserver_folder
+        or (settings.folder / "published" if settings.geoserver_mode == "file" else None),
         outputs_url=f"{settings.base_url}/outputs",
         private=settings.private_layers,
         mosaic_index=_text(settings.geoserver_mosaic_index),

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 @dataclass(frozen=True)
 class Layer:
-    """A raster that is to be shown.
+    """A raster, or polygons, to be shown.
 
     Attributes
     ----------
@@ -17,11 +17,11 @@ class Layer:
     job_id : str
         The job that made it; removing the job removes the layer.
     path : Path
-        The GeoTIFF, readable by the map server.
+        The GeoTIFF, GeoJSON or GeoPackage.
     title, abstract : str
         For people.
     style : str
-        The name of a style in ``candela/publish/styles``.
+        The name of a style in ``candela/publish/styles``; it tells rasters and polygons apart.
     process, output : str
         The process that made it, and which of its outputs it is: what comes of the same output,
         for the same owner and on one grid, is a time series.
@@ -49,10 +49,14 @@ class Layer:
 
 @dataclass(frozen=True)
 class LayerLinks:
-    """Where a layer is served; both are clean addresses that clients take as a service's base."""
+    """Where a layer is served, by clean addresses that clients take as a service's base.
+
+    Rasters have a WCS, polygons a WFS; the other one is empty.
+    """
 
     wms: str
-    wcs: str
+    wcs: str = ""
+    wfs: str = ""
 
 
 class LegendEntry(NamedTuple):
@@ -73,7 +77,9 @@ class ServedLayer(Layer):
     bounds : tuple of float
         West, south, east and north in degrees (WGS 84).
     bands : tuple of str
-        The names of the raster's bands.
+        The names of the raster's bands; none for polygons.
+    attributes : tuple of str
+        The names of the polygons' attributes; none for a raster.
     legend : tuple of LegendEntry
         What its colours mean.
     published : datetime
@@ -91,6 +97,7 @@ class ServedLayer(Layer):
     published: dt.datetime
     time: dt.datetime | None = None
     series: str = ""
+    attributes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ class ServedSeries:
 
 
 class Publisher(Protocol):
-    """Makes layers of rasters, and time series of layers of the same kind.
+    """Makes layers of rasters and polygons, and time series of rasters of the same kind.
 
     All methods may be repeated without harm, and cut off anywhere: the same call later completes
     what is half done. They raise ``PublisherAwayError`` where the map server does not answer.
@@ -125,9 +132,12 @@ class Publisher(Protocol):
     ----------
     reads_in_place : bool
         Whether a raster must stay where it was when it was published.
+    shows_polygons: bool
+        Whether polygons can be shown as well as rasters.
     """
 
     reads_in_place: bool
+    shows_polygons: bool
 
     def start(self) -> None:
         """Make the map server ready, or check that it is."""
@@ -136,7 +146,7 @@ class Publisher(Protocol):
         """Release what ``start`` took."""
 
     def publish(self, layer: Layer) -> LayerLinks:
-        """Serve the layer by WMS and WCS.
+        """Serve the layer by WMS, and by WCS or WFS.
 
         Raises
         ------

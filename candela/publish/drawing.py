@@ -11,7 +11,10 @@ from candela.publish.styles import (
     CompositeStyle,
     DecibelStyle,
     GreyStyle,
+    Look,
+    PolygonStyle,
     Range,
+    RasterStyle,
     Style,
 )
 from candela.publish.syntax import block, processing, quote
@@ -22,7 +25,7 @@ OVERSAMPLE = processing("OVERSAMPLE_RATIO=1.5")
 
 
 def drawing(
-    style: Style, header: RasterHeader, shown: Range | None, legend: tuple[LegendEntry, ...]
+    style: RasterStyle, header: RasterHeader, shown: Range | None, legend: tuple[LegendEntry, ...]
 ) -> list[str]:
     """Write what draws a raster in a style.
 
@@ -51,6 +54,30 @@ def drawn_raster(path: Path, style: Style, header: RasterHeader) -> str:
     if isinstance(style, DecibelStyle):
         return virtual_raster(path, header, header.band_position(style.band))
     return str(path)
+
+
+def drawn_polygons(style: PolygonStyle) -> list[str]:
+    """Write what draws polygons in a style.
+
+    NOTE: a missing value is an empty text, on which the intervals would fail: it comes first.
+    """
+    name = style.attribute
+    last = style.classes[-1]
+    conditions: list[tuple[Look, str]] = [(style.missing, f'("[{name}]" = "")')]
+    for item in style.classes:
+        below = "<=" if item is last else "<"
+        limits = f"([{name}] >= {item.low:.17g} AND [{name}] {below} {item.high:.17g})"
+        conditions.append((item, limits))
+    return [
+        block(
+            "CLASS",
+            f"NAME {quote(item.label)}",
+            f"EXPRESSION {expression}",
+            block("STYLE", f"COLOR {quote(item.colour)}", f"OPACITY {item.opacity}"),
+            block("STYLE", f"OUTLINECOLOR {quote(item.colour)}", f"WIDTH {style.outline_px:g}"),
+        )
+        for item, expression in conditions
+    ]
 
 
 def all_values(header: RasterHeader) -> list[str]:

@@ -1,45 +1,56 @@
 """Map files: how MapServer is told of layers. Pure functions from records to text.
 
 Each layer has three services, because one map file cannot serve all three well: ``wms`` draws with
-the style's classes and small images, ``wcs`` gives large float coverages, ``info`` answers
-GetFeatureInfo with the values of all bands.
+the style's classes and small images, ``wcs`` gives large float coverages (of polygons ``wfs`` gives
+features), ``info`` answers GetFeatureInfo with the values of all bands.
 
 NOTE: GetFeatureInfo on classes kills MapServer before 8.6 where a pixel is NaN
 (https://github.com/MapServer/MapServer/pull/7479); ``info`` has no classes.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from candela.publish.drawing import all_values, drawing, drawn_raster
+from candela.publish.features import VectorHeader
 from candela.publish.header import RasterHeader
 from candela.publish.metadata import ATTRIBUTION, isotime, keywords
+from candela.publish.polygonmap import (
+    FEATURES_FILE,
+    WEB_CRS,
+    WFS_REQUESTS,
+    geojson_format,
+    polygon_layer,
+    wfs_metadata,
+    with_area,
+)
 from candela.publish.record import LayerRecord
 from candela.publish.series import Series
 from candela.publish.shapefile import Tile
-from candela.publish.syntax import block, metadata, quote
+from candela.publish.styles import PolygonStyle
+from candela.publish.syntax import block, metadata, numbers, projection, quote
 
-Purpose = Literal["wms", "wcs", "info"]
-PURPOSES: tuple[Purpose, ...] = ("wms", "wcs", "info")
+Purpose = Literal["wms", "wcs", "wfs", "info"]
 
 WMS_MAX_PIXELS = 4096  # side of the largest picture
 WCS_MAX_BYTES = 512 * 2**20  # of one coverage before compression; it is made in memory
 WORLD = (-180.0, -90.0, 180.0, 90.0)
-WEB_CRS = ("EPSG:4326", "EPSG:3857")
 IMAGE_MODES = {"uint8": "BYTE", "int16": "INT16"}  # NOTE: there is no UINT16, FLOAT32 holds it
+DEGREES = block("PROJECTION", '"+proj=longlat"', '"+datum=WGS84"', '"+no_defs"')
 MISSING = "http://www.opengis.net/def/nil/OGC/0/missing"
 
 
 @dataclass(frozen=True)
 class Service:
-    """What a map file says of itself."""
+    """What a map file says of itself, and where layers have files of their own."""
 
     url: str
     title: str
     abstract: str
+    layers_folder: Path
 
 
 @dataclass(frozen=True)
@@ -50,13 +61,18 @@ class SeriesFile:
     index: Path
 
 
+def purposes_of(record: LayerRecord) -> tuple[Purpose, ...]:
+    """Return what a layer has map files for."""
+    return ("wms", "wfs", "info") if record.polygons else ("wms", "wcs", "info")
+
+
 def tiles_of(series: Series) -> list[Tile]:
     """Return the rasters of a series for its index."""
     return [
         Tile(
             record.header.extent,
             str(record.layer.path),
-            isotime(record.header.time or record.published),
+            isotime(record.time or record.published),
         )
         for record in series.records
     ]
@@ -75,16 +91,17 @@ def map_text(
     service : Service
         Its public address and title.
     records : sequence of LayerRecord
-        The layers, the first one at the bottom.
-    purpose : {"wms", "wcs", "info"}
+        The layers, the first one at the bottom; those that do not serve the purpose are left out.
+    purpose : {"wms", "wcs", "wfs", "info"}
         What the map file is for.
     series : sequence of SeriesFile
-        Time series, above the layers; a WCS has none.
+        Time series, above the layers; a WCS has none, nor has a WFS.
     """
-    shown = [] if purpose == "wcs" else list(series)
+    shown = [] if purpose in {"wcs", "wfs"} else list(series)
+    records = [record for record in records if purpose in purposes_of(record)]
     members = [record for item in shown for record in item.series.records]
     headers = [record.header for record in (*records, *members)]
-    epsg, extent = _frame(headers)
+    epsg, extent = _frame(headers, in_degrees=purpose == "wfs")
     return (
         block(
             "MAP",
@@ -92,43 +109,39 @@ def map_text(
             "STATUS ON",
             "SIZE 256 256",
             f"MAXSIZE {_max_pixels(records, purpose)}",
-            f"EXTENT {_numbers(extent)}",
-            _projection(epsg),
+            f"EXTENT {numbers(extent)}",
+            # Of a WFS each layer has its own system; a code here would be that of all.
+            DEGREES if purpose == "wfs" else projection(epsg),
             'IMAGETYPE "png"',
             # One raster of a series may be removed at this moment; the others are there.
             *(['CONFIG "ON_MISSING_DATA" "IGNORE"'] if shown else []),
             *_output_formats(records, purpose),
             block("WEB", metadata(_service_metadata(service, headers, purpose))),
-            *(_layer(record, purpose) for record in records),
+            *(_layer(record, purpose, service.layers_folder) for record in records),
             *(_series_layer(item, purpose) for item in shown),
         )
         + "\n"
     )
 
 
-def _frame(headers: Sequence[RasterHeader]) -> tuple[int, tuple[float, ...]]:
+def _frame(
+    headers: Sequence[RasterHeader | VectorHeader], *, in_degrees: bool
+) -> tuple[int, tuple[float, ...]]:
     """Return CRS and extent of the map: the layer's own, or the box of all in degrees."""
     if not headers:
         return 4326, WORLD
-    if len({header.extent for header in headers}) == len({header.epsg for header in headers}) == 1:
-        return headers[0].epsg, headers[0].extent
+    places = {(header.epsg, header.extent) for header in headers}
+    if len(places) == 1 and not in_degrees:
+        return headers[0].epsg, with_area(headers[0].extent)
     west, south, east, north = zip(*(header.bounds for header in headers), strict=True)
-    return 4326, (min(west), min(south), max(east), max(north))
+    return 4326, with_area((min(west), min(south), max(east), max(north)))
 
 
 def _max_pixels(records: Sequence[LayerRecord], purpose: Purpose) -> int:
     if purpose != "wcs" or not records:
         return WMS_MAX_PIXELS
-    bytes_per_pixel = max(4 * len(record.header.bands) for record in records)
+    bytes_per_pixel = max(4 * len(record.raster.bands) for record in records)
     return math.isqrt(WCS_MAX_BYTES // bytes_per_pixel)
-
-
-def _projection(epsg: int) -> str:
-    return block("PROJECTION", quote(f"init=epsg:{epsg}"))
-
-
-def _numbers(values: Iterable[float]) -> str:
-    return " ".join(f"{value:.17g}" for value in values)
 
 
 def _output_formats(records: Sequence[LayerRecord], purpose: Purpose) -> list[str]:
@@ -142,10 +155,12 @@ def _output_formats(records: Sequence[LayerRecord], purpose: Purpose) -> list[st
         "TRANSPARENT ON",
         'FORMATOPTION "COMPRESSION=1"',  # much less work than 6, for a few percent more bytes
     )
+    if purpose == "wfs":
+        return [png, geojson_format()]
     if purpose != "wcs":
         return [png]
-    modes = {IMAGE_MODES.get(record.header.dtype, "FLOAT32") for record in records}
-    nodata = {record.header.nodata for record in records}
+    modes = {IMAGE_MODES.get(record.raster.dtype, "FLOAT32") for record in records}
+    nodata = {record.raster.nodata for record in records}
     missing = nodata.pop() if len(nodata) == 1 else None
     geotiff = block(
         "OUTPUTFORMAT",
@@ -164,7 +179,7 @@ def _output_formats(records: Sequence[LayerRecord], purpose: Purpose) -> list[st
 
 
 def _service_metadata(
-    service: Service, headers: Sequence[RasterHeader], purpose: Purpose
+    service: Service, headers: Sequence[RasterHeader | VectorHeader], purpose: Purpose
 ) -> dict[str, str]:
     own = {
         f"EPSG:{epsg}" for header in headers for epsg in (header.epsg, *_neighbours(header.epsg))
@@ -173,24 +188,30 @@ def _service_metadata(
         "wms": "GetCapabilities GetMap GetLegendGraphic GetFeatureInfo GetStyles DescribeLayer",
         "info": "GetCapabilities GetFeatureInfo",
         "wcs": "*",
+        "wfs": WFS_REQUESTS,
     }[purpose]
     return {
         "ows_title": service.title,
         "ows_abstract": service.abstract,
         "ows_onlineresource": service.url,
         "ows_encoding": "UTF-8",
-        "ows_srs": " ".join((*WEB_CRS, *sorted(own - set(WEB_CRS)))),
+        **({} if purpose == "wfs" else {"ows_srs": _systems(own)}),
         "ows_fees": "none",
         "ows_accessconstraints": "none",
         "wms_attribution_title": ATTRIBUTION,
         "ows_enable_request": "!*",
-        f"{'wcs' if purpose == 'wcs' else 'wms'}_enable_request": requests,
+        f"{'wms' if purpose == 'info' else purpose}_enable_request": requests,
         "ows_sld_enabled": "false",
         "wms_getmap_formatlist": "image/png,image/jpeg",
         "wms_feature_info_mime_type": "text/plain",
         "wms_getfeatureinfo_formatlist": "text/plain,application/vnd.ogc.gml",
         "wcs_label": service.title,
+        **(wfs_metadata() if purpose == "wfs" else {}),
     }
+
+
+def _systems(own: set[str]) -> str:
+    return " ".join((*WEB_CRS, *sorted(own - set(WEB_CRS))))
 
 
 def _neighbours(epsg: int) -> list[int]:
@@ -201,9 +222,13 @@ def _neighbours(epsg: int) -> list[int]:
     return [base + (zone - 2) % 60 + 1, base + zone % 60 + 1]
 
 
-def _layer(record: LayerRecord, purpose: Purpose) -> str:
-    layer, header = record.layer, record.header
-    data = drawn_raster(layer.path, record.style, header) if purpose == "wms" else str(layer.path)
+def _layer(record: LayerRecord, purpose: Purpose, layers_folder: Path) -> str:
+    if record.polygons:
+        path = layers_folder / record.layer.name / FEATURES_FILE
+        return polygon_layer(record, path, is_drawn=purpose == "wms")
+    layer, header, style = record.layer, record.raster, record.style
+    assert not isinstance(style, PolygonStyle)
+    data = drawn_raster(layer.path, style, header) if purpose == "wms" else str(layer.path)
     return block(
         "LAYER",
         f"NAME {quote(layer.name)}",
@@ -211,8 +236,8 @@ def _layer(record: LayerRecord, purpose: Purpose) -> str:
         "STATUS ON",
         f"DATA {quote(data)}",
         'TEMPLATE "none"',  # whatever it says, it makes the layer answer GetFeatureInfo
-        _projection(header.epsg),
-        f"EXTENT {_numbers(header.extent)}",
+        projection(header.epsg),
+        f"EXTENT {numbers(header.extent)}",
         metadata(_layer_metadata(record)),
         *_drawing(record, purpose),
     )
@@ -221,15 +246,17 @@ def _layer(record: LayerRecord, purpose: Purpose) -> str:
 def _drawing(shown: LayerRecord | Series, purpose: Purpose) -> list[str]:
     if purpose == "wcs":
         return []
-    header = shown.first.header if isinstance(shown, Series) else shown.header
+    header = shown.first.raster if isinstance(shown, Series) else shown.raster
     if purpose == "info":
         return all_values(header)
-    return drawing(shown.style, header, shown.shown, shown.legend)
+    style = shown.style
+    assert not isinstance(style, PolygonStyle)
+    return drawing(style, header, shown.shown, shown.legend)
 
 
 def _series_layer(item: SeriesFile, purpose: Purpose) -> str:
     series = item.series
-    header, times = series.first.header, [isotime(time) for time in series.times]
+    header, times = series.first.raster, [isotime(time) for time in series.times]
     return block(
         "LAYER",
         f"NAME {quote(series.name)}",
@@ -238,8 +265,8 @@ def _series_layer(item: SeriesFile, purpose: Purpose) -> str:
         f"TILEINDEX {quote(str(item.index))}",
         'TILEITEM "location"',
         'TEMPLATE "none"',
-        _projection(header.epsg),
-        f"EXTENT {_numbers(series.extent)}",
+        projection(header.epsg),
+        f"EXTENT {numbers(series.extent)}",
         metadata(
             {
                 "ows_title": series.title,
@@ -257,12 +284,12 @@ def _series_layer(item: SeriesFile, purpose: Purpose) -> str:
 
 
 def _layer_metadata(record: LayerRecord) -> dict[str, str]:
-    layer, header = record.layer, record.header
+    layer, header = record.layer, record.raster
     coverage = {
         "wcs_label": layer.title,
-        "wcs_extent": _numbers(header.extent),
+        "wcs_extent": numbers(header.extent),
         "wcs_size": f"{header.cols} {header.rows}",
-        "wcs_resolution": _numbers(header.resolution),
+        "wcs_resolution": numbers(header.resolution),
         "wcs_native_format": "image/tiff",
         "wcs_formats": "geotiff",
         "wcs_imagemode": IMAGE_MODES.get(header.dtype, "FLOAT32"),

@@ -8,6 +8,7 @@ import shutil
 import socket
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -15,14 +16,16 @@ from typing import NamedTuple
 from candela.errors import PublicationError
 from candela.publish.base import Layer, LayerLinks, ServedLayer, ServedSeries
 from candela.publish.drawing import drawn_raster
+from candela.publish.features import read_polygons, write_geopackage
 from candela.publish.mapfile import (
-    PURPOSES,
     Purpose,
     SeriesFile,
     Service,
     map_text,
+    purposes_of,
     tiles_of,
 )
+from candela.publish.polygonmap import FEATURES_FILE
 from candela.publish.record import (
     LAYER_NAME,
     LayerRecord,
@@ -43,6 +46,7 @@ OWNER_FILE = "owner"
 DRAWN_FILE = "drawn.vrt"  # of a layer that is not drawn as its raster is
 SIGNATURE_FILE = "made-by"
 INDEX = "rasters"
+SERIES_PURPOSES: tuple[Purpose, ...] = ("wms", "wcs", "info")
 INDEX_AGE_S = 60.0  # how long an index is kept that requests may still read
 
 
@@ -72,6 +76,7 @@ class MapServerPublisher:
     """
 
     reads_in_place = True
+    shows_polygons = True
 
     def __init__(
         self,
@@ -136,30 +141,34 @@ class MapServerPublisher:
 
     def _is_written(self, record: LayerRecord) -> bool:
         folder = self.store.path(record.layer.name)
-        return all((folder / f"{purpose}.map").is_file() for purpose in PURPOSES)
+        return all((folder / f"{purpose}.map").is_file() for purpose in purposes_of(record))
 
     def stop(self) -> None:
         """End the server, where this process runs it."""
         self.server.stop()
 
     def publish(self, layer: Layer) -> LayerLinks:
-        """Serve the layer by WMS and WCS.
+        """Serve the layer by WMS, and by WCS or WFS.
 
         Raises
         ------
         PublicationError
-            If the raster cannot be read or shown.
+            If the file cannot be read or shown.
         """
         record = LayerRecord.of(layer, dt.datetime.now(dt.UTC))
+        polygons = read_polygons(layer.path) if record.polygons else None
         with self.store.lock():
             known = self.store.get(layer.name)
             if known is not None:
                 record = record.model_copy(update={"published": known.published})
+            if polygons:
+                copy = self.store.path(layer.name) / FEATURES_FILE
+                write_geopackage(polygons, copy, layer.name)
             self._write_layer(record)
             self.store.save(record)
             self._refresh_series({item.series for item in (record, known) if item})
         logger.info("Layer %s shows %s", layer.name, layer.path.name)
-        return self.links(layer.name)
+        return self._links_of(record)
 
     def remove(self, job_id: str) -> None:
         """Serve the layers of a job no longer."""
@@ -181,8 +190,7 @@ class MapServerPublisher:
     def layers(self) -> list[ServedLayer]:
         """List what is served, in the order of publication."""
         return [
-            record.served(self.links(record.layer.name), record.series)
-            for record in self.store.records()
+            record.served(self._links_of(record), record.series) for record in self.store.records()
         ]
 
     def series(self) -> list[ServedSeries]:
@@ -191,8 +199,19 @@ class MapServerPublisher:
         return [series.served(self.links(series.name)) for series in found]
 
     def links(self, name: str) -> LayerLinks:
-        """Return where a layer, or a series, is served."""
+        """Return where a layer of a raster, or a series, is served."""
         return LayerLinks(wms=f"{self.url}/{name}/wms", wcs=f"{self.url}/{name}/wcs")
+
+    def _links_of(self, record: LayerRecord) -> LayerLinks:
+        name = record.layer.name
+        if not record.polygons:
+            return self.links(name)
+        return LayerLinks(wms=f"{self.url}/{name}/wms", wfs=f"{self.url}/{name}/wfs")
+
+    def serves(self, name: str, purpose: Purpose) -> bool:
+        """Tell whether a layer or series that is there has a service."""
+        record = self.store.get(name)
+        return purpose != "wfs" if record is None else purpose in purposes_of(record)
 
     def owner(self, name: str) -> str | None:
         """Return whose layer or series this is, or None where there is none of that name."""
@@ -251,19 +270,19 @@ class MapServerPublisher:
         series = [item for item in indexed(mine).values() if not names or item.name in names]
         records = [record for record in mine if not names or record.layer.name in names]
         files = [self._with_index(item) for item in series]
-        service = Service(self.url, self.title, self.abstract)
+        service = Service(self.url, self.title, self.abstract, self.store.layers_folder)
         write_whole(path, map_text(service, records, purpose, files), age=changed)
         return path
 
     def _write_layer(self, record: LayerRecord) -> None:
         layer = record.layer
-        links, folder = self.links(layer.name), self.store.path(layer.name)
-        for purpose in PURPOSES:
-            url = links.wcs if purpose == "wcs" else links.wms
-            service = Service(url, layer.title, layer.abstract)
+        links, folder = asdict(self._links_of(record)), self.store.path(layer.name)
+        for purpose in purposes_of(record):
+            url = links.get(purpose, links["wms"])
+            service = Service(url, layer.title, layer.abstract, self.store.layers_folder)
             write_whole(folder / f"{purpose}.map", map_text(service, [record], purpose))
         if isinstance(record.style, DecibelStyle):
-            write_whole(folder / DRAWN_FILE, drawn_raster(layer.path, record.style, record.header))
+            write_whole(folder / DRAWN_FILE, drawn_raster(layer.path, record.style, record.raster))
 
     def _refresh_series(self, names: set[str]) -> None:
         """Write some series anew; those without a layer go."""
@@ -278,8 +297,9 @@ class MapServerPublisher:
 
     def _write_series(self, series: Series) -> None:
         file, folder = self._with_index(series), self._series_folder(series.name)
-        service = Service(self.links(series.name).wms, series.title, series.abstract)
-        for purpose in PURPOSES:
+        url = self.links(series.name).wms
+        service = Service(url, series.title, series.abstract, self.store.layers_folder)
+        for purpose in SERIES_PURPOSES:
             write_whole(folder / f"{purpose}.map", map_text(service, [], purpose, [file]))
         write_whole(folder / OWNER_FILE, series.first.layer.owner)
         for old in folder.glob(f"{INDEX}-*"):

@@ -10,7 +10,7 @@ KEYWORDS = ("Copernicus", "Sentinel")
 
 def keywords(record: LayerRecord) -> list[str]:
     """Return the words under which a layer is found."""
-    layer, time = record.layer, record.header.time
+    layer, time = record.layer, record.time
     day = f"{time:%Y-%m-%d}" if time else ""
     words = (*KEYWORDS, layer.process, layer.output, f"EPSG:{record.header.epsg}", day)
     return [word for word in words if word]

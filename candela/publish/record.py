@@ -23,10 +23,12 @@ from pydantic import BaseModel, ConfigDict
 
 from candela.errors import PublicationError
 from candela.publish.base import Layer, LayerLinks, LegendEntry, ServedLayer
+from candela.publish.features import VectorHeader, read_vector_header
 from candela.publish.header import RasterHeader, read_header, usual_range
 from candela.publish.styles import (
     CompositeStyle,
     GreyStyle,
+    PolygonStyle,
     Range,
     Style,
     grey_legend,
@@ -40,7 +42,7 @@ FALLBACK = "grey"  # a style that every raster can have
 
 
 class LayerRecord(BaseModel):
-    """A layer, its raster's header and when it was published first.
+    """A layer, the header of its raster or polygons, and when it was published first.
 
     Attributes
     ----------
@@ -51,18 +53,18 @@ class LayerRecord(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     layer: Layer
-    header: RasterHeader
+    header: RasterHeader | VectorHeader
     shown: Range | None
     published: dt.datetime
 
     @classmethod
     def of(cls, layer: Layer, published: dt.datetime) -> "LayerRecord":
-        """Look at a layer's raster.
+        """Look at a layer's raster or polygons.
 
         Raises
         ------
         PublicationError
-            If the layer cannot be shown: its name, its style or its raster is not fit for it.
+            If the layer cannot be shown: its name, its style or its file is not fit for it.
         """
         if not LAYER_NAME.fullmatch(layer.name):
             raise PublicationError(
@@ -71,6 +73,14 @@ class LayerRecord(BaseModel):
         if any(ord(character) < 32 for character in str(layer.path)):
             raise PublicationError(f"{str(layer.path)!r} has control characters")
         style = load_style(layer.style)
+        if isinstance(style, PolygonStyle):
+            polygons = read_vector_header(layer.path)
+            if style.attribute not in polygons.attributes:
+                raise PublicationError(
+                    f"{layer.path.name} has no attribute {style.attribute!r} for the style "
+                    f"{layer.style} (attributes: {', '.join(polygons.attributes)})"
+                )
+            return cls(layer=layer, header=polygons, shown=None, published=published)
         header = read_header(layer.path)
         if isinstance(style, CompositeStyle) and not _has_bands(header, style):
             # Somebody asked for other bands: a result without colours is better than none.
@@ -81,12 +91,29 @@ class LayerRecord(BaseModel):
             shown = style.range or usual_range(layer.path, header.band_position(style.band))
         return cls(layer=layer, header=header, shown=shown, published=published)
 
+    @property
+    def raster(self) -> RasterHeader:
+        """The header, of a layer that is known to show a raster."""
+        assert isinstance(self.header, RasterHeader)
+        return self.header
+
+    @property
+    def polygons(self) -> VectorHeader | None:
+        """The header, if the layer shows polygons."""
+        return self.header if isinstance(self.header, VectorHeader) else None
+
+    @property
+    def time(self) -> dt.datetime | None:
+        """When what it shows was seen, where that is known."""
+        return None if self.polygons else self.raster.time
+
     @cached_property
     def series(self) -> str:
         """The name of the time series that the layer is part of; empty if it is part of none."""
-        layer, header = self.layer, self.header
-        if not (layer.process and layer.output and header.time):
+        layer = self.layer
+        if not (layer.process and layer.output and self.time):
             return ""
+        header = self.raster
         kind = re.sub(r"\W", "_", f"{layer.process}_{layer.output}_{header.epsg}")
         rest = (layer.owner, layer.style, header.bands, header.dtype, header.nodata)
         return f"{kind}_{short_hash(repr(rest))}"
@@ -108,11 +135,12 @@ class LayerRecord(BaseModel):
         """Return the layer with all that a map page needs."""
         return ServedLayer(
             **asdict(self.layer),
-            time=self.header.time,
+            time=self.time,
             series=series,
             links=links,
             bounds=self.header.bounds,
-            bands=self.header.bands,
+            bands=() if self.polygons else self.raster.bands,
+            attributes=self.polygons.attributes if self.polygons else (),
             legend=self.legend,
             published=self.published,
         )

@@ -28,7 +28,7 @@ class Series:
     @property
     def times(self) -> tuple[dt.datetime, ...]:
         """The different times, in order."""
-        return tuple(sorted({time for record in self.records if (time := record.header.time)}))
+        return tuple(sorted({time for record in self.records if (time := record.time)}))
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
@@ -97,4 +97,4 @@ def all_series(records: Sequence[LayerRecord]) -> dict[str, Series]:
 
 
 def _order(record: LayerRecord) -> tuple[dt.datetime, str]:
-    return record.header.time or record.published, record.layer.name
+    return record.time or record.published, record.layer.name

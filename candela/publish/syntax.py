@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+from collections.abc import Iterable
 
 
 def quote(text: str) -> str:
@@ -22,6 +23,16 @@ def block(keyword: str, *lines: str) -> str:
 def metadata(values: dict[str, str]) -> str:
     """Write a METADATA block."""
     return block("METADATA", *(f"{quote(key)} {quote(value)}" for key, value in values.items()))
+
+
+def projection(epsg: int) -> str:
+    """Write a PROJECTION block."""
+    return block("PROJECTION", quote(f"init=epsg:{epsg}"))
+
+
+def numbers(values: Iterable[float]) -> str:
+    """Write numbers, as exact as they are."""
+    return " ".join(f"{value:.17g}" for value in values)
 
 
 def processing(text: str) -> str:

@@ -1,13 +1,18 @@
 """A real MapServer behind the gateway's routes, on rasters with known pixels."""
 
+import json
+import sqlite3
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pyogrio
 import pytest
 import rasterio
+import shapely
 from affine import Affine
 from flask import Flask
 from geoserver_double import PASSWORD, USER, GeoServerDouble
@@ -143,6 +148,96 @@ def dated_layer(tmp_path: Path, write_raster: Callable[..., Path]) -> Callable[.
         )  # fmt: skip
 
     return make
+
+
+PARCELS = [
+    {
+        "id": 7, "geometry": shapely.box(10.1, 48.1, 10.2, 48.2),
+        "properties": {
+            "change_level": 1, "change_mean": 0.1234, "name": "Äcker & <Wiesen>", "area": 1234567.8,
+            "number": 2**53 + 1, "is_organic": True, "Größe m²": 3, "crops": ["rye", "oats"],
+        },
+    },
+    {
+        "id": 3,
+        "geometry": shapely.MultiPolygon([
+            shapely.box(10.3, 48.1, 10.4, 48.2),
+            shapely.box(10.5, 48.1, 10.6, 48.2).difference(shapely.box(10.52, 48.12, 10.55, 48.15)),
+        ]),
+        "properties": {
+            "change_level": 3, "change_mean": 0.75, "name": "it's \"one\"", "area": 2.5,
+            "number": 0,
+        },
+    },
+    {
+        "id": 4, "geometry": None,
+        "properties": {
+            "change_level": None, "change_mean": None, "name": "nowhere", "area": None,
+            "number": 0,
+        },
+    },
+    {
+        "id": 5, "geometry": shapely.box(10.1234567, 48.3, 10.2, 48.4),
+        "properties": {
+            "change_level": 2, "change_mean": 0.3333333333, "name": None, "area": 1e-7,
+            "number": -5,
+        },
+    },
+    {
+        "id": 12, "geometry": shapely.box(10.3, 48.3, 10.4, 48.4),
+        "properties": {
+            "change_level": None, "change_mean": None, "name": "clouds", "area": None,
+            "number": 1,
+        },
+    },
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def parcels() -> list[dict]:
+    """What the layer of parcels shows: those that have a place."""
+    return [parcel for parcel in PARCELS if parcel["geometry"]]
+
+
+@pytest.fixture(scope="session")
+def parcels_layer(tmp_path_factory: pytest.TempPathFactory) -> Layer:
+    """Five parcels, of which one has no place and two have no value somewhere."""
+    features = [
+        {
+            "type": "Feature", "id": parcel["id"], "properties": parcel["properties"],
+            "geometry": parcel["geometry"] and json.loads(shapely.to_geojson(parcel["geometry"])),
+        }
+        for parcel in PARCELS
+    ]  # fmt: skip
+    path = tmp_path_factory.mktemp("parcels") / "parcels.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return Layer(
+        "ChangeDetect_4_parcels", "job-4", path, 'Parcels "of" <Zürich>', "Some parcels.",
+        "parcels", process="ChangeDetect", output="parcels",
+        lineage="https://maps.example/jobs/job-4",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def patches_layer(tmp_path_factory: pytest.TempPathFactory) -> Layer:
+    """A grid of 30 x 30 patches in UTM, with vectors in a table beside them."""
+    path = tmp_path_factory.mktemp("patches") / "model.gpkg"
+    rows, cols = (index.ravel() for index in np.indices((30, 30)))
+    lefts, tops = ORIGIN[0] + cols * 600.0, ORIGIN[1] - rows * 600.0
+    pyogrio.raw.write(
+        path, shapely.to_wkb(shapely.box(lefts, tops - 600, lefts + 600, tops)),
+        [rows.astype("int32"), cols.astype("int32"), ((rows + cols) / 58).astype("float32")],
+        ["grid_row", "grid_col", "usable"], layer="patch", driver="GPKG",
+        geometry_type="Polygon", crs="EPSG:32632",
+    )  # fmt: skip
+    with closing(sqlite3.connect(path)) as database, database:
+        database.executescript(
+            "CREATE TABLE feature (id INTEGER PRIMARY KEY, vector BLOB);"
+            "INSERT INTO gpkg_contents (table_name, data_type) VALUES ('feature', 'attributes');"
+        )
+    return Layer(
+        "DMG_DF_5_model", "job-5", path, "Patches", "", "patches", process="DMG-DF", output="model"
+    )
 
 
 @pytest.fixture

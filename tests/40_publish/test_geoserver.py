@@ -18,6 +18,7 @@ from geoserver_double import PASSWORD, USER, api
 from lxml import etree
 
 from candela.errors import PublicationError, PublisherAwayError
+from candela.publish.features import MOST_IN_ANSWER
 from candela.publish.geoserver.documents import workspace_name
 from candela.publish.geoserver.publisher import GeoServerPublisher, Site
 from candela.publish.geoserver.rest import Account, GeoServerRest
@@ -278,6 +279,152 @@ def test_a_layer_that_the_operator_deleted_is_missing_until_published_again(
     assert len(publisher.layers()) == 1
 
 
+# polygons
+
+
+def data_store(double, name, workspace_name="candela_all"):
+    return double.catalog.datastore(workspace_name, name)
+
+
+def test_polygons_are_a_read_only_geopackage_with_one_feature_type(
+    geoserver, double, parcels_layer, tmp_path
+) -> None:
+    geoserver().publish(parcels_layer)
+    store = data_store(double, parcels_layer.name)
+    entries = store.document["connectionParameters"]["entry"]
+    (path,) = (tmp_path / "published").rglob("*.gpkg")
+    assert {entry["@key"]: entry["$"] for entry in entries} == {
+        "dbtype": "geopkg", "database": path.as_uri(), "read_only": "true",
+    }  # fmt: skip
+    told = store.types[parcels_layer.name]
+    assert (told["title"], told["srs"]) == (parcels_layer.title, "EPSG:4326")
+    assert {"Copernicus", "ChangeDetect", "parcels"} <= set(told["keywords"]["string"])
+    assert told["metadataLinks"]["metadataLink"][0]["content"] == parcels_layer.lineage
+    assert told["numDecimals"] == 15
+    assert told["maxFeatures"] == MOST_IN_ANSWER
+    assert told["nativeBoundingBox"] == {"minx": 10.1, "miny": 48.1, "maxx": 10.6, "maxy": 48.4}
+    layer = double.catalog.layers[f"candela_all:{parcels_layer.name}"]
+    assert (layer["type"], layer["attribution"]["title"]) == ("VECTOR", ATTRIBUTION)
+    (style,) = workspace(double).styles
+    assert layer["defaultStyle"]["name"] == f"candela_all:{style}"
+    assert style.startswith("parcels_")
+
+
+@pytest.mark.parametrize("mode", ["s3", "http"])
+def test_polygons_are_files_even_where_rasters_are_read_elsewhere(
+    geoserver, double, parcels_layer, mode, tmp_path
+) -> None:
+    publisher = geoserver(mode=mode, outputs_url="https://maps.example/outputs")
+    publisher.publish(parcels_layer)
+    assert len(list((tmp_path / "published").rglob("*.gpkg"))) == 1
+    publisher.remove(parcels_layer.job_id)
+    assert workspace(double).datastores == {}
+    assert list((tmp_path / "published").rglob("*.*")) == []
+
+
+def test_without_a_folder_polygons_are_not_shown_and_this_is_said(
+    geoserver, double, parcels_layer, caplog
+) -> None:
+    publisher = geoserver(mode="s3", folder=None)
+    publisher.start()
+    assert not publisher.shows_polygons
+    assert "CANDELA_GEOSERVER_FOLDER" in caplog.text
+    with pytest.raises(PublicationError, match="needs the folder CANDELA_GEOSERVER_FOLDER"):
+        publisher.publish(parcels_layer)
+    assert "candela_all" not in double.catalog.workspaces
+
+
+def test_rasters_and_polygons_of_a_job_are_a_group(
+    geoserver, double, parcels_layer, dated_layer
+) -> None:
+    raster = dated_layer("2020-03-01")
+    polygons = dataclasses.replace(parcels_layer, job_id=raster.job_id)
+    publisher = geoserver()
+    publisher.publish(raster)
+    publisher.publish(polygons)
+    (group,) = workspace(double).groups.values()
+    assert {item["name"] for item in group["publishables"]["published"]} == {
+        f"candela_all:{raster.name}", f"candela_all:{polygons.name}",
+    }  # fmt: skip
+    publisher.remove(raster.job_id)
+    assert (workspace(double).groups, double.catalog.layers) == ({}, {})
+    assert (workspace(double).stores, workspace(double).datastores) == ({}, {})
+
+
+def test_data_stores_of_the_operator_are_never_touched(geoserver, double, parcels_layer) -> None:
+    catalog = double.catalog
+    catalog.add_workspace({"name": "candela_all"})
+    roads = {"name": "roads", "connectionParameters": {"entry": []}}
+    catalog.add_datastore("candela_all", roads)
+    publisher = geoserver()
+    publisher.publish(parcels_layer)
+    assert publisher.jobs() == {parcels_layer.job_id}
+    publisher.remove(parcels_layer.job_id)
+    publisher.remove("")
+    assert list(workspace(double).datastores) == ["roads"]
+
+
+def test_private_polygons_are_for_the_role_of_their_workspace(
+    geoserver, double, parcels_layer
+) -> None:
+    geoserver(private=True).publish(dataclasses.replace(parcels_layer, owner="alice"))
+    name = workspace_name("candela", "alice")
+    assert double.catalog.rules[f"{name}.*.r"] == f"{name.upper()},ADMIN"
+    assert list(workspace(double, name).datastores) == [parcels_layer.name]
+
+
+def test_polygons_without_their_feature_type_are_missing_until_published_again(
+    geoserver, double, parcels_layer
+) -> None:
+    publisher = geoserver()
+    publisher.publish(parcels_layer)
+    name = parcels_layer.name
+    double.catalog.delete_type("candela_all", name, name, recurse=True)
+    assert publisher.layers() == []
+    assert publisher.jobs() == {parcels_layer.job_id}
+    publisher.publish(parcels_layer)
+    assert [layer.name for layer in publisher.layers()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [(0, None), (1, 0), (1.99, 0), (2, 1), (3, 2), (4, 2), (4.1, None), (None, 3)],
+)
+def test_the_sld_of_polygons_has_a_rule_for_each_value(level, expected) -> None:
+    root = etree.fromstring(sld_text(load_style("parcels"), lambda _: 1, name="parcels"))
+    names = {"s": "http://www.opengis.net/sld", "o": "http://www.opengis.net/ogc"}
+    looks = load_style("parcels").looks
+    fits = []
+    for rule, look in zip(root.iterfind(".//s:Rule", names), looks, strict=True):
+        (condition,) = rule.find("o:Filter", names)
+        assert condition.findtext(".//o:PropertyName", None, names) == "change_level"
+        fits.append(satisfies(condition, level))
+        parameters = {p.get("name"): p.text for p in rule.iterfind(".//s:CssParameter", names)}
+        assert parameters == {
+            "fill": look.colour, "fill-opacity": f"{look.opacity / 100:g}",
+            "stroke": look.colour, "stroke-width": "1",
+        }  # fmt: skip
+        assert rule.findtext("s:Title", None, names) == look.label
+    assert [index for index, fit in enumerate(fits) if fit] == (
+        [] if expected is None else [expected]
+    )
+
+
+def satisfies(condition: etree._Element, level: float | None) -> bool:
+    """Evaluate a filter of ours as the standard says: nothing compares with a missing value."""
+    name = etree.QName(condition).localname
+    if name == "And":
+        return all(satisfies(part, level) for part in condition)
+    if name == "PropertyIsNull" or level is None:
+        return name == "PropertyIsNull" and level is None
+    limit = float(condition[1].text)
+    return {
+        "PropertyIsGreaterThanOrEqualTo": level >= limit,
+        "PropertyIsLessThan": level < limit,
+        "PropertyIsLessThanOrEqualTo": level <= limit,
+    }[name]
+
+
 # trouble
 
 
@@ -295,18 +442,30 @@ def state(double) -> dict:
                 )
                 for key, store in place.stores.items()
             },
+            "datastores": {
+                key: (
+                    re.sub(r'"published[^,]*', "", json.dumps(store.document, sort_keys=True)),
+                    store.types,
+                )
+                for key, store in place.datastores.items()
+            },
         }
         for name, place in double.catalog.workspaces.items()
     } | {"layers": double.catalog.layers}
 
 
-def test_whichever_call_is_cut_the_end_is_right(geoserver, double, dated_layer) -> None:
+def test_whichever_call_is_cut_the_end_is_right(
+    geoserver, double, dated_layer, parcels_layer
+) -> None:
     first, second = dated_layer("2020-01-31"), dated_layer("2020-03-01")
     other = dataclasses.replace(dated_layer("2020-04-01"), job_id=second.job_id)
+    polygons = dataclasses.replace(parcels_layer, job_id=second.job_id)
     steps = [
         ("publish a first", lambda publisher: publisher.publish(first)),
         ("publish a second", lambda publisher: publisher.publish(second)),
         ("publish a third, of the same job", lambda publisher: publisher.publish(other)),
+        ("publish polygons, of the same job", lambda publisher: publisher.publish(polygons)),
+        ("publish them again", lambda publisher: publisher.publish(polygons)),
         ("remove one", lambda publisher: publisher.remove(first.job_id)),
         ("remove all", lambda publisher: publisher.remove(second.job_id)),
     ]
@@ -463,8 +622,16 @@ def test_the_double_refuses_what_geoserver_would(double) -> None:
     ask("DELETE", "/rest/workspaces/a", 403)
     ask("PUT", "/rest/layers/a:none", 500, json={"layer": {}})
     ask("DELETE", "/rest/workspaces/a/layergroups/none", 500)
+    data = {"dataStore": {"name": "d", "connectionParameters": {"entry": []}}}
+    ask("POST", "/rest/workspaces/a/datastores", 201, json=data)
+    ask("POST", "/rest/workspaces/a/datastores", 500, json=data)
+    ask("POST", "/rest/workspaces/b/datastores", 500, json=data)
+    ask("POST", "/rest/workspaces/a/datastores", 500, json={"dataStore": {"name": "e", "url": ""}})
+    ask("GET", "/rest/workspaces/a/datastores/e.json", 404)
+    ask("GET", "/rest/workspaces/a/datastores/d/featuretypes/t.json", 404)
+    ask("DELETE", "/rest/workspaces/a/datastores/d?purge=all", 200)
     ask("GET", "/rest/layers.json?colour=red", 200)
-    assert len(double.violations) == 4
+    assert len(double.violations) == 5
     double.violations.clear()
 
 
@@ -478,6 +645,18 @@ def test_the_first_coverage_is_named_after_the_file_unless_told_otherwise(
         auth=(USER, PASSWORD), timeout=5,
     ).raise_for_status()  # fmt: skip
     assert list(double.catalog.store("a", "s").coverages) == [change_layer.path.stem]
+
+
+def test_a_table_that_is_not_there_is_no_feature_type(geoserver, double, parcels_layer) -> None:
+    geoserver().publish(parcels_layer)
+    place = f"{double.url}/rest/workspaces/candela_all/datastores/{parcels_layer.name}"
+    ask = {"auth": (USER, PASSWORD), "timeout": 5}
+    wrong = {"featureType": {"name": "none"}}
+    assert requests.post(f"{place}/featuretypes", json=wrong, **ask).status_code == 400
+    twice = {"featureType": {"name": parcels_layer.name}}
+    assert requests.post(f"{place}/featuretypes", json=twice, **ask).status_code == 500
+    assert requests.delete(place, **ask).status_code == 403
+    assert requests.delete(f"{place}/featuretypes/{parcels_layer.name}", **ask).status_code == 403
 
 
 def test_every_template_is_found_by_its_own_path() -> None:

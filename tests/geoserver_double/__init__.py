@@ -175,6 +175,20 @@ class GeoServerDouble:
             return {"workspace": {"name": parts["workspace"]}}
         if template == f"{api.STORE}/coverages":
             return _listed("coverages", "coverage", catalog.store(**_store(parts)).coverages)
+        if template == f"{api.DATASTORE}/featuretypes":
+            place = (parts["workspace"], parts["store"])
+            return _listed("featureTypes", "featureType", catalog.datastore(*place).types)
+        if kind == "featuretypes":
+            names = [name for store in workspace.datastores.values() for name in store.types]
+            return _listed("featureTypes", "featureType", names)
+        if kind == "datastores":
+            return _listed("dataStores", "dataStore", workspace.datastores)
+        if template == api.DATASTORE:
+            store = catalog.datastore(parts["workspace"], parts["store"])
+            return {"dataStore": _single(store.document)}
+        if template == api.FEATURE_TYPE:
+            place = (parts["workspace"], parts["store"], parts["type"])
+            return {"featureType": catalog.feature_type(*place)}
         if kind == "coverages":
             names = [name for store in workspace.stores.values() for name in store.coverages]
             return _listed("coverages", "coverage", names)
@@ -201,6 +215,13 @@ class GeoServerDouble:
         catalog, workspace = self.catalog, parts.get("workspace", "")
         if template == "/rest/workspaces":
             return 201, catalog.add_workspace(checked("workspace", body, new=True))
+        if template.endswith("/datastores"):
+            document = checked("dataStore", body, new=True)
+            return 201, catalog.add_datastore(workspace, document)
+        if template == f"{api.DATASTORE}/featuretypes":
+            document = checked("featureType", body, new=True)
+            catalog.add_type(workspace, parts["store"], document)
+            return 201, ""
         if template.endswith("/coveragestores"):
             document = checked("coverageStore", body, new=True)
             return 201, catalog.add_store(workspace, document)
@@ -232,6 +253,14 @@ class GeoServerDouble:
         if template == api.STORE:
             document = checked("coverageStore", body, new=False)
             catalog.change_store(workspace, parts["store"], document)
+        elif template == api.DATASTORE:
+            document = checked("dataStore", body, new=False)
+            catalog.datastore(workspace, parts["store"]).document.update(document)
+        elif template == api.FEATURE_TYPE:
+            catalog.change_type(
+                workspace, parts["store"], parts["type"],
+                checked("featureType", body, new=False), query.get("recalculate", ""),
+            )  # fmt: skip
         elif template == api.COVERAGE:
             catalog.change_coverage(
                 workspace, parts["store"], parts["coverage"],
@@ -264,6 +293,11 @@ class GeoServerDouble:
         elif template == api.COVERAGE:
             place = (workspace, parts["store"], parts["coverage"])
             catalog.delete_coverage(*place, recurse=recurse)
+        elif template == api.DATASTORE:
+            catalog.delete_datastore(workspace, parts["store"], recurse=recurse)
+        elif template == api.FEATURE_TYPE:
+            place = (workspace, parts["store"], parts["type"])
+            catalog.delete_type(*place, recurse=recurse)
         elif template == api.GRANULES:
             place = (workspace, parts["store"], parts["coverage"])
             catalog.delete_granules(*place, query.get("filter"), query.get("purge", "none"))

@@ -1,8 +1,9 @@
 """What GeoServer's published API descriptions allow, in our own words.
 
-After doc/en/api/1.0.0/{workspaces,coveragestores,coverages,structuredcoverages,styles,layers,
-layergroups,security,gwcmasstruncate}.yaml of GeoServer 2.2x and, where these are silent, its REST
-controllers. The double refuses whatever is not here, and remembers it as a violation.
+After doc/en/api/1.0.0/{workspaces,coveragestores,coverages,structuredcoverages,datastores,
+featuretypes,styles,layers,layergroups,security,gwcmasstruncate}.yaml of GeoServer 2.2x and, where
+these are silent, its REST controllers. The double refuses whatever is not here, and remembers it as
+a violation.
 """
 
 import re
@@ -28,6 +29,8 @@ def _operation(consumes: frozenset[str] = frozenset(), *query: str) -> Operation
 
 STORE = "/rest/workspaces/{workspace}/coveragestores/{store}"
 COVERAGE = f"{STORE}/coverages/{{coverage}}"
+DATASTORE = "/rest/workspaces/{workspace}/datastores/{store}"
+FEATURE_TYPE = f"{DATASTORE}/featuretypes/{{type}}"
 GRANULES = f"{COVERAGE}/index/granules"
 OPERATIONS: dict[str, dict[str, Operation]] = {
     "/rest/workspaces": {"GET": _operation(), "POST": _operation(DOCUMENTS, "default")},
@@ -64,6 +67,28 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     GRANULES: {
         "GET": _operation(frozenset(), "filter", "offset", "limit"),
         "DELETE": _operation(frozenset(), "filter", "purge", "updateBBox"),
+    },
+    "/rest/workspaces/{workspace}/datastores": {
+        "GET": _operation(),
+        "POST": _operation(DOCUMENTS),
+    },
+    DATASTORE: {
+        "GET": _operation(frozenset(), "quietOnNotFound"),
+        "PUT": _operation(DOCUMENTS),
+        "DELETE": _operation(frozenset(), "recurse"),
+    },
+    "/rest/workspaces/{workspace}/featuretypes": {
+        "GET": _operation(frozenset(), "list"),
+        "POST": _operation(DOCUMENTS),
+    },
+    f"{DATASTORE}/featuretypes": {
+        "GET": _operation(frozenset(), "list"),
+        "POST": _operation(DOCUMENTS),
+    },
+    FEATURE_TYPE: {
+        "GET": _operation(frozenset(), "quietOnNotFound"),
+        "PUT": _operation(DOCUMENTS, "recalculate"),
+        "DELETE": _operation(frozenset(), "recurse"),
     },
     "/rest/workspaces/{workspace}/styles": {
         "GET": _operation(),
@@ -117,6 +142,17 @@ PROPERTIES: dict[str, frozenset[str]] = {
         " projectionPolicy enabled advertised metadata store nativeFormat grid supportedFormats"
         " interpolationMethods defaultInterpolationMethod dimensions requestSRS responseSRS"
     ),
+    "dataStore": _words(
+        "name description type enabled workspace connectionParameters metadata featureTypes"
+        " _default"
+    ),
+    "featureType": _words(
+        "name nativeName namespace title abstract keywords metadataLinks dataLinks nativeCRS srs"
+        " nativeBoundingBox latLonBoundingBox projectionPolicy enabled advertised metadata store"
+        " cqlFilter maxFeatures numDecimals padWithZeros forcedDecimal responseSRS"
+        " overridingServiceSRS skipNumberMatched circularArcPresent linearizationTolerance"
+        " attributes"
+    ),
     "layer": _words(
         "name path type defaultStyle styles resource opaque metadata attribution authorityURLs"
         " identifiers enabled advertised queryable"
@@ -125,7 +161,11 @@ PROPERTIES: dict[str, frozenset[str]] = {
         "name mode title abstractTxt workspace publishables styles bounds metadata keywords"
     ),
 }  # of a document of that name; XStream refuses any other
-REQUIRED = {"workspace": {"name"}, "coverageStore": {"name", "type"}}  # of a new one
+REQUIRED = {
+    "workspace": {"name"},
+    "coverageStore": {"name", "type"},
+    "dataStore": {"name"},
+}  # of a new one
 
 
 def _pattern(template: str) -> re.Pattern[str]:

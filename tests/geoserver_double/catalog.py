@@ -4,7 +4,9 @@ import datetime as dt
 import io
 import json
 import re
+import sqlite3
 import zipfile
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -49,10 +51,17 @@ class Store:
 
 
 @dataclass
+class DataStore:
+    document: dict
+    types: dict[str, dict] = field(default_factory=dict)  # documents by name
+
+
+@dataclass
 class Workspace:
     stores: dict[str, Store] = field(default_factory=dict)
     styles: dict[str, bytes] = field(default_factory=dict)
     groups: dict[str, dict] = field(default_factory=dict)
+    datastores: dict[str, DataStore] = field(default_factory=dict)
 
 
 class Catalog:
@@ -80,8 +89,11 @@ class Catalog:
         return name
 
     def delete_workspace(self, name: str, *, recurse: bool) -> None:
-        if self.workspace(name).stores and not recurse:
+        place = self.workspace(name)
+        if (place.stores or place.datastores) and not recurse:
             raise RefusalError(403, "Workspace not empty")
+        for store in list(place.datastores):
+            self.delete_datastore(name, store, recurse=True)
         for store in list(self.workspaces[name].stores):
             self.delete_store(name, store, recurse=True)
         del self.workspaces[name]
@@ -134,10 +146,7 @@ class Catalog:
         name = document.get("name")
         if not name:
             raise RefusalError(500, "Resource name must not be null")
-        if any(name in other.coverages for other in self.workspaces[workspace].stores.values()):
-            raise RefusalError(
-                500, f"Resource named '{name}' already exists in namespace '{workspace}'"
-            )
+        self._check_new_resource(workspace, name)
         native = document.get("nativeCoverageName")
         if store.is_mosaic and not store.granules:
             raise RefusalError(500, "Unable to acquire a reader for this coverage with format")
@@ -164,9 +173,23 @@ class Catalog:
 
     def delete_coverage(self, workspace: str, store: str, name: str, *, recurse: bool) -> None:
         self.coverage(workspace, store, name)
-        layer = f"{workspace}:{name}"
-        if layer in self.layers and not recurse:
+        if f"{workspace}:{name}" in self.layers and not recurse:
             raise RefusalError(403, "coverage referenced by layer(s)")
+        self._delete_layer(workspace, name)
+        del self.store(workspace, store).coverages[name]
+
+    def _check_new_resource(self, workspace: str, name: str) -> None:
+        place = self.workspaces[workspace]
+        known = [store.coverages for store in place.stores.values()]
+        known += [store.types for store in place.datastores.values()]
+        if any(name in contents for contents in known):
+            raise RefusalError(
+                500, f"Resource named '{name}' already exists in namespace '{workspace}'"
+            )
+
+    def _delete_layer(self, workspace: str, name: str) -> None:
+        """Remove a layer, and it from groups: those that are empty then go."""
+        layer = f"{workspace}:{name}"
         self.layers.pop(layer, None)
         for group in list(self.workspaces[workspace].groups.values()):
             group["publishables"]["published"] = [
@@ -174,7 +197,6 @@ class Catalog:
             ]
             if not group["publishables"]["published"]:
                 del self.workspaces[workspace].groups[group["name"]]
-        del self.store(workspace, store).coverages[name]
 
     def _forget(self, store: Store, coverage: Coverage) -> None:
         """Throw the reader away: times are read again."""
@@ -264,6 +286,72 @@ class Catalog:
                 Path(granule["location"]).unlink(missing_ok=True)
             del self.store(workspace, store).granules[key]
 
+    # data stores and feature types
+
+    def datastore(self, workspace: str, name: str) -> DataStore:
+        stores = self.workspaces[workspace].datastores if workspace in self.workspaces else {}
+        if name not in stores:
+            raise RefusalError(404, f"No such datastore: {workspace},{name}")
+        return stores[name]
+
+    def add_datastore(self, workspace: str, document: dict) -> str:
+        """Make a store; whether its file can be read is not looked at yet."""
+        name = document["name"]
+        if workspace not in self.workspaces:
+            raise RefusalError(500, "Store must be part of a workspace")
+        if (document.get("workspace") or {"name": workspace})["name"] != workspace:
+            raise RefusalError(403, f"Expected workspace {workspace}")
+        if name in self.workspaces[workspace].datastores:
+            raise RefusalError(500, f"Store '{name}' already exists in workspace '{workspace}'")
+        self.workspaces[workspace].datastores[name] = DataStore({**document, "enabled": True})
+        return name
+
+    def delete_datastore(self, workspace: str, name: str, *, recurse: bool) -> None:
+        store = self.datastore(workspace, name)
+        if store.types and not recurse:
+            raise RefusalError(403, f"Unable to delete non-empty store '{name}'")
+        for type_name in list(store.types):
+            self.delete_type(workspace, name, type_name, recurse=True)
+        del self.workspaces[workspace].datastores[name]
+
+    def feature_type(self, workspace: str, store: str, name: str) -> dict:
+        types = self.datastore(workspace, store).types
+        if name not in types:
+            raise RefusalError(404, f"No such feature type: {workspace},{store},{name}")
+        return types[name]
+
+    def add_type(self, workspace: str, store_name: str, document: dict) -> None:
+        """Configure a table; one that is not there would be made, of the attributes given."""
+        store, name = self.datastore(workspace, store_name), document.get("name")
+        found = _table(store, document.get("nativeName") or name)
+        if found is None and not (name and document.get("attributes")):
+            raise RefusalError(400, "Trying to create new feature type inside the store")
+        if found is None:
+            raise RefusalError(500, "attempt to write a readonly database")
+        self._check_new_resource(workspace, name)
+        store.types[name] = {**found, **document, "enabled": True}
+        self.layers[f"{workspace}:{name}"] = {
+            "name": name, "type": "VECTOR", "defaultStyle": {"name": "polygon"}, "enabled": True,
+        }  # fmt: skip
+
+    def change_type(
+        self, workspace: str, store: str, name: str, document: dict, recalculate: str
+    ) -> None:
+        told = self.feature_type(workspace, store, name)
+        told.update(document)
+        if "nativebbox" in recalculate.split(","):
+            found = _table(self.datastore(workspace, store), told["nativeName"])
+            if found is None:
+                raise RefusalError(500, "Failed to recalculate the native bounds")
+            told["nativeBoundingBox"] = found["nativeBoundingBox"]
+
+    def delete_type(self, workspace: str, store: str, name: str, *, recurse: bool) -> None:
+        self.feature_type(workspace, store, name)
+        if f"{workspace}:{name}" in self.layers and not recurse:
+            raise RefusalError(403, "feature type referenced by layer(s)")
+        self._delete_layer(workspace, name)
+        del self.datastore(workspace, store).types[name]
+
     # styles, layers, groups, rules
 
     def add_style(self, workspace: str, name: str, content: bytes) -> str:
@@ -349,6 +437,29 @@ def _header(url: str) -> dict:
             }  # fmt: skip
     except RasterioIOError:
         raise RefusalError(500, "Error auto-configuring coverage") from None
+
+
+def _table(store: DataStore, table: str | None) -> dict | None:
+    """Return what GeoServer finds in a GeoPackage of a table, or None where it has none."""
+    entries = store.document["connectionParameters"]["entry"]
+    parameters = {entry["@key"]: entry["$"] for entry in entries}
+    path = Path(unquote(urlsplit(parameters["database"]).path))
+    if parameters["dbtype"] != "geopkg" or not path.is_file():
+        raise RefusalError(500, "Failed to find the datastore factory, or to open the database")
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+        contents = database.execute(
+            "SELECT min_x, min_y, max_x, max_y, srs_id FROM gpkg_contents"
+            " WHERE data_type = 'features' AND table_name = ?", [table],
+        ).fetchone()  # fmt: skip
+        if contents is None:
+            return None
+        columns = database.execute("SELECT name FROM pragma_table_info(?)", [table]).fetchall()
+    *box, epsg = contents
+    return {
+        "nativeName": table, "srs": f"EPSG:{epsg}",
+        "nativeBoundingBox": dict(zip(("minx", "miny", "maxx", "maxy"), box, strict=True)),
+        "attributes": {"attribute": [{"name": name} for (name,) in columns if name != "fid"]},
+    }  # fmt: skip
 
 
 def _look_at(store: Store) -> dict:

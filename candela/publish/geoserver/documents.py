@@ -6,12 +6,14 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
+from candela.publish.features import MOST_IN_ANSWER
 from candela.publish.geoserver.rest import Document
 from candela.publish.metadata import ATTRIBUTION, isotime, keywords
 from candela.publish.record import LayerRecord, short_hash
 from candela.publish.series import Series
-from candela.publish.styles import GreyStyle
+from candela.publish.styles import BandReference, GreyStyle
 from candela.publish.styles.sld import sld_text
 
 RECORD_KEY = "candela"  # of the entry that tells what a store is; stores without it are not ours
@@ -19,6 +21,34 @@ COG_KEY = "CogSettings.Key"
 COG_READERS = {"s3": "S3", "http": "HTTP", "https": "HTTP"}
 MOSAIC_TYPE = "ImageMosaic"
 TIME_FORMAT = "%Y%m%dT%H%M%SZ"
+
+
+class Kind(NamedTuple):
+    """What GeoServer calls stores of one kind, and what they hold: in paths and in documents."""
+
+    stores: str
+    store_list: str
+    store: str
+    contents: str
+    content_list: str
+    content: str
+    calculate: str  # the parameter that has boxes computed again
+
+
+RASTERS = Kind(
+    "coveragestores", "coverageStores", "coverageStore",
+    "coverages", "coverages", "coverage", "calculate",
+)  # fmt: skip
+POLYGONS = Kind(
+    "datastores", "dataStores", "dataStore",
+    "featuretypes", "featureTypes", "featureType", "recalculate",
+)  # fmt: skip
+KINDS = (RASTERS, POLYGONS)
+
+
+def kind_of(record: LayerRecord) -> Kind:
+    """Return what kind of store a layer has."""
+    return POLYGONS if record.polygons else RASTERS
 
 
 def workspace_name(prefix: str, owner: str) -> str:
@@ -34,7 +64,11 @@ def style_of(record: LayerRecord) -> tuple[str, bytes]:
 
     The name changes with the content, so that a style, once made, is never changed.
     """
-    style, position = record.style, record.header.band_position
+    style = record.style
+
+    def position(band: BandReference) -> int:
+        return record.raster.band_position(band)
+
     text = sld_text(style, position, name=record.layer.style, shown=record.shown)
     name = f"{record.layer.style}_{short_hash(text.decode())}"
     return name, sld_text(style, position, name=name, shown=record.shown)
@@ -56,23 +90,28 @@ def workspace_document(name: str) -> Document:
 
 
 def store_document(workspace: str, record: LayerRecord, url: str) -> Document:
-    """Make the store of one raster, which remembers what it shows."""
+    """Make the store of one raster, or of polygons, which remembers what it shows."""
     noted = [{"@key": RECORD_KEY, "$": remembered(record).model_dump_json()}]
+    store = {
+        "name": record.layer.name,
+        "description": f"Output {record.layer.output} of job {record.layer.job_id}",
+        "enabled": True,
+        "workspace": {"name": workspace},
+        "metadata": {"entry": noted},
+    }
+    if record.polygons:
+        connection = {"dbtype": "geopkg", "database": url, "read_only": "true"}
+        parameters = [{"@key": key, "$": value} for key, value in connection.items()]
+        return {
+            "dataStore": {
+                **store, "type": "GeoPackage", "connectionParameters": {"entry": parameters}
+            }
+        }  # fmt: skip
     scheme = url.removeprefix("cog://").partition(":")[0]
     if scheme in COG_READERS:
         settings = {"rangeReaderSettings": COG_READERS[scheme], "useCachingStream": False}
         noted.append({"@key": COG_KEY, "cogSettings": settings})  # type: ignore[dict-item]
-    return {
-        "coverageStore": {
-            "name": record.layer.name,
-            "description": f"Output {record.layer.output} of job {record.layer.job_id}",
-            "type": "GeoTIFF",
-            "enabled": True,
-            "workspace": {"name": workspace},
-            "url": url,
-            "metadata": {"entry": noted},
-        }
-    }
+    return {"coverageStore": {**store, "type": "GeoTIFF", "url": url}}
 
 
 def remembered(record: LayerRecord) -> LayerRecord:
@@ -87,25 +126,30 @@ def coverage_document(name: str, native_name: str = "") -> Document:
     return {"coverage": {"name": name, **native}}
 
 
+def feature_type_document(name: str) -> Document:
+    """Make a feature type of the table of that name with all that GeoServer finds out itself."""
+    return {"featureType": {"name": name, "nativeName": name}}
+
+
 def described(record: LayerRecord, found: Document) -> Document:
-    """Say of a coverage what GeoServer cannot know; ``found`` is what it made of the file."""
+    """Say of a layer what GeoServer cannot know; ``found`` is what it made of the file."""
     layer = record.layer
     links = {
         "type": "text/html", "metadataType": "other", "about": "lineage", "content": layer.lineage,
     }  # fmt: skip
-    return {
-        "coverage": {
-            "title": layer.title,
-            "abstract": layer.abstract,
-            "keywords": {"string": keywords(record)},
-            "srs": f"EPSG:{record.header.epsg}",
-            "projectionPolicy": "FORCE_DECLARED",
-            "nativeFormat": "GeoTIFF",
-            **({"metadataLinks": {"metadataLink": [links]}} if layer.lineage else {}),
-            **_dimensions(record, found),
-            "enabled": True,
-        }
+    common = {
+        "title": layer.title,
+        "abstract": layer.abstract,
+        "keywords": {"string": keywords(record)},
+        "srs": f"EPSG:{record.header.epsg}",
+        "projectionPolicy": "FORCE_DECLARED",
+        **({"metadataLinks": {"metadataLink": [links]}} if layer.lineage else {}),
+        "enabled": True,
     }
+    if record.polygons:
+        limits = {"maxFeatures": MOST_IN_ANSWER, "numDecimals": record.polygons.digits}
+        return {"featureType": {**common, **limits}}
+    return {"coverage": {**common, "nativeFormat": "GeoTIFF", **_dimensions(record, found)}}
 
 
 def described_series(series: Series, found: Document) -> Document:
@@ -140,11 +184,11 @@ def _dimensions(record: LayerRecord, found: Document) -> Document:
     if not dimensions:
         return {}
     dimensions = dimensions if isinstance(dimensions, list) else [dimensions]
-    nodata = record.header.nodata
+    nodata = record.raster.nodata
     missing = {"nullValues": {"double": [float(nodata)]}} if nodata not in {None, "nan"} else {}
     named = [
         {**missing, **dimension, "name": band}
-        for dimension, band in zip(dimensions, record.header.bands, strict=False)
+        for dimension, band in zip(dimensions, record.raster.bands, strict=False)
     ]
     return {"dimensions": {"coverageDimension": named}}
 
@@ -183,8 +227,10 @@ def group_name(record: LayerRecord) -> str:
 
 
 def granule_name(record: LayerRecord) -> str:
-    """Return the file name of a layer's raster, from which a mosaic takes the time."""
-    time = record.header.time
+    """Return the file name of a layer; a mosaic takes the time of a raster from it."""
+    if record.polygons:
+        return f"{record.layer.name}.gpkg"
+    time = record.time
     return f"{record.layer.name}_{time:{TIME_FORMAT}}.tif" if time else f"{record.layer.name}.tif"
 
 
@@ -226,7 +272,7 @@ def mosaic_archive(name: str, *, is_cog: bool, datastore: str = "") -> bytes:
 
 def has_time_in_name(record: LayerRecord) -> bool:
     """Whether the file's own name ends with its date, which is all that a COG mosaic sees."""
-    time = record.header.time
+    time = record.time
     return (
         time is not None
         and record.layer.path.stem.endswith(f"{time:%Y%m%d}")

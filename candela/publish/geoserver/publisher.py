@@ -1,10 +1,10 @@
 """Layers of a GeoServer.
 
 Each raster has a store, a coverage and a layer of the same name, in the workspace of its owner;
-rasters of a time series are granules of an image mosaic, too. All that is known of a layer is
-remembered by its store, which is made first and removed last: whatever is cut off is found again,
-completed by the same call, or undone. Workspaces without the prefix, and stores that remember
-nothing, are somebody else's and never touched.
+polygons have a store, a feature type and a layer; rasters of a time series are granules of an
+image mosaic, too. All that is known of a layer is remembered by its store, which is made first and
+removed last: whatever is cut off is found again, completed by the same call, or undone. Workspaces
+without the prefix, and stores that remember nothing, are somebody else's and never touched.
 """
 
 import datetime as dt
@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from candela.errors import PublicationError, PublisherAwayError
 from candela.publish.base import Layer, LayerLinks, ServedLayer, ServedSeries
 from candela.publish.geoserver import documents
+from candela.publish.geoserver.documents import KINDS, Kind
 from candela.publish.geoserver.granules import Granules
 from candela.publish.geoserver.mosaic import Mosaics
 from candela.publish.geoserver.rest import Document, GeoServerRest, entries, listed
@@ -50,9 +51,10 @@ class Site:
     mode : {"file", "s3", "http"}
         How GeoServer reads rasters: files in ``folder``, objects of the storage, or the gateway's
         outputs by HTTP; the latter two need its COG extension.
-    folder : Path
+    folder : Path or None
         A folder that the gateway and GeoServer see under the same path, on the file system of the
-        results if they are not to be copied.
+        results if they are not to be copied. Without one no polygons are shown, and rasters in
+        the modes ``s3`` and ``http`` alone.
     outputs_url : str
         Where the gateway serves outputs.
     private : bool
@@ -64,14 +66,14 @@ class Site:
     public_url: str
     prefix: str = "candela"
     mode: Mode = "file"
-    folder: Path = Path("published")
+    folder: Path | None = None
     outputs_url: str = ""
     private: bool = False
     mosaic_index: str = ""
 
 
 class GeoServerPublisher:
-    """Publishes rasters on a GeoServer.
+    """Publishes rasters and polygons on a GeoServer.
 
     Parameters
     ----------
@@ -91,10 +93,11 @@ class GeoServerPublisher:
         self.rest = rest
         self.site = site
         self.first_pause_s = first_pause_s
-        self.granules = Granules(site.mode, site.folder, site.outputs_url)
+        self.shows_polygons = site.folder is not None
+        self.granules = Granules(site.mode, site.folder or Path("published"), site.outputs_url)
         self.mosaics = Mosaics(rest, is_cog=site.mode != "file", datastore=site.mosaic_index)
-        # What stores remember, by workspace and store; None where it is nothing of ours.
-        self._known: dict[tuple[str, str], LayerRecord | None] = {}
+        # What stores remember, by workspace, kind and store; None where it is nothing of ours.
+        self._known: dict[tuple[str, Kind, str], LayerRecord | None] = {}
         self._lock = threading.Lock()  # mosaics are changed by one thread of a gateway at a time
 
     def start(self) -> None:
@@ -105,25 +108,31 @@ class GeoServerPublisher:
             logger.warning("%s; layers are published when it is back", error)
         else:
             logger.info("GeoServer at %s shows layers", self.rest.url)
+        if not self.shows_polygons:
+            logger.warning(
+                "Polygons are not shown: GeoServer reads them in CANDELA_GEOSERVER_FOLDER alone"
+            )
 
     def stop(self) -> None:
         """Release all connections."""
         self.rest.close()
 
     def publish(self, layer: Layer) -> LayerLinks:
-        """Serve the layer by WMS and WCS.
+        """Serve the layer by WMS, and by WCS or WFS.
 
         Raises
         ------
         PublicationError
-            If the raster cannot be read or shown.
+            If the file cannot be read or shown.
         PublisherAwayError
             If GeoServer does not answer, after several tries.
         """
         record = LayerRecord.of(layer, dt.datetime.now(dt.UTC))
+        if record.polygons and not self.shows_polygons:
+            raise PublicationError(f"{layer.name} needs the folder CANDELA_GEOSERVER_FOLDER")
         self._persist(lambda: self._publish(record))
         logger.info("Layer %s shows %s", layer.name, layer.path.name)
-        return self.links(layer.owner, layer.name)
+        return self._links_of(record)
 
     def remove(self, job_id: str) -> None:
         """Serve the layers of a job no longer."""
@@ -136,7 +145,7 @@ class GeoServerPublisher:
     def layers(self) -> list[ServedLayer]:
         """List what is served, in the order of publication."""
         return [
-            record.served(self.links(record.layer.owner, record.layer.name), self._series(record))
+            record.served(self._links_of(record), self._series(record))
             for record in self._served_records()
         ]
 
@@ -149,9 +158,13 @@ class GeoServerPublisher:
         ]
 
     def links(self, owner: str, name: str) -> LayerLinks:
-        """Return where a layer, or a series, is served."""
+        """Return where a layer of a raster, or a series, is served."""
         base = f"{self.site.public_url.rstrip('/')}/{self._workspace(owner)}/{name}"
         return LayerLinks(wms=f"{base}/wms", wcs=f"{base}/wcs")
+
+    def _links_of(self, record: LayerRecord) -> LayerLinks:
+        links = self.links(record.layer.owner, record.layer.name)
+        return LayerLinks(links.wms, wfs=f"{links.wms[:-3]}wfs") if record.polygons else links
 
     def _workspace(self, owner: str) -> str:
         return documents.workspace_name(self.site.prefix, owner)
@@ -181,7 +194,7 @@ class GeoServerPublisher:
         self._ensure_style(workspace, style, sld)
         url = self.granules.provide(workspace, record)
         was_there = self._ensure_store(workspace, record, url)
-        self._ensure_coverage(workspace, record)
+        self._ensure_content(workspace, record)
         self.rest.put(
             "rest", "layers", f"{workspace}:{layer.name}",
             document=documents.layer_document(style, workspace),
@@ -219,10 +232,11 @@ class GeoServerPublisher:
             self.rest.send("POST", *place, content=sld, media_type=MEDIA_TYPE, name=name)
 
     def _ensure_store(self, workspace: str, record: LayerRecord, url: str) -> bool:
-        """Make or change the store of a raster; return whether it was there."""
-        place = ("rest", "workspaces", workspace, "coveragestores")
+        """Make or change the store of a layer; return whether it was there."""
+        kind = documents.kind_of(record)
+        place = ("rest", "workspaces", workspace, kind.stores)
         found = self.rest.get(*place, f"{record.layer.name}.json")
-        before = _record_of((found or {}).get("coverageStore") or {})
+        before = _record_of((found or {}).get(kind.store) or {})
         if before is not None:
             if self._series(before) not in {"", self._series(record)}:
                 self._leave_series(workspace, before)
@@ -233,7 +247,7 @@ class GeoServerPublisher:
             self.rest.post(*place, document=document)
         else:
             self.rest.put(*place, record.layer.name, document=document)
-        self._known[workspace, record.layer.name] = documents.remembered(record)
+        self._known[workspace, kind, record.layer.name] = documents.remembered(record)
         return found is not None
 
     def _leave_series(self, workspace: str, record: LayerRecord) -> bool:
@@ -244,15 +258,20 @@ class GeoServerPublisher:
             url = self.granules.url(workspace, record)
             return self.mosaics.drop(workspace, record.series, url)
 
-    def _ensure_coverage(self, workspace: str, record: LayerRecord) -> None:
-        name = record.layer.name
-        place = ("rest", "workspaces", workspace, "coveragestores", name, "coverages")
+    def _ensure_content(self, workspace: str, record: LayerRecord) -> None:
+        """Make the coverage or feature type of a layer, and describe it."""
+        name, kind = record.layer.name, documents.kind_of(record)
+        place = ("rest", "workspaces", workspace, kind.stores, name, kind.contents)
         found = self.rest.get(*place, f"{name}.json")
         if found is None:
-            self.rest.post(*place, document=documents.coverage_document(name))
+            made = (
+                documents.feature_type_document if record.polygons else documents.coverage_document
+            )
+            self.rest.post(*place, document=made(name))
             found = self.rest.get(*place, f"{name}.json") or {}
         document = documents.described(record, found)
-        self.rest.put(*place, name, document=document, calculate="nativebbox,latlonbbox")
+        query = {kind.calculate: "nativebbox,latlonbbox"}
+        self.rest.put(*place, name, document=document, **query)
 
     def _truncate(self, layer: str) -> None:
         """Forget the tiles of a layer that was published before."""
@@ -293,8 +312,9 @@ class GeoServerPublisher:
         if self.rest.get(*place, "layergroups", f"{group}.json") is not None:
             self.rest.delete(*place, "layergroups", group)
         is_series_gone = self._leave_series(workspace, record)
-        self.rest.delete(*place, "coveragestores", record.layer.name, recurse="true")
-        self._known.pop((workspace, record.layer.name), None)
+        kind = documents.kind_of(record)
+        self.rest.delete(*place, kind.stores, record.layer.name, recurse="true")
+        self._known.pop((workspace, kind, record.layer.name), None)
         if not documents.is_shared(record):
             self._remove_styles(workspace, record, all_of_kind=is_series_gone)
         self.granules.withdraw(workspace, record)
@@ -313,8 +333,12 @@ class GeoServerPublisher:
         """Return what has a layer, in the order of publication."""
         found = []
         for workspace in self._workspaces():
-            document = self.rest.get("rest", "workspaces", workspace, "coverages.json")
-            names = {item["name"] for item in listed(document, "coverages", "coverage")}
+            names = set()
+            for kind in KINDS:
+                document = self.rest.get("rest", "workspaces", workspace, f"{kind.contents}.json")
+                names |= {
+                    item["name"] for item in listed(document, kind.content_list, kind.content)
+                }
             found += [r for _, r in self._records(workspace) if r.layer.name in names]
         return sorted(found, key=lambda record: (record.published, record.layer.name))
 
@@ -328,19 +352,21 @@ class GeoServerPublisher:
 
     def _records(self, workspace: str) -> Iterator[tuple[str, LayerRecord]]:
         """Return what the stores of a workspace remember; each is asked once."""
-        place = ("rest", "workspaces", workspace)
-        document = self.rest.get(*place, "coveragestores.json")
-        names = [str(s["name"]) for s in listed(document, "coverageStores", "coverageStore")]
-        for key in list(self._known):  # other threads change it meanwhile
-            if key[0] == workspace and key[1] not in names:
-                self._known.pop(key, None)
-        for name in names:
-            if (workspace, name) not in self._known:
-                found = self.rest.get(*place, "coveragestores", f"{name}.json") or {}
-                self._known[workspace, name] = _record_of(found.get("coverageStore") or {})
-            record = self._known[workspace, name]
-            if record is not None:
-                yield workspace, record
+        for kind in KINDS:
+            place = ("rest", "workspaces", workspace, kind.stores)
+            document = self.rest.get(*place[:-1], f"{kind.stores}.json")
+            names = [str(s["name"]) for s in listed(document, kind.store_list, kind.store)]
+            for key in list(self._known):  # other threads change it meanwhile
+                if key[:2] == (workspace, kind) and key[2] not in names:
+                    self._known.pop(key, None)
+            for name in names:
+                key = (workspace, kind, name)
+                if key not in self._known:
+                    found = self.rest.get(*place, f"{name}.json") or {}
+                    self._known[key] = _record_of(found.get(kind.store) or {})
+                record = self._known[key]
+                if record is not None:
+                    yield workspace, record
 
 
 def _record_of(store: Document) -> LayerRecord | None:

@@ -4,6 +4,7 @@ classes     intervals of one band's values, each with a colour
 decibels    one band of power, from black to white by its logarithm
 grey        one band, from black to white
 composite   three bands as red, green and blue
+polygons    polygons, each in the colour of the interval that one of its attributes is in
 """
 
 import re
@@ -30,14 +31,19 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Interval(Strict):
+class Look(Strict):
+    """How something is drawn, and what the legend says of it."""
+
+    colour: Colour
+    opacity: int = Field(default=100, gt=0, le=100)  # percent
+    label: str
+
+
+class Interval(Look):
     """Values from ``low`` up to but not including ``high`` (the last interval includes it)."""
 
     low: float
     high: float
-    colour: Colour
-    opacity: int = Field(default=100, gt=0, le=100)  # percent
-    label: str
 
 
 class ClassStyle(Strict):
@@ -127,7 +133,29 @@ class CompositeStyle(Strict):
         )
 
 
-Style = ClassStyle | DecibelStyle | GreyStyle | CompositeStyle
+class PolygonStyle(Strict):
+    """Polygons by intervals of an attribute: filled, with an outline that hides all below."""
+
+    kind: Literal["polygons"]
+    title: str
+    attribute: str
+    outline_px: float = Field(default=1, gt=0)
+    classes: tuple[Interval, ...] = Field(min_length=1)
+    missing: Look
+
+    @property
+    def looks(self) -> tuple[Look, ...]:
+        """All ways to look; the last one is where the attribute has no value."""
+        return (*self.classes, self.missing)
+
+    @property
+    def legend(self) -> tuple[LegendEntry, ...]:
+        """What the colours mean."""
+        return tuple(LegendEntry(item.label, (item.colour,)) for item in self.looks)
+
+
+RasterStyle = ClassStyle | DecibelStyle | GreyStyle | CompositeStyle
+Style = RasterStyle | PolygonStyle
 _adapter: TypeAdapter[Style] = TypeAdapter(Annotated[Style, Field(discriminator="kind")])
 
 

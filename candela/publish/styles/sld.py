@@ -13,10 +13,15 @@ from candela.publish.styles import (
     CompositeStyle,
     DecibelStyle,
     GreyStyle,
+    Interval,
+    Look,
+    PolygonStyle,
     Range,
+    RasterStyle,
     Style,
 )
 
+OGC = "http://www.opengis.net/ogc"
 SLD = "http://www.opengis.net/sld"
 MEDIA_TYPE = "application/vnd.ogc.sld+xml"
 BELOW_ALL = "#000000"
@@ -24,7 +29,8 @@ STEPS_PER_DB = 4  # of a ramp that stands for a logarithm
 
 Position = Callable[[BandReference], int]
 
-_make = ElementMaker(namespace=SLD, nsmap={None: SLD, "ogc": "http://www.opengis.net/ogc"})
+_make = ElementMaker(namespace=SLD, nsmap={None: SLD, "ogc": OGC})
+_filter = ElementMaker(namespace=OGC)
 
 
 def sld_text(style: Style, position: Position, *, name: str, shown: Range | None = None) -> bytes:
@@ -33,32 +39,41 @@ def sld_text(style: Style, position: Position, *, name: str, shown: Range | None
     Parameters
     ----------
     position : callable
-        Returns the position, from 1, of a band that the style names.
+        Returns the position, from 1, of a band that the style names; polygons have none.
     name : str
         What the style is called.
     shown : tuple of float, optional
         The values from black to white, where the style is grey.
     """
-    if isinstance(style, ClassStyle):
-        symbolizer = _classes(style, position)
-    elif isinstance(style, DecibelStyle):
-        symbolizer = _decibels(style, position)
-    elif isinstance(style, GreyStyle):
-        symbolizer = _symbolizer(_channel("GrayChannel", position(style.band), shown or (0, 1)))
-    else:
-        symbolizer = _symbolizer(*_composite(style, position))
+    rules = (
+        _polygon_rules(style)
+        if isinstance(style, PolygonStyle)
+        else [_make.Rule(_raster_symbolizer(style, position, shown))]
+    )
     document = _make.StyledLayerDescriptor(
         _make.NamedLayer(
             _make.Name(name),
             _make.UserStyle(
                 _make.Name(name),
                 _make.Title(style.title),
-                _make.FeatureTypeStyle(_make.Rule(symbolizer)),
+                _make.FeatureTypeStyle(*rules),
             ),
         ),
         version="1.0.0",
     )
     return bytes(etree.tostring(document, xml_declaration=True, encoding="UTF-8"))
+
+
+def _raster_symbolizer(
+    style: RasterStyle, position: Position, shown: Range | None
+) -> etree._Element:
+    if isinstance(style, ClassStyle):
+        return _classes(style, position)
+    if isinstance(style, DecibelStyle):
+        return _decibels(style, position)
+    if isinstance(style, GreyStyle):
+        return _symbolizer(_channel("GrayChannel", position(style.band), shown or (0, 1)))
+    return _symbolizer(*_composite(style, position))
 
 
 def _symbolizer(*channels: etree._Element) -> etree._Element:
@@ -122,3 +137,39 @@ def _decibels(style: DecibelStyle, position: Position) -> etree._Element:
 def _entry(colour: str, quantity: float, opacity: float, label: str) -> etree._Element:
     attributes = {"color": colour, "quantity": f"{quantity:.9g}", "opacity": f"{opacity:g}"}
     return _make.ColorMapEntry(**attributes, **({"label": label} if label else {}))
+
+
+def _polygon_rules(style: PolygonStyle) -> list[etree._Element]:
+    last = style.classes[-1]
+    found = [
+        _rule(style, item, _between(style.attribute, item, is_closed=item is last))
+        for item in style.classes
+    ]
+    is_missing = _filter.PropertyIsNull(_filter.PropertyName(style.attribute))
+    return [*found, _rule(style, style.missing, is_missing)]
+
+
+def _between(attribute: str, item: Interval, *, is_closed: bool) -> etree._Element:
+    def compare(operator: str, limit: float) -> etree._Element:
+        return _filter(operator, _filter.PropertyName(attribute), _filter.Literal(f"{limit:.17g}"))
+
+    below = "PropertyIsLessThanOrEqualTo" if is_closed else "PropertyIsLessThan"
+    return _filter.And(
+        compare("PropertyIsGreaterThanOrEqualTo", item.low), compare(below, item.high)
+    )
+
+
+def _rule(style: PolygonStyle, look: Look, condition: etree._Element) -> etree._Element:
+    def parameters(**values: object) -> list[etree._Element]:
+        return [
+            _make.CssParameter(str(value), name=name.replace("_", "-"))
+            for name, value in values.items()
+        ]
+
+    fill = parameters(fill=look.colour, fill_opacity=f"{look.opacity / 100:g}")
+    stroke = parameters(stroke=look.colour, stroke_width=f"{style.outline_px:g}")
+    return _make.Rule(
+        _make.Title(look.label),
+        _filter.Filter(condition),
+        _make.PolygonSymbolizer(_make.Fill(*fill), _make.Stroke(*stroke)),
+    )
