@@ -52,6 +52,12 @@ TEXT_TYPES = frozenset({"json", "geojson", "csv", "xml", "text"})  # may stand i
 
 WMS_MEDIA_TYPE = "application/x-ogc-wms"
 WCS_MEDIA_TYPE = "application/x-ogc-wcs"
+WFS_MEDIA_TYPE = "application/x-ogc-wfs"
+LAYER_SERVICES = {
+    "raster": {"wms": WMS_MEDIA_TYPE, "wcs": WCS_MEDIA_TYPE},
+    "geojson": {"wms": WMS_MEDIA_TYPE, "wfs": WFS_MEDIA_TYPE},
+    "geopackage": {"wms": WMS_MEDIA_TYPE, "wfs": WFS_MEDIA_TYPE},
+}  # by the types that can be published
 
 Scalar = str | int | float | bool | dt.date | dt.datetime
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")]
@@ -199,7 +205,7 @@ _PARSERS: dict[str, Callable[[str], Scalar]] = {
 
 
 class PublishSpec(Strict):
-    """How a raster output is shown as a layer."""
+    """How an output is shown as a layer."""
 
     style: Identifier
 
@@ -212,8 +218,9 @@ class OutputSpec(Described):
 
     @model_validator(mode="after")
     def _check(self) -> "OutputSpec":
-        if self.publish is not None and self.type != "raster":
-            raise ValueError(f"only a raster can be published, not type {self.type}")
+        if self.publish is not None and self.type not in LAYER_SERVICES:
+            kinds = ", ".join(LAYER_SERVICES)
+            raise ValueError(f"only {kinds} can be published, not type {self.type}")
         if self.type == "vector":
             raise ValueError("vector is for inputs: it stands for several formats")
         return self
@@ -277,7 +284,7 @@ class ProcessSpec(Strict):
         return {
             f"{name}_{kind}": (name, media_type, f"{output.title}: {kind.upper()} layer")
             for name, output in self.layers.items()
-            for kind, media_type in (("wms", WMS_MEDIA_TYPE), ("wcs", WCS_MEDIA_TYPE))
+            for kind, media_type in LAYER_SERVICES[output.type].items()
         }
 
     def refuse_unknown_inputs(self, names: Iterable[str]) -> None:

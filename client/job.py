@@ -234,7 +234,13 @@ class Job:
         }
         names = [name.removesuffix("_wms") for name in links if name.endswith("_wms")]
         return {
-            name: Layer(name, links[f"{name}_wms"], links.get(f"{name}_wcs", ""), self._server)
+            name: Layer(
+                name,
+                links[f"{name}_wms"],
+                links.get(f"{name}_wcs", ""),
+                self._server,
+                wfs=links.get(f"{name}_wfs", ""),
+            )
             for name in names
         }
 

@@ -1,4 +1,4 @@
-"""The layers of a job: images as map servers show them (WMS) and hand them out (WCS)."""
+"""The layers of a job: as map servers show them (WMS) and hand them out (WCS, WFS)."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +10,8 @@ from candela.client.server import Server
 
 WMS_VERSION = "1.3.0"
 WCS_VERSION = "2.0.1"
+WFS_VERSION = "2.0.0"
+PAGE_FEATURES = 5000  # asked for at a time
 
 
 class Box(NamedTuple):
@@ -29,17 +31,20 @@ class Layer:
     ----------
     output : str
         The output that is shown.
-    wms, wcs : str
-        The addresses of its services; QGIS and OWSLib take them as they are.
+    wms, wcs, wfs : str
+        The addresses of its services; QGIS and OWSLib take them as they are. Images have a WCS,
+        polygons a WFS; the other one is empty.
     """
 
     output: str
     wms: str
     wcs: str
     server: Server
+    wfs: str = ""
 
     def __repr__(self) -> str:
-        return f"<Layer of {self.output}: WMS {self.wms}, WCS {self.wcs}>"
+        data = f"WFS {self.wfs}" if self.wfs else f"WCS {self.wcs}"
+        return f"<Layer of {self.output}: WMS {self.wms}, {data}>"
 
     def _repr_png_(self) -> bytes:
         """Let a notebook show the map."""
@@ -58,6 +63,71 @@ class Layer:
         from owslib.wcs import WebCoverageService
 
         return self.server.ask_owslib(lambda: WebCoverageService(self.wcs, version=WCS_VERSION))
+
+    @cached_property
+    def feature_service(self) -> Any:  # noqa: ANN401
+        """OWSLib's ``WebFeatureService``, connected."""
+        from owslib.wfs import WebFeatureService
+
+        return self.server.ask_owslib(lambda: WebFeatureService(self.wfs, version=WFS_VERSION))
+
+    def features(
+        self,
+        box: Box | tuple[float, float, float, float] | None = None,
+        *,
+        most: int | None = None,
+        page: int = PAGE_FEATURES,
+    ) -> dict[str, Any]:
+        """Fetch the polygons (GetFeature), page by page.
+
+        Parameters
+        ----------
+        box : tuple, optional
+            Left, bottom, right and top in degrees; by default all polygons.
+        most : int, optional
+            How many are wanted; by default all.
+        page : int
+            How many are asked for at a time.
+
+        Returns
+        -------
+        dict
+            A GeoJSON FeatureCollection, in degrees (longitude first).
+
+        Raises
+        ------
+        NotFoundError
+            If the layer shows no polygons.
+        """
+        if not self.wfs:
+            raise NotFoundError(f"output {self.output} is served as an image, not as polygons")
+        found: list[Any] = []
+        while most is None or len(found) < most:
+            wanted = page if most is None else min(page, most - len(found))
+            url = self._features_url(box, start=len(found), count=wanted)
+            members = self.server.json(url)["features"]
+            found += members
+            if len(members) < wanted:
+                break
+        return {"type": "FeatureCollection", "features": found}
+
+    def _features_url(
+        self, box: tuple[float, float, float, float] | None, *, start: int, count: int
+    ) -> str:
+        query = {
+            "SERVICE": "WFS",
+            "VERSION": WFS_VERSION,
+            "REQUEST": "GetFeature",
+            "TYPENAMES": self.name,
+            "OUTPUTFORMAT": "application/json",
+            "SRSNAME": "EPSG:4326",
+            "STARTINDEX": start,
+            "COUNT": count,
+        }
+        if box:
+            left, bottom, right, top = (f"{number:.12g}" for number in box)
+            query["BBOX"] = f"{bottom},{left},{top},{right},urn:ogc:def:crs:EPSG::4326"
+        return f"{self.wfs}?{urlencode(query)}"
 
     @cached_property
     def name(self) -> str:

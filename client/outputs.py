@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import rasterio
     import xarray
 
-LAYER_TYPES = frozenset({"application/x-ogc-wms", "application/x-ogc-wcs"})
+LAYER_TYPES = frozenset({"application/x-ogc-wms", "application/x-ogc-wcs", "application/x-ogc-wfs"})
 CHUNK_BYTES = 2**20
 
 

@@ -127,7 +127,8 @@ def _show_job(job: Job) -> None:
     rows += [
         (f"{name} ({kind})", address, "")
         for name, layer in job.layers.items()
-        for kind, address in (("WMS", layer.wms), ("WCS", layer.wcs))
+        for kind, address in (("WMS", layer.wms), ("WCS", layer.wcs), ("WFS", layer.wfs))
+        if address
     ]
     _show(Table("", ("output", "value", "size"), rows))
 

@@ -23,6 +23,7 @@ LINKS = (
     PageLink("/wps?service=WPS&request=GetCapabilities", "WPS", "What a WPS client reads first"),
     PageLink("/ows?service=WMS&request=GetCapabilities", "WMS", "All layers as maps"),
     PageLink("/ows?service=WCS&request=GetCapabilities", "WCS", "All layers as coverages"),
+    PageLink("/ows?service=WFS&request=GetCapabilities", "WFS", "All layers of polygons"),
     PageLink("/jobs", "Jobs as JSON", "For programs"),
 )
 

@@ -56,11 +56,12 @@ def new_id() -> str:
 
 @dataclass(frozen=True)
 class Link:
-    """Where a published output is served."""
+    """Where a published output is served; rasters have a WCS, polygons a WFS."""
 
     layer: str
     wms: str
-    wcs: str
+    wcs: str = ""
+    wfs: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""The last step of a job: its rasters become layers of the map server.
+"""The last step of a job: its rasters and polygons become layers of the map server.
 
-The step has threads of its own, since a raster may have to come out of a bucket first, and tries
+The step has threads of its own, since a file may have to come out of a bucket first, and tries
 of its own: while the map server is away a job waits in ``publishing``, and no result is lost.
-A raster that the map server refuses for good fails the job, and nothing of it stays published.
+What the map server refuses for good fails the job, and nothing of it stays published.
 """
 
 import logging
@@ -104,7 +104,7 @@ class Publication:
         links = {}
         for output, layer in layers_of(self._service, job).items():
             made = self._service.publisher.publish(layer)
-            links[output] = Link(layer.name, made.wms, made.wcs)
+            links[output] = Link(layer.name, made.wms, made.wcs, made.wfs)
         if self._service.copies and not self._service.publisher.reads_in_place:
             self._service.copies.remove(job_key(job.id))
         return links
@@ -176,7 +176,7 @@ def layers_of(service: JobService, job: Job) -> dict[str, Layer]:
     Raises
     ------
     PublicationError
-        If a raster is not there.
+        If a file is not there.
     StorageError
         If it cannot be brought to this machine now.
     """
@@ -185,6 +185,8 @@ def layers_of(service: JobService, job: Job) -> dict[str, Layer]:
     for name, output in spec.layers.items():
         made = job.result.outputs.get(name) if job.result else None
         if output.publish is None or not isinstance(made, OutputFile):
+            continue
+        if output.type != "raster" and not service.publisher.shows_polygons:
             continue
         key = job_key(job.id, OUTPUTS_FOLDER, made.file)
         layers[name] = Layer(

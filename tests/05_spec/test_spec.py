@@ -51,6 +51,15 @@ def test_a_published_output_gets_links_to_its_layer(written):
     }
 
 
+@pytest.mark.parametrize("kind", ["geojson", "geopackage"])
+def test_published_polygons_get_links_to_a_wfs(written, kind):
+    text = VALID.replace("type: raster, publish", f"type: {kind}, publish")
+    assert load_spec(written(text)).links == {
+        "image_wms": ("image", "application/x-ogc-wms", "A picture: WMS layer"),
+        "image_wfs": ("image", "application/x-ogc-wfs", "A picture: WFS layer"),
+    }
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "reason"),
     [
@@ -59,7 +68,12 @@ def test_a_published_output_gets_links_to_its_layer(written):
         ("title: A sum\n", "", 1, "title: Field required"),
         ("default: a", "default: c", 7, "c is not one of: a, b"),
         ("type: date,", "type: date, colour: red,", 8, "colour"),
-        ("type: raster, publish", "type: json, publish", 11, "only a raster can be published"),
+        (
+            "type: raster, publish",
+            "type: json, publish",
+            11,
+            "only raster, geojson, geopackage can be",
+        ),
         ("first:", "workdir:", 1, "an input cannot be called workdir"),
         ("type: raster, publish: {style: grey}", "type: vector", 11, "vector is for inputs"),
         ("abstract: Adds", "abstract: [Adds", 5, "expected"),

@@ -20,6 +20,7 @@ class Board:
     """A publisher that only remembers; the real one has tests of its own."""
 
     reads_in_place = True
+    shows_polygons = True
 
     def __init__(self):
         self.shown = {}

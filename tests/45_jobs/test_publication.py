@@ -1,5 +1,6 @@
 """The last step of a job: it waits for the map server, and undoes what is refused."""
 
+import json
 import time
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 import rasterio
 from affine import Affine
 from geoserver_double import PASSWORD, USER, GeoServerDouble
+from pydantic import TypeAdapter
 
 from candela.errors import PublicationError, PublisherAwayError
-from candela.jobs.model import State
+from candela.jobs.model import Link, State
 from candela.jobs.publication import Publication, reconcile
 from candela.jobs.reconciler import Reconciler
 from candela.jobs.request import ExecuteRequest
@@ -19,18 +21,36 @@ from candela.storage.copies import LocalCopies
 from candela.worker.contract import OutputFile, ResultDocument
 
 
-def publishing(engine, *, raster=None):
-    """Bring a job to publishing, with a raster that ChangeDetect could have made."""
+def publishing(engine, *, raster=None, parcels=None):
+    """Bring a job to publishing, with what ChangeDetect could have made."""
     job_id = engine.service.submit("Echo", ExecuteRequest(inputs={})).id
     change = OutputFile(file="change_20200101.tif", media_type="image/tiff", size=1, sha256="0")
     if raster is not None:
         engine.service.storage.put(f"jobs/{job_id}/outputs/{change.file}", raster)
-    result = ResultDocument(job=job_id, status="succeeded", outputs={"change": change})
+    outputs = {"change": change}
+    if parcels is not None:
+        made = OutputFile(file="p.geojson", media_type="application/geo+json", size=1, sha256="0")
+        outputs["parcels"] = made
+        engine.service.storage.put(f"jobs/{job_id}/outputs/{made.file}", parcels)
+    result = ResultDocument(job=job_id, status="succeeded", outputs=outputs)
     runner = engine.service.runner.name
     move = engine.store.move
     move(job_id, [State.ACCEPTED], State.DISPATCHING, process="ChangeDetect", runner=runner)
     move(job_id, [State.DISPATCHING], State.RUNNING)
     return move(job_id, [State.RUNNING], State.PUBLISHING, result=result)
+
+
+@pytest.fixture
+def parcels(tmp_path):
+    """A parcel as ChangeDetect writes it."""
+    square = [[[9, 48], [9.1, 48], [9.1, 48.1], [9, 48.1], [9, 48]]]
+    feature = {
+        "type": "Feature", "id": 1, "properties": {"change_level": 2},
+        "geometry": {"type": "Polygon", "coordinates": square},
+    }  # fmt: skip
+    path = tmp_path / "parcels.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    return path
 
 
 @pytest.fixture
@@ -79,6 +99,32 @@ def test_a_job_waits_while_the_map_server_is_away_and_says_so(publication, monke
     job = offer_until(step, engine, job.id, lambda job: job.state.is_final)
     assert (job.state, job.message) == (State.SUCCEEDED, "succeeded")
     assert set(job.links) == {"change"}
+
+
+def test_polygons_become_layers_beside_rasters(publication, parcels):
+    step, engine = publication
+    job = publishing(engine, parcels=parcels)
+    step.publish(job)
+    job = engine.store.get(job.id)
+    assert set(job.links) == {"change", "parcels"}
+    (layer,) = [layer for layer in engine.board.layers() if layer.output == "parcels"]
+    assert (layer.style, layer.path.name) == ("parcels", "p.geojson")
+
+
+def test_where_polygons_cannot_be_shown_the_job_succeeds_without(publication, parcels, monkeypatch):
+    step, engine = publication
+    monkeypatch.setattr(engine.board, "shows_polygons", False)
+    job = publishing(engine, parcels=parcels)
+    step.publish(job)
+    job = engine.store.get(job.id)
+    assert (job.state, set(job.links)) == (State.SUCCEEDED, {"change"})
+    reconcile(engine.service)
+    assert [layer.output for layer in engine.board.layers()] == ["change"]
+
+
+def test_links_of_jobs_from_before_there_was_a_wfs_can_still_be_read():
+    link = TypeAdapter(Link).validate_python({"layer": "a", "wms": "b", "wcs": "c"})
+    assert link == Link("a", "b", "c", "")
 
 
 def test_pauses_grow_and_no_job_is_tried_within_its_pause(publication, monkeypatch):
@@ -205,7 +251,7 @@ def test_the_layers_of_a_failed_job_are_removed(publication):
 
 
 def test_a_job_goes_through_an_outage_of_geoserver_and_expires_without_a_trace(
-    publication, tmp_path
+    publication, tmp_path, parcels
 ):
     step, engine = publication
     path = tmp_path / "change.tif"
@@ -221,16 +267,22 @@ def test_a_job_goes_through_an_outage_of_geoserver_and_expires_without_a_trace(
         publisher = GeoServerPublisher(rest, site, first_pause_s=0.001)
         object.__setattr__(engine.service, "publisher", publisher)
         double.break_all("after")
-        job = publishing(engine, raster=path)
+        job = publishing(engine, raster=path, parcels=parcels)
         job = offer_until(step, engine, job.id, lambda job: "try 2" in job.message)
         assert job.state is State.PUBLISHING
         double.break_all(None)
         job = offer_until(step, engine, job.id, lambda job: job.state.is_final)
         assert job.state is State.SUCCEEDED
         assert job.links["change"].wms.startswith("https://maps.example/candela_all/ChangeDetect_")
-        assert len(double.catalog.layers) == 2  # the raster, and its time series
+        assert job.links["parcels"].wfs == f"{job.links['parcels'].wms[:-3]}wfs"
+        assert len(double.catalog.layers) == 3  # the raster, its time series, and the parcels
+        place = double.catalog.workspaces["candela_all"]
+        (name,) = place.datastores
+        double.catalog.delete_datastore("candela_all", name, recurse=True)
+        reconcile(engine.service)
+        assert list(place.datastores) == [name]
         engine.service.dismiss(job.id)
         assert double.catalog.layers == {}
-        assert double.catalog.workspaces["candela_all"].stores == {}
+        assert (place.stores, place.datastores) == ({}, {})
         assert [item for item in (tmp_path / "published").rglob("*") if item.is_file()] == []
         assert double.violations == []

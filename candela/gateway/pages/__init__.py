@@ -121,10 +121,12 @@ def layer_document(layer: ServedLayer) -> dict[str, object]:
         "style": layer.style,
         "bounds": layer.bounds,
         "bands": layer.bands,
+        "attributes": layer.attributes,
         "legend": [entry._asdict() for entry in layer.legend],
         "published": layer.published.isoformat(),
         "wms": layer.links.wms,
         "wcs": layer.links.wcs,
+        "wfs": layer.links.wfs,
     }
 
 

@@ -74,8 +74,11 @@ function makeItem(entry) {
   item.querySelector(".layer-head label").title = info.abstract;
   item.querySelector(".legend").append(...info.legend.map(legendLine));
   item.querySelector(".wms").href = info.wms;
-  if (info.times) item.querySelector(".wcs").remove(); // coverages are those of its layers
-  else item.querySelector(".wcs").href = info.wcs;
+  for (const kind of ["wcs", "wfs"]) {
+    const link = item.querySelector(`.${kind}`);
+    if (info.times || !info[kind]) link.remove(); // of a series, coverages are those of its layers
+    else link.href = info[kind];
+  }
   stepThrough(entry, item.querySelector(".times"));
   item.querySelector("input[type=checkbox]").onchange = (event) => show(entry, event.target.checked);
   item.querySelector(".zoom").onclick = () => { show(entry, true); map.fitBounds(boundsOf(info)); };

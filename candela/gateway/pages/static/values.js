@@ -1,4 +1,4 @@
-// The values of layers where the map was clicked, by WMS GetFeatureInfo.
+// The values or attributes of layers where the map was clicked, by WMS GetFeatureInfo.
 function request(map, point, { name, wms, time }) {
   const size = map.getSize();
   const project = (corner) => map.options.crs.project(map.containerPointToLatLng(corner));
@@ -12,9 +12,10 @@ function request(map, point, { name, wms, time }) {
   return `${wms}?${query}`;
 }
 
-function say(value) {
+function say(value, isText) {
   const number = Number(value);
-  if (Number.isNaN(number)) return "no data";
+  if (value === undefined || value.trim() === "") return "no data";
+  if (Number.isNaN(number)) return isText ? value : "no data";
   return Number.isInteger(number) ? String(number) : number.toPrecision(4);
 }
 
@@ -22,12 +23,13 @@ async function tableOf(map, point, info) {
   const table = document.createElement("table");
   const answer = await fetch(request(map, point, info));
   const gml = new DOMParser().parseFromString(await answer.text(), "text/xml");
-  for (const band of info.bands) {
-    const value = gml.getElementsByTagName(band)[0]?.textContent;
+  const names = info.bands.length > 0 ? info.bands : info.attributes;
+  for (const name of names) {
+    const value = gml.getElementsByTagNameNS("*", name)[0]?.textContent;
     const row = table.insertRow();
     row.append(document.createElement("th"));
-    row.firstChild.textContent = band;
-    row.insertCell().textContent = value === undefined ? "no data" : say(value);
+    row.firstChild.textContent = name;
+    row.insertCell().textContent = say(value, info.bands.length === 0);
   }
   return table;
 }

@@ -1,6 +1,7 @@
 """The answer to an Execute request of WPS 1.0.0, which is the status document too."""
 
 from base64 import b64encode
+from dataclasses import asdict
 from urllib.parse import quote
 
 from lxml import etree
@@ -214,7 +215,7 @@ def link_of(job: Job, spec: ProcessSpec, name: str) -> str | None:
     link = (job.links or {}).get(output)
     if link is None:
         return None
-    return link.wms if name.endswith("_wms") else link.wcs
+    return asdict(link)[name.rpartition("_")[2]] or None
 
 
 def _file(
