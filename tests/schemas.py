@@ -16,14 +16,17 @@ CACHE = Path(__file__).parents[1] / ".cache" / "schemas"
 ROOTS = {
     "http://www.opengis.net/wps/1.0.0": "ogc/wps/1.0.0/wpsAll.xsd",
     "http://www.opengis.net/ows/1.1": "ogc/ows/1.1.0/owsAll.xsd",
+    "http://www.opengis.net/wfs/2.0": "ogc/wfs/2.0/wfs.xsd",
+    "http://www.opengis.net/gml/3.2": "ogc/gml/3.2.1/gml.xsd",
 }  # by namespace of a document's root
+WFS = "http://www.opengis.net/wfs/2.0"
 
 
-def schema_folder() -> Path | None:
-    """Return the folder with ``ogc/``: that in CANDELA_SCHEMAS, or one found nearby."""
+def schema_folder(namespace: str = "http://www.opengis.net/wps/1.0.0") -> Path | None:
+    """Return the folder with the schemas of a namespace: CANDELA_SCHEMAS, or one found nearby."""
     named = os.environ.get("CANDELA_SCHEMAS")
     for folder in (*([Path(named)] if named else []), SHARED, CACHE):
-        if (folder / "ogc").is_dir():
+        if (folder / ROOTS[namespace]).is_file():
             return folder
     return None
 
@@ -47,18 +50,40 @@ class Offline(etree.Resolver):
 @cache
 def schema_for(namespace: str) -> etree.XMLSchema:
     """Return the schema of the documents of a namespace."""
-    folder = schema_folder()
+    folder = schema_folder(namespace)
     assert folder is not None
+    return etree.XMLSchema(etree.parse(str(folder / ROOTS[namespace]), _parser(folder)))
+
+
+def _parser(folder: Path) -> etree.XMLParser:
     parser = etree.XMLParser(no_network=True)
     parser.resolvers.add(Offline(folder))
-    return etree.XMLSchema(etree.parse(str(folder / ROOTS[namespace]), parser))
+    return parser
+
+
+def schema_of_features(description: bytes, place: Path) -> etree.XMLSchema:
+    """Return the schema of an answer to GetFeature, from what DescribeFeatureType says.
+
+    The schemas go into a folder for this.
+    """
+    folder = schema_folder(WFS)
+    assert folder is not None
+    (place / "described.xsd").write_bytes(description)
+    name = etree.fromstring(description).get("targetNamespace")
+    whole = f"""<schema xmlns="http://www.w3.org/2001/XMLSchema">
+      <import namespace="{name}" schemaLocation="described.xsd"/>
+      <import namespace="{WFS}" schemaLocation="{(folder / ROOTS[WFS]).as_uri()}"/>
+    </schema>"""
+    (place / "whole.xsd").write_text(whole)
+    return etree.XMLSchema(etree.parse(str(place / "whole.xsd"), _parser(folder)))
 
 
 def assert_valid(content: bytes) -> etree._Element:
     """Check a document against the schema of its root, and return the root."""
     root = etree.fromstring(content)
-    if schema_folder() is not None:
-        schema = schema_for(etree.QName(root).namespace)
+    namespace = etree.QName(root).namespace
+    if schema_folder(namespace) is not None:
+        schema = schema_for(namespace)
         valid = schema.validate(root)
         assert valid, f"{schema.error_log}\n{content.decode()}"
     return root

@@ -17,6 +17,7 @@ from lxml import etree
 from owslib.wfs import WebFeatureService
 from owslib.wms import WebMapService
 from PIL import Image
+from schemas import WFS, assert_valid, schema_folder, schema_of_features
 
 from candela.publish.features import MOST_IN_ANSWER
 from candela.publish.metadata import ATTRIBUTION
@@ -121,6 +122,24 @@ def test_gml_equals_the_source_and_leaves_out_what_is_missing(
     found = [member.get(f"{{{NAMES['g']}}}id") for member in root.iter() if len(member.attrib)]
     found = [name for name in found if name]
     assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize("name", ["parcels_layer", "patches_layer"])
+def test_what_a_wfs_answers_is_valid(polygons, request, tmp_path, name) -> None:
+    if schema_folder(WFS) is None:
+        pytest.skip("the schemas of the OGC are not at hand (`make schemas`)")
+    layer = request.getfixturevalue(name)
+    for operation in ("GetCapabilities", "ListStoredQueries", "DescribeStoredQueries"):
+        assert_valid(ask(polygons, layer, request=operation).content)
+    assert_valid(ask(polygons, request="GetCapabilities").content)
+    refused = assert_valid(ask(polygons, layer, request="GetFeature", count="x").content)
+    assert refused.tag == f"{{{NAMES['o']}}}ExceptionReport"
+    described = ask(polygons, layer, request="DescribeFeatureType", typenames=layer.name).content
+    schema = schema_of_features(described, tmp_path)
+    for query in ({}, {"count": 2, "startindex": 1}, {"resulttype": "hits"}):
+        asked = {"request": "GetFeature", "typenames": layer.name} | query
+        answer = etree.fromstring(ask(polygons, layer, **asked).content)
+        assert schema.validate(answer), schema.error_log
 
 
 def test_the_schema_has_the_types_of_the_attributes(polygons, parcels_layer) -> None:

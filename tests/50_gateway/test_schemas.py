@@ -9,9 +9,10 @@ needs_schemas = pytest.mark.skipif(
 )
 
 
-@needs_schemas
 @pytest.mark.parametrize("namespace", ROOTS)
 def test_the_schemas_can_be_read_offline(namespace):
+    if schema_folder(namespace) is None:
+        pytest.skip("the schemas of the OGC are not at hand (`make schemas`)")
     assert schema_for(namespace) is not None
 
 
