@@ -189,6 +189,42 @@ def test_pages_follow_each_other_without_gap_or_overlap(polygons, patches_layer)
     assert etree.fromstring(hits.content).get("numberMatched") == "900"
 
 
+@pytest.mark.parametrize("form", ["geojson", "application/json", "text/xml; subtype=gml/3.1.1"])
+def test_a_count_is_xml_whatever_is_asked_for(polygons, parcels_layer, form) -> None:
+    answer = ask(
+        polygons, request="GetFeature", typenames=parcels_layer.name, resulttype="hits",
+        outputformat=form,
+    )  # fmt: skip
+    assert etree.fromstring(answer.content).get("numberMatched") == "4"
+    body = (
+        '<GetFeature xmlns="http://www.opengis.net/wfs/2.0" service="WFS" version="2.0.0"'
+        f' resultType="hits" outputFormat="{form}"><Query typeNames="{parcels_layer.name}"/>'
+        "</GetFeature>"
+    )
+    answer = requests.post(
+        f"{polygons.url}/ows", body, headers={"Content-Type": "text/xml"}, timeout=10
+    )
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"count": 0}, {"startindex": 99}, {"propertyname": "name"}, {"propertyname": "geom"},
+        {"sortby": "change_mean DESC"}, {"srsname": "EPSG:99999"}, {"bbox": "a,b,c,d"},
+        {"bbox": "1,2,3"}, {"resourceid": "ChangeDetect_4_parcels.99"}, {"filter": "<Filter/>"},
+        {"outputformat": "none"}, {"propertyname": "none"}, {"version": "9.9.9"},
+        {"typenames": "none"}, {"storedquery_id": "none"}, {"srsname": ""},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["", "geojson"])
+def test_no_request_ends_a_worker(polygons, parcels_layer, query, form) -> None:
+    asked = {"request": "GetFeature", "typenames": parcels_layer.name, "outputformat": form}
+    answer = ask(polygons, parcels_layer, **{k: v for k, v in (asked | query).items() if v != ""})
+    assert answer.status_code in {200, 400, 404}
+    assert answer.content
+
+
 FILTER = (
     '<fes:Filter xmlns:fes="http://www.opengis.net/fes/2.0"><fes:{operator}>'
     "<fes:ValueReference>{name}</fes:ValueReference><fes:Literal>{value}</fes:Literal>"
