@@ -23,11 +23,12 @@ from rasterio.errors import CRSError
 from rasterio.warp import transform_bounds
 from shapely.errors import ShapelyError
 
-from candela.errors import PublicationError
+from candela.errors import PublicationError, PublisherAwayError
 
 WGS84 = "EPSG:4326"
 ID = "feature_id"  # counts the features of the result; patches have the number that vectors name
 GEOMETRY = "geom"
+MOST_ATTRIBUTES = 1000  # SQLite has room for 2000 columns
 RESERVED = ("fid", GEOMETRY, ID)
 MOST_IN_ANSWER = 50_000  # features; more are asked for page by page
 DEGREE_DIGITS, METRE_DIGITS = 15, 9  # of coordinates, after the point: as exact as they are kept
@@ -122,6 +123,10 @@ def read_polygons(path: Path) -> Features:
     if not kinds or kinds - {"Polygon", "MultiPolygon"}:
         found = ", ".join(sorted(kinds)) or "nothing with a place"
         raise PublicationError(f"{path.name} must have polygons only, found: {found}")
+    if len(meta["fields"]) > MOST_ATTRIBUTES:
+        raise PublicationError(
+            f"{path.name} has {len(meta['fields'])} attributes; at most {MOST_ATTRIBUTES} are shown"
+        )
     columns, missing = {ID: ids[placed].astype(np.int64)}, {ID: np.zeros(placed.sum(), bool)}
     kept = (column[placed] for column in values)
     names = served_names(str(name) for name in meta["fields"])
@@ -208,8 +213,8 @@ def write_geopackage(features: Features, path: Path, table: str) -> None:
 
     Raises
     ------
-    PublicationError
-        If they cannot be written.
+    PublisherAwayError
+        If they cannot be written now: the disk may be full.
     """
     import pyogrio
     from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldError
@@ -232,7 +237,7 @@ def write_geopackage(features: Features, path: Path, table: str) -> None:
         )
         part.replace(path)
     except (DataLayerError, DataSourceError, FeatureError, FieldError) as error:
-        raise PublicationError(f"{path.name} cannot be written: {error}") from error
+        raise PublisherAwayError(f"{path.name} cannot be written: {error}") from error
     finally:
         for left in path.parent.glob(f"{part.name}*"):  # with -journal, -wal
             left.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import resource
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ import pyogrio
 import pytest
 import shapely
 
-from candela.errors import PublicationError
+from candela.errors import PublicationError, PublisherAwayError
 from candela.publish.base import LegendEntry
 from candela.publish.features import read_polygons, served_names, write_geopackage
 from candela.publish.styles import load_style
@@ -205,6 +206,24 @@ def test_nothing_is_left_of_a_copy_that_cannot_be_written(tmp_path, parcels_laye
     with pytest.raises(ValueError, match="field"):
         write_geopackage(bad, tmp_path / "some.gpkg", "t")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_a_reason_to_try_again(tmp_path, patches_layer) -> None:
+    features = read_polygons(patches_layer.path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, limits[1]))
+        with pytest.raises(PublisherAwayError, match=r"some\.gpkg cannot be written"):
+            write_geopackage(features, tmp_path / "some.gpkg", "t")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_attributes_than_a_table_holds_are_refused(publisher, parcels_layer, tmp_path) -> None:
+    path = written(tmp_path, feature(BOX, **{f"a{number}": number for number in range(1001)}))
+    with pytest.raises(PublicationError, match="1002 attributes; at most 1000"):
+        publisher.publish(dataclasses.replace(parcels_layer, path=path))
 
 
 def test_the_style_of_parcels_has_the_colours_of_their_picture() -> None:

@@ -37,7 +37,9 @@ class Granules:
 
     def url(self, workspace: str, record: LayerRecord) -> str:
         """Return the address of a file for a store."""
-        if self._is_in_folder(record):
+        if record.polygons:
+            return f"file://{self._path(workspace, record)}"  # NOTE: %20 would be taken as it is
+        if self.mode == "file":
             return self._path(workspace, record).as_uri()
         if self.mode == "s3":
             return f"cog://{record.layer.href}"
