@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from candela.errors import InputError, NotFoundError
 from candela.patches.annotate import MANUAL, Source
 from candela.patches.confusion import Confusion
-from candela.patches.query import Wanted, annotations_in, restricted, seen_by
+from candela.patches.query import Wanted, annotations_in, of_products, restricted
 from candela.patches.tables import LABEL, PATCH, PRODUCT
 
 METRES_PER_DEGREE = 111_195.0  # on a sphere of 6371 km
@@ -69,7 +69,7 @@ def label_statistics(
     source : Source
         Whose labels.
     """
-    known = _labels_from(viewer, scheme, source)
+    known = labels_from(viewer, scheme, source)
     columns = (PRODUCT.c.name, PRODUCT.c.s2_time, PATCH.c.size, known.c.code, LABEL.c.title)
     place = (PRODUCT.c.crs, sa.cast(PRODUCT.c.transform, sa.Text))
     query = restricted(
@@ -101,6 +101,7 @@ def change_matrix(
     *,
     size: int,
     source: Source = MANUAL,
+    owner: str = "",
 ) -> Confusion:
     """Count what became what between two products of one grid.
 
@@ -118,6 +119,8 @@ def change_matrix(
         Of the patches.
     source : Source
         Whose labels.
+    owner : str, optional
+        Whose products.
 
     Returns
     -------
@@ -131,7 +134,7 @@ def change_matrix(
     InputError
         If the products lie on different grids.
     """
-    first, second = (_product(connection, viewer, name) for name in (before, after))
+    first, second = (_product(connection, viewer, name, owner) for name in (before, after))
     for name in ("crs", "transform", "rows", "cols"):
         if getattr(first, name) != getattr(second, name):
             raise InputError(
@@ -139,7 +142,7 @@ def change_matrix(
                 f"{getattr(first, name)} and {getattr(second, name)}"
             )
     earlier, later = PATCH.alias("earlier"), PATCH.alias("later")
-    one, other = (_best_label(viewer, scheme, source, name) for name in ("one", "other"))
+    one, other = (best_label(viewer, scheme, source, name) for name in ("one", "other"))
     same_place = sa.and_(
         earlier.c.size == later.c.size,
         earlier.c.grid_row == later.c.grid_row,
@@ -186,8 +189,8 @@ def confusion(
     wanted : Wanted, optional
         Which patches; its limit does not count.
     """
-    one = _best_label(viewer, scheme, truth, "one")
-    other = _best_label(viewer, scheme, compared, "other")
+    one = best_label(viewer, scheme, truth, "one")
+    other = best_label(viewer, scheme, compared, "other")
     query = restricted(
         connection,
         sa.select(one.c.code, other.c.code, sa.func.count()),
@@ -200,15 +203,16 @@ def confusion(
     return Confusion.of([tuple(row) for row in rows])
 
 
-def _labels_from(viewer: str, scheme: str, source: Source) -> sa.Subquery:
+def labels_from(viewer: str, scheme: str, source: Source) -> sa.Subquery:
+    """Return the labels of one source that a user may see, in one scheme."""
     known = annotations_in(viewer, scheme)
     query = sa.select(known).where(known.c.origin == source.origin, known.c.sensor == source.sensor)
     return query.subquery("labels")
 
 
-def _best_label(viewer: str, scheme: str, source: Source, name: str) -> sa.Subquery:
+def best_label(viewer: str, scheme: str, source: Source, name: str) -> sa.Subquery:
     """Return one label for each patch: the most confident, of equal ones the first."""
-    known = _labels_from(viewer, scheme, source)
+    known = labels_from(viewer, scheme, source)
     sure = sa.func.coalesce(known.c.confidence, 1.0).desc()
     rank = sa.func.row_number().over(
         partition_by=known.c.patch_id, order_by=(sure, known.c.id, known.c.code)
@@ -217,10 +221,9 @@ def _best_label(viewer: str, scheme: str, source: Source, name: str) -> sa.Subqu
     return sa.select(ranked.c.patch_id, ranked.c.code).where(ranked.c.rank == 1).subquery(name)
 
 
-def _product(connection: Connection, viewer: str, name: str) -> sa.Row[tuple[Any, ...]]:
-    found = connection.execute(
-        sa.select(PRODUCT).where(PRODUCT.c.name == name, seen_by(viewer))
-    ).all()
+def _product(connection: Connection, viewer: str, name: str, owner: str) -> sa.Row[tuple[Any, ...]]:
+    wanted = Wanted(product=name, owner=owner)
+    found = connection.execute(of_products(sa.select(PRODUCT), viewer, wanted)).all()
     if len(found) != 1:
         owners = ", ".join(row.owner for row in found) or "nobody"
         raise NotFoundError(f"expected one product {name!r} that you may see, found: of {owners}")

@@ -54,6 +54,8 @@ class Wanted:
     least_usable : float
         Share of usable pixels, 0..1.
     label : LabelWanted or None
+    after : int
+        Patches with higher numbers: to go on where an answer ended.
     limit : int
         At most so many patches.
     """
@@ -66,6 +68,7 @@ class Wanted:
     area: shapely.Geometry | None = None
     least_usable: float = 0.0
     label: LabelWanted | None = None
+    after: int = 0
     limit: int = MOST
 
 
@@ -149,19 +152,34 @@ def restricted(
     if not 0 < wanted.limit <= MOST:
         raise InputError(f"a limit of {wanted.limit} patches (expected 1 to {MOST})")
     query = query.select_from(PATCH.join(PRODUCT, PATCH.c.product_id == PRODUCT.c.id))
-    query = query.where(seen_by(viewer))
-    conditions: tuple[tuple[object, Callable[[], sa.ColumnElement[bool]]], ...] = (
-        (wanted.product, lambda: PRODUCT.c.name == wanted.product),
-        (wanted.owner, lambda: PRODUCT.c.owner == wanted.owner),
+    query = of_products(query, viewer, wanted)
+    return _kept(
+        query,
         (wanted.sizes, lambda: PATCH.c.size.in_(wanted.sizes)),
-        (wanted.since, lambda: PRODUCT.c.s2_time >= wanted.since),
-        (wanted.until, lambda: PRODUCT.c.s2_time < wanted.until),
         (wanted.least_usable, lambda: PATCH.c.usable >= wanted.least_usable),
         (wanted.area, lambda: _touches(wanted.area)),
         (wanted.label, lambda: PATCH.c.id.in_(_labelled(connection, viewer, wanted.label))),
+        (wanted.after, lambda: PATCH.c.id > wanted.after),
     )
+
+
+def of_products(query: sa.Select[Any], viewer: str, wanted: Wanted) -> sa.Select[Any]:
+    """Keep the products of a query that may be seen, and are of the name, owner and time wanted."""
+    return _kept(
+        query.where(seen_by(viewer)),
+        (wanted.product, lambda: PRODUCT.c.name == wanted.product),
+        (wanted.owner, lambda: PRODUCT.c.owner == wanted.owner),
+        (wanted.since, lambda: PRODUCT.c.s2_time >= wanted.since),
+        (wanted.until, lambda: PRODUCT.c.s2_time < wanted.until),
+    )
+
+
+def _kept(
+    query: sa.Select[Any], *conditions: tuple[object, Callable[[], sa.ColumnElement[bool]]]
+) -> sa.Select[Any]:
+    """Add the conditions that are given."""
     for is_given, condition in conditions:
-        if is_given is not None and is_given not in ("", (), 0.0):
+        if is_given is not None and is_given not in ("", (), 0):
             query = query.where(condition())
     return query
 

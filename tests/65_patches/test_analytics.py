@@ -14,6 +14,7 @@ from candela.patches.confusion import Confusion
 from candela.patches.load import store_model
 from candela.patches.query import Wanted, find_patches
 from candela.patches.reference import annotate_from_map
+from candela.patches.semantic import fused_confusion
 from candela.patches.tables import ANNOTATION, PATCH
 
 JUNE = dt.datetime(2020, 6, 4, tzinfo=dt.UTC)
@@ -91,6 +92,55 @@ def test_sensors_alone_and_together_are_compared_with_the_truth(filled):
                 assert matrix.recall()["312"] == 0
                 assert matrix.precision()["311"] == 0.5
     assert accuracy == {"s1": 0.75, "s2": 0.75, "fused": 1.0}
+
+
+def test_labels_of_both_sensors_are_fused_by_the_product_of_their_confidences(filled):
+    """Each sensor is unsure where the other one is not."""
+    with filled.acting_for("ada") as connection:
+        patches = find_patches(connection, "ada", Wanted(product="june", sizes=(120,)))
+        patches.sort(key=lambda patch: (patch.row, patch.col))
+        given = {
+            "s1": [("312", 0.55, "311"), ("312", 0.6, "311"), ("512", 0.9, "211"), ("211", 1, "")],
+            "s2": [("311", 0.9, "312"), ("312", 0.6, "311"), ("211", 0.6, "512"), ("211", 1, "")],
+        }
+        for sensor, of_patches in given.items():
+            labels = {
+                patch.patch: [Given(code, sure), *([Given(other, 1 - sure)] if other else [])]
+                for patch, (code, sure, other) in zip(patches, of_patches, strict=True)
+            }
+            annotate(connection, "ada", "corine", labels, source=Source("model", sensor))
+        alone = [
+            confusion(connection, "ada", "corine", MANUAL, Source("model", sensor)).accuracy
+            for sensor in given
+        ]
+        fused = fused_confusion(connection, "ada", "corine", MANUAL, "product")
+    assert alone == [0.75, 0.75]
+    assert fused.accuracy == 1
+    assert fused.counts.sum() == 4
+
+
+def test_labels_of_both_sensors_are_fused_by_what_such_pairs_were(filled):
+    """Small patches: radar says 512 and optics 211 wherever it is 523, which neither ever says."""
+    with filled.acting_for("ada") as connection:
+        patches = find_patches(connection, "ada", Wanted(product="june", sizes=(60,)))
+        truth = ["523", "523", "211", "211"] * 4
+        seen = {
+            MANUAL: truth,
+            Source("model", "s1"): ["512" if code == "523" else "211" for code in truth],
+            Source("model", "s2"): ["211"] * 16,
+        }
+        for source, codes in seen.items():
+            labels = {
+                patch.patch: [Given(code)] for patch, code in zip(patches, codes, strict=True)
+            }
+            annotate(connection, "ada", "corine", labels, source=source)
+        wanted = Wanted(sizes=(60,))
+        by_pairs = fused_confusion(connection, "ada", "corine", MANUAL, "pairs", wanted)
+        by_product = fused_confusion(connection, "ada", "corine", MANUAL, "product", wanted)
+        nothing = fused_confusion(connection, "ada", "corine", MANUAL, "pairs", Wanted(sizes=(9,)))
+    assert (by_pairs.accuracy, by_pairs.counts.sum()) == (1, 16)
+    assert by_product.accuracy == 0.5
+    assert nothing.counts.sum() == 0
 
 
 def test_of_several_labels_the_most_confident_is_compared(filled):
