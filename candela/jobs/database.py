@@ -10,17 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from candela.errors import InvalidValueError, UnavailableError
+from candela.postgresql import CONNECTION
 
 logger = logging.getLogger(__name__)
 
 PATIENCE_S = 10  # for a connection
-CONNECTION = {  # a PostgreSQL that is cut off is noticed soon (libpq's own words)
-    "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 15_000,  # ms
-}
 AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, sa.exc.TimeoutError)
 
 

@@ -1,5 +1,6 @@
 """The patch database: SQLite on one machine, PostgreSQL with PostGIS for many users."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +12,15 @@ from alembic.util import CommandError
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
-from candela.errors import StorageError
+from candela.errors import InvalidValueError, LimitError, StorageError
 from candela.patches.migrations import is_current, upgrade
 from candela.patches.schemes import write_schemes
+from candela.postgresql import CONNECTION
+
+READING = "candela_reading"  # the option of connections that only read
+PATIENCE_S = 10  # for a connection that others use
+CANCELLED = "57014"  # PostgreSQL's code of a statement that took too long
+STEPS = 10_000  # of SQLite's machine, between two looks at the clock
 
 
 class PatchDatabase:
@@ -36,22 +43,61 @@ class PatchDatabase:
         return self._engine.dialect.name == "postgresql"
 
     @contextmanager
-    def acting_for(self, owner: str) -> Iterator[Connection]:
+    def acting_for(self, owner: str, *, limit_s: float | None = None) -> Iterator[Connection]:
         """Open a transaction in which all that is read and written is for one user.
 
         It is committed at the end of the ``with``, or, if that raises, undone.
 
+        Parameters
+        ----------
+        owner : str
+            Who acts.
+        limit_s : float, optional
+            How long a statement may take in PostgreSQL.
+
         Raises
         ------
+        LimitError
+            If it takes longer.
         StorageError
             If the database does not answer, or refuses.
         """
-        with self._refusals_told(), self._engine.begin() as connection:
+        with self._refusals_told(limit_s), self._engine.begin() as connection:
             if self.is_postgresql:
-                connection.execute(
-                    sa.text("SELECT set_config('candela.owner', :owner, true)"), {"owner": owner}
-                )
+                _set(connection, owner, limit_s)
             yield connection
+
+    @contextmanager
+    def reading_for(self, viewer: str, *, limit_s: float) -> Iterator[Connection]:
+        """Open a transaction in which one user reads, and in which nothing can be written.
+
+        What is read in parts belongs together: all of it is as the first statement found it.
+
+        Parameters
+        ----------
+        viewer : str
+            Who asks.
+        limit_s : float
+            How long a statement may take (in SQLite: all of them together).
+
+        Raises
+        ------
+        LimitError
+            If it takes longer.
+        StorageError
+            If the database does not answer.
+        """
+        engine = self._engine.execution_options(**{READING: True})
+        with self._refusals_told(limit_s), engine.begin() as connection:
+            if self.is_postgresql:
+                connection.exec_driver_sql(
+                    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+                )
+                _set(connection, viewer, limit_s)
+                yield connection
+            else:
+                with _query_only(connection, limit_s):
+                    yield connection
 
     def upgrade(self) -> None:
         """Bring the schema and the label schemes up to date.
@@ -85,10 +131,16 @@ class PatchDatabase:
         self._engine.dispose()
 
     @contextmanager
-    def _refusals_told(self) -> Iterator[None]:
+    def _refusals_told(self, limit_s: float | None = None) -> Iterator[None]:
         try:
             yield
-        except (DBAPIError, CommandError) as error:
+        except sa.exc.DataError as error:
+            raise InvalidValueError("a value cannot be kept in the patch database") from error
+        except (DBAPIError, CommandError, sa.exc.TimeoutError) as error:
+            if limit_s is not None and _took_too_long(error):
+                raise LimitError(
+                    f"the answer takes longer than {limit_s:g} s; ask for less at a time"
+                ) from error
             reason = str(getattr(error, "orig", error)).strip().partition("\n")[0]
             raise StorageError(
                 f"the patch database {self._engine.url!r} refuses: {reason}"
@@ -114,7 +166,11 @@ def open_database(url: str) -> PatchDatabase:
         # NOTE: the error shows the whole URL, which may have a password
         raise StorageError("the address of the patch database is no SQLAlchemy URL") from error
     if parsed.get_backend_name() != "sqlite":
-        database = PatchDatabase(sa.create_engine(parsed, pool_pre_ping=True))
+        database = PatchDatabase(
+            sa.create_engine(
+                parsed, pool_pre_ping=True, pool_timeout=PATIENCE_S, connect_args=CONNECTION
+            )
+        )
         database.check()
         return database
     if parsed.database:
@@ -149,9 +205,40 @@ def _sqlite_engine(url: sa.URL) -> Engine:
     def _begin(connection: Connection) -> None:
         # NOTE: a deferred transaction that turns from reader to writer fails at once when
         # another one writes, whatever the timeout; an immediate one waits for its turn.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        reads = connection.get_execution_options().get(READING)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _set(connection: Connection, owner: str, limit_s: float | None) -> None:
+    """Tell PostgreSQL for whom a transaction is, and how long its statements may take."""
+    told = {"candela.owner": owner}
+    if limit_s is not None:
+        told["statement_timeout"] = str(round(1000 * limit_s))  # ms
+    for name, value in told.items():
+        connection.execute(
+            sa.text("SELECT set_config(:name, :value, true)"), {"name": name, "value": value}
+        )
+
+
+@contextmanager
+def _query_only(connection: Connection, limit_s: float) -> Iterator[None]:
+    """Let SQLite refuse to write, and give up in time."""
+    driver: Any = connection.connection.driver_connection
+    end = time.monotonic() + limit_s
+    driver.execute("PRAGMA query_only=ON")
+    driver.set_progress_handler(lambda: time.monotonic() > end, STEPS)
+    try:
+        yield
+    finally:
+        driver.set_progress_handler(None, 0)
+        driver.execute("PRAGMA query_only=OFF")
+
+
+def _took_too_long(error: Exception) -> bool:
+    cause = getattr(error, "orig", None)
+    return getattr(cause, "sqlstate", None) == CANCELLED or str(cause) == "interrupted"
 
 
 def _intersects(one: bytes, other: bytes) -> bool:

@@ -28,16 +28,19 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsh
 
 def to_geojson(patches: Sequence[Found]) -> str:
     """Return patches as a GeoJSON FeatureCollection (RFC 7946)."""
-    features = [
-        {
-            "type": "Feature",
-            "id": patch.patch,
-            "geometry": json.loads(shapely.to_geojson(_rounded(patch.outline))),
-            "properties": _values(patch, without=("patch", "outline")),
-        }
-        for patch in patches
-    ]
+    features = [as_feature(patch, "patch") for patch in patches]
     return json.dumps({"type": "FeatureCollection", "features": features})
+
+
+def as_feature(row: Row, key: str) -> dict[str, Any]:
+    """Return what has an outline as a GeoJSON Feature, under the number that is called ``key``."""
+    values = row if isinstance(row, Mapping) else row._asdict()
+    return {
+        "type": "Feature",
+        "id": values[key],
+        "geometry": json.loads(shapely.to_geojson(_rounded(values["outline"]))),
+        "properties": _values(values, without=(key, "outline")),
+    }
 
 
 def to_csv(rows: Sequence[Row]) -> str:

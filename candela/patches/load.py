@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
 from candela.errors import InputError
+from candela.patches.binary_copy import COPY_HEADER, COPY_TRAILER, binary_rows
 from candela.patches.database import PatchDatabase
 from candela.patches.model import FeatureSetRecord, Patches, PatchModel, Vectors
 from candela.patches.tables import FEATURE, FEATURE_SET, GRID, PATCH, PRODUCT, QUICKLOOK, WGS84
 
 CHUNK = 8192  # rows
-REAL_OID = 700  # of float4 in PostgreSQL
-COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-COPY_TRAILER = b"\xff\xff"
 
 Numbers = NDArray[np.int64]
 Place = tuple[int, int, int]  # size, row and column of a patch
@@ -229,36 +227,14 @@ def _copy_vectors(
             copy.write(COPY_HEADER)
             for start in range(0, len(numbers), CHUNK):
                 part = slice(start, start + CHUNK)
-                copy.write(_binary_rows(made, product, numbers[part], vectors[part]))
+                fields: dict[str, int | Numbers] = {
+                    "set": made,
+                    "patch": numbers[part],
+                    "product": product,
+                }
+                copy.write(binary_rows(fields, vectors[part]))
             copy.write(COPY_TRAILER)
     _unstage(connection, FEATURE, stage, columns)
-
-
-def _binary_rows(made: int, product: int, numbers: Numbers, vectors: Vectors) -> bytes:
-    """Return rows as PostgreSQL's binary COPY has them; all have the same length.
-
-    Each field has its length in bytes in front, and so has each element of an array, which begins
-    with: dimensions, whether there are nulls, type, length, first index.
-    """
-    count, dimension = vectors.shape
-    element = np.dtype([("length", ">i4"), ("value", ">f4")])
-    row = np.dtype(
-        [
-            ("fields", ">i2"),
-            ("set_length", ">i4"), ("set", ">i8"),
-            ("patch_length", ">i4"), ("patch", ">i8"),
-            ("product_length", ">i4"), ("product", ">i8"),
-            ("vector_length", ">i4"), ("head", ">i4", 5), ("vector", element, dimension),
-        ]
-    )  # fmt: skip
-    rows = np.zeros(count, row)
-    rows["fields"] = 4
-    for name, value in (("set", made), ("patch", numbers), ("product", product)):
-        rows[f"{name}_length"], rows[name] = 8, value
-    rows["vector_length"] = 20 + 8 * dimension
-    rows["head"] = (1, 0, REAL_OID, dimension, 1)
-    rows["vector"]["length"], rows["vector"]["value"] = 4, vectors
-    return rows.tobytes()
 
 
 def _cursor(connection: Connection) -> Any:  # noqa: ANN401 - psycopg's own type

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 from rasterio.warp import transform as transform_points
 
 from candela.eo.fusion import Scaler
@@ -64,6 +65,22 @@ class FeatureSetRecord(NamedTuple):
     scaler: Scaler | None = None
 
 
+def outlines(corners: NDArray[np.float64], crs: CRS) -> NDArray[np.object_]:
+    """Return polygons in longitude and latitude (WGS 84) from corners, shape (n, 4, 2), in a CRS.
+
+    Notes
+    -----
+    Across the antimeridian longitudes go on beyond 180.
+    """
+    flat = corners.reshape(-1, 2)
+    x, y = transform_points(crs, GEOGRAPHIC, flat[:, 0], flat[:, 1])
+    points = np.stack([x, y], axis=1).reshape(-1, 4, 2)
+    wraps = np.ptp(points[:, :, 0], axis=1) > 180
+    points[wraps, :, 0] %= 360
+    polygons: NDArray[np.object_] = shapely.polygons(points)
+    return polygons
+
+
 @dataclass(frozen=True)
 class Patches:
     """Some patches of one grid, the largest first.
@@ -99,19 +116,8 @@ class Patches:
 
     @cached_property
     def outlines(self) -> NDArray[np.object_]:
-        """Polygons in longitude and latitude (WGS 84), shape (n,).
-
-        Notes
-        -----
-        Across the antimeridian longitudes go on beyond 180.
-        """
-        flat = self.corners.reshape(-1, 2)
-        x, y = transform_points(self.grid.crs, GEOGRAPHIC, flat[:, 0], flat[:, 1])
-        points = np.stack([x, y], axis=1).reshape(-1, 4, 2)
-        wraps = np.ptp(points[:, :, 0], axis=1) > 180
-        points[wraps, :, 0] %= 360
-        outlines: NDArray[np.object_] = shapely.polygons(points)
-        return outlines
+        """Polygons in longitude and latitude, shape (n,): see ``outlines``."""
+        return outlines(self.corners, self.grid.crs)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+NOBODY = "anonymous"  # the owner of what was made, and who asks, where no proxy says who it is
+
 
 class Target(NamedTuple):
     """A database and the user for whom a job runs.

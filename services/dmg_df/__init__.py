@@ -11,7 +11,7 @@ from candela.errors import InputError
 from candela.patches.database import open_database
 from candela.patches.load import store_model
 from candela.patches.model import PatchModel
-from candela.patches.target import Target, current_target
+from candela.patches.target import NOBODY, Target, current_target
 
 from .feature_sets import USUAL
 from .geopackage import write_geopackage
@@ -21,7 +21,6 @@ from .quicklooks import add_quicklooks, write_archive, write_contact_sheet
 
 logger = logging.getLogger(__name__)
 
-NOBODY = "anonymous"
 MIDDLE_SIZE = 120  # pixels; quick-looks are of this size, or else of the largest
 
 

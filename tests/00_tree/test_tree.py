@@ -53,7 +53,10 @@ def test_every_style_that_a_process_asks_for_exists(identifier):
     ("folder", "allowed"),
     [
         ("candela/eo", ("candela.eo", "candela.errors")),
-        ("candela/patches", ("candela.patches", "candela.eo", "candela.errors")),
+        (
+            "candela/patches",
+            ("candela.patches", "candela.eo", "candela.errors", "candela.postgresql"),
+        ),
         ("services", ("candela.services", "candela.eo", "candela.patches", "candela.errors")),
         ("client", ("candela.client",)),
         ("candela/storage", ("candela.storage", "candela.errors")),

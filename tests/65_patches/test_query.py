@@ -4,13 +4,16 @@ import json
 import numpy as np
 import pytest
 import shapely
+import sqlalchemy as sa
 
-from candela.errors import InputError, NotFoundError
+from candela.errors import InputError, LimitError, NotFoundError, StorageError, UnavailableError
 from candela.patches.annotate import Given, Source, annotate, judge, share, start_session
 from candela.patches.export import to_csv, to_frame, to_geojson
 from candela.patches.load import store_model
 from candela.patches.query import LabelWanted, Wanted, find_numbers, find_patches, patches_of
-from candela.patches.similarity import build_index
+from candela.patches.shelf import VectorShelf
+from candela.patches.similarity import build_index, find_feature_set
+from candela.patches.tables import PRODUCT
 
 JUNE = dt.datetime(2020, 6, 4, 5, 46, tzinfo=dt.UTC)
 AUGUST = dt.datetime(2020, 8, 13, 5, 46, tzinfo=dt.UTC)
@@ -145,6 +148,34 @@ def test_the_last_word_of_a_session_counts_and_belongs_to_its_owner(labelled):
         judge(connection, "bob", session, 3, {})
 
 
+def test_who_reads_cannot_write(filled):
+    with (
+        pytest.raises(StorageError, match=r"read-only|readonly"),
+        filled.reading_for("ada", limit_s=10) as connection,
+    ):
+        connection.execute(sa.update(PRODUCT).values(visibility="public"))
+    with filled.acting_for("ada") as connection:  # the same connection, to write
+        assert connection.execute(sa.update(PRODUCT).values(visibility="public")).rowcount
+
+
+def test_a_question_without_end_is_given_up(filled):
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT sum(i) FROM n"
+    with (
+        pytest.raises(LimitError, match=r"longer than 0\.2 s"),
+        filled.reading_for("ada", limit_s=0.2) as connection,
+    ):
+        connection.exec_driver_sql(endless)
+    assert len(found(filled, product="june")) == 20
+
+
+def test_what_is_read_in_parts_is_of_one_moment(filled, make_model):
+    with filled.reading_for("ada", limit_s=10) as connection:
+        before = find_patches(connection, "ada", Wanted())
+        store_model(filled, make_model("later"), owner="ada")
+        assert find_patches(connection, "ada", Wanted()) == before
+    assert len(found(filled)) == len(before) + 20
+
+
 def test_a_limit_that_makes_no_sense_is_refused(filled):
     with pytest.raises(InputError, match="limit of 0"):
         found(filled, limit=0)
@@ -181,6 +212,28 @@ def test_similarity_and_conditions_combine(filled, tmp_path):
         shown = patches_of(connection, "ada", [neighbour.patch for neighbour in nearest])
     assert [(patch.product, patch.size) for patch in shown] == [("august", 120)] * 3
     assert [patch.patch for patch in shown] == [neighbour.patch for neighbour in nearest]
+
+
+def test_a_shelf_with_little_room_reads_again_and_tells_the_same(filled, tmp_path):
+    with filled.reading_for("ada", limit_s=10) as connection:
+        texture = find_feature_set(connection, "texture")
+        roomy, narrow = (
+            VectorShelf(tmp_path / "roomy"),
+            VectorShelf(tmp_path / "n", most_bytes=2500),
+        )
+        asked = find_patches(connection, "ada", Wanted(limit=1))[0].patch
+        answers = [
+            shelf.like_patch(
+                connection, "ada", asked, 9, Wanted(), feature_set=texture, limit_s=limit_s
+            )
+            for shelf, limit_s in ((roomy, 10), (narrow, 10), (narrow, 10), (roomy, 0))
+        ]
+        with pytest.raises(UnavailableError, match="0 of 2 products"):
+            VectorShelf(tmp_path / "slow").like_patch(
+                connection, "ada", asked, 9, Wanted(), feature_set=texture, limit_s=-1
+            )
+    assert all(answer == answers[0] for answer in answers)
+    assert [len(list((tmp_path / name).iterdir())) for name in ("roomy", "n")] == [2, 1]
 
 
 def test_an_index_has_nothing_that_its_reader_may_not_see(filled, tmp_path):
