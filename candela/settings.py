@@ -50,6 +50,11 @@ class Settings(BaseSettings):
         in ``data``.
     patches_database : SecretStr
         An SQLAlchemy URL of the database of patch models; workers get it in their environment.
+    patches_query_database : SecretStr
+        The same database for the gateway, which answers queries from it: a login that reads, and
+        writes annotations alone; by default ``patches_database``.
+    patches_limit_s : float
+        How long the answer to a query may take.
     s3_endpoint : str
         The address of the S3 server, if boto3's own configuration does not have it.
     config : Path
@@ -121,6 +126,8 @@ class Settings(BaseSettings):
     database: str = ""
     storage: str = ""
     patches_database: SecretStr = SecretStr("")
+    patches_query_database: SecretStr = SecretStr("")
+    patches_limit_s: float = Field(default=10, gt=0)
     s3_endpoint: str = ""
     config: Path = Path(str(files("candela.wps_config")))
     input_folders: tuple[Path, ...] = ()
@@ -228,6 +235,12 @@ class Settings(BaseSettings):
     def storage_url(self) -> str:
         """The URL of the storage of job files."""
         return self.storage or (self.folder / "storage").as_uri()
+
+    @cached_property
+    def patches_query_url(self) -> str:
+        """The SQLAlchemy URL of the patch database for queries; empty without one."""
+        own = self.patches_query_database.get_secret_value()
+        return own or self.patches_database.get_secret_value()
 
     @cached_property
     def signing_key(self) -> bytes:

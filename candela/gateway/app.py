@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flask import Flask
 
-from candela.gateway import jobs_api, outputs, ows, probes
+from candela.gateway import jobs_api, outputs, ows, patches_api, probes
 from candela.gateway.metrics import Metrics
 from candela.gateway.pages import pages_blueprint
 from candela.gateway.protocols.wps10 import service as wps10
@@ -34,6 +34,7 @@ class Gateway:
     jobs: JobService
     dispatcher: Dispatcher
     reconciler: Reconciler
+    patches: patches_api.PatchesApi
 
     @classmethod
     def assemble(cls, settings: Settings) -> "Gateway":
@@ -71,7 +72,14 @@ class Gateway:
         dispatcher = Dispatcher(
             jobs, base_url=settings.progress_url, key=settings.signing_key, staging=staging
         )
-        return cls(settings, metadata, jobs, dispatcher, Reconciler(jobs))
+        return cls(
+            settings,
+            metadata,
+            jobs,
+            dispatcher,
+            Reconciler(jobs),
+            patches_api.PatchesApi(settings),
+        )
 
     @property
     def _layer_header(self) -> str:
@@ -92,6 +100,7 @@ class Gateway:
         self.jobs.runner.close()
         self.jobs.publisher.stop()
         self.jobs.store.close()
+        self.patches.close()
 
     def application(self) -> Flask:
         """Return the WSGI application."""
@@ -115,6 +124,8 @@ class Gateway:
                     self.settings.geoserver_public_url or self.settings.geoserver_url
                 )
             )
+        app.extensions["patches"] = self.patches
+        app.register_blueprint(patches_api.blueprint(self.patches))
         app.register_blueprint(probes.blueprint(self.jobs))
         metrics = Metrics(self.jobs.store)
         metrics.follow(app)
