@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from candela.errors import InvalidValueError, LimitError, StorageError
 from candela.patches.migrations import is_current, upgrade
+from candela.patches.migrations.groups import grant_rights
 from candela.patches.schemes import write_schemes
 from candela.postgresql import CONNECTION
 
@@ -100,7 +101,7 @@ class PatchDatabase:
                     yield connection
 
     def upgrade(self) -> None:
-        """Bring the schema and the label schemes up to date.
+        """Bring the schema, the label schemes and the rights of groups up to date.
 
         Raises
         ------
@@ -110,6 +111,7 @@ class PatchDatabase:
         with self._refusals_told(), self._engine.begin() as connection:
             upgrade(connection)
             write_schemes(connection)
+            grant_rights(connection)
 
     def check(self) -> None:
         """Check that the schema is up to date.

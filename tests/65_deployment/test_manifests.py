@@ -31,10 +31,15 @@ def documents() -> Iterator[tuple[str, dict]]:
 
 
 def pods() -> list:
-    """Return the pods of all workloads, each under the name of its workload."""
+    """Return the pods of all workloads, each under the name of its workload.
+
+    But for GeoServer's, an image of others that writes where it is installed.
+    """
     found = []
     for place, document in documents():
-        if document["kind"] in {"Deployment", "DaemonSet", "Job"}:
+        if place.startswith("components/geoserver/"):
+            continue
+        if document["kind"] in {"Deployment", "DaemonSet", "StatefulSet", "Job"}:
             name = f"{place}:{document['metadata']['name']}"
             found.append(pytest.param(document["spec"]["template"]["spec"], id=name))
     return found
@@ -87,7 +92,7 @@ def test_every_file_that_is_named_exists(path):
     kustomization = yaml.safe_load(path.read_text())
     for name in kustomization.get("resources", []) + kustomization.get("components", []):
         assert (path.parent / name).exists(), f"{path} names {name}"
-    here = {other.name for other in path.parent.glob("*.yaml")} - {path.name}
+    here = {other.name for other in path.parent.iterdir()} - {path.name}
     named = {
         *kustomization.get("resources", []),
         *(each.get("path", "") for each in kustomization.get("patches", [])),
@@ -121,6 +126,43 @@ def test_the_settings_of_an_overlay_are_valid(overlay, monkeypatch):
     settings = Settings.from_environment()
     assert settings.runner == "kubernetes"
     assert settings.storage_url.startswith("s3://")
+
+
+def component(name: str) -> dict[str, dict]:
+    """Return the documents of a component by kind and name."""
+    return {
+        f"{document['kind']} {document['metadata']['name']}": document
+        for place, document in documents()
+        if place.startswith(f"components/{name}/") and "metadata" in document
+    }
+
+
+def test_each_login_of_the_patch_database_has_its_password_from_the_secret():
+    roles = (FOLDER / "components/patches/roles.sql").read_text()
+    asked = set(re.findall(r"^\\getenv \w+ (PATCHES_\w+)", roles, re.MULTILINE))
+    text = "".join(path.read_text() for path in (FOLDER / "components/patches").glob("*.yaml"))
+    given = set(re.findall(r"key: (PATCHES_\w+)", text))
+    assert given == {"PATCHES_OWNER_PASSWORD", "PATCHES_READER_PASSWORD"}
+    assert given < asked
+    for login in re.findall(r"//(\w+):\$\(", text):
+        assert f"CREATE ROLE {login} LOGIN" in roles
+
+
+def test_the_patch_database_is_reached_by_those_who_need_it_and_reaches_nobody():
+    found = component("patches")
+    policy = found["NetworkPolicy candela-patches"]["spec"]
+    (rule,) = policy["ingress"]
+    (source,) = rule["from"]
+    (names,) = source["podSelector"]["matchExpressions"]
+    clients = found["NetworkPolicy candela-patches-clients"]["spec"]
+    assert policy["egress"] == []
+    assert clients["podSelector"] == source["podSelector"]
+    upgrade = found["Job candela-patches-upgrade"]["spec"]["template"]["metadata"]["labels"]
+    assert upgrade["app.kubernetes.io/component"] in names["values"]
+    ports = found["Service candela-patches"]["spec"]["ports"]
+    assert [rule["ports"][0]["port"] for rule in (policy["ingress"][0], clients["egress"][0])] == [
+        ports[0]["targetPort"]
+    ] * 2
 
 
 def test_images_of_all_kinds_that_processes_ask_for_are_pulled_beforehand():
