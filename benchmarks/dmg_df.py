@@ -2,14 +2,19 @@
 
     python benchmarks/dmg_df.py [--size 10980] [--folder .cache/bench] [--database URL | --postgis]
     python benchmarks/dmg_df.py --similarity 100000
+    python benchmarks/dmg_df.py --http 100000
 
 The pair is made up: a scene of 2196 pixels, repeated over the tile, with speckle on its brightness
 as Sentinel-1 image; making it takes some minutes the first time and is not measured. DMG-DF runs in
-a process of its own, as a job does. `--postgis` starts a PostgreSQL of its own.
+a process of its own, as a job does. `--postgis` starts a PostgreSQL of its own; so does `--http`,
+which asks a gateway for the patches most like one among so many of random vectors, in two products.
 """
 
 import argparse
 import json
+import math
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -29,7 +34,7 @@ from candela.services.dmg_df.pair import OPTICAL_BANDS, RADAR_BANDS
 SCENE = 2196  # pixels that are repeated
 SAMPLE_S = 0.1
 LOOKS = 4.4  # of Sentinel-1's IW GRDH images
-DIMENSION = 512
+DIMENSION = 568  # of fused features, if all usual sets are wanted
 QUERIES = 20
 
 
@@ -140,6 +145,97 @@ def measure_similarity(count: int) -> None:
     )
 
 
+def measure_http(count: int, folder: Path) -> None:
+    """Fill a PostgreSQL, and ask a gateway that has it."""
+    import requests
+    import sqlalchemy as sa
+
+    from candela.demo.gateway import LocalGateway
+    from candela.patches.database import open_database, open_server
+    from candela.patches.load import store_model
+
+    side = math.isqrt(count // 2 - 1) + 1
+    with own_postgis(folder / "postgresql") as url:
+        logins = make_logins(sa.make_url(url))
+        open_server(logins["owner"]).upgrade()
+        database = open_database(logins["writer"])
+        for number in range(2):
+            store_model(database, random_model(number, side), owner="anonymous")
+        with database.acting_for("anonymous") as connection:
+            size = connection.execute(
+                sa.text("SELECT pg_database_size(current_database())")
+            ).scalar_one()
+        environment = {"CANDELA_PATCHES_QUERY_DATABASE": logins["reader"]}
+        with LocalGateway(folder / "gateway", environment=environment) as gateway:
+            address = f"{gateway.url}/patches/items"
+            last = 2 * side**2
+            questions = {
+                "like one": {},
+                "like one, of one product": {"product": "random 1"},
+                "like one, in a box": {"bbox": "15.2,44.4,15.9,44.8"},
+                "without likeness, 100 in a box": {"bbox": "15.2,44.4,15.9,44.8", "limit": "100"},
+            }
+            for name, parameters in questions.items():
+                times = []
+                for number in np.random.default_rng(1).integers(1, last, QUERIES):
+                    like = {} if "without" in name else {"like": str(number)}
+                    start = time.perf_counter()
+                    given = {**parameters, **like}
+                    while True:
+                        answer = requests.get(address, params=given, timeout=600)
+                        if answer.status_code != 503:  # vectors that have not all been read yet
+                            break
+                    times.append(1000 * (time.perf_counter() - start))
+                    answer.raise_for_status()
+                    assert answer.json()["features"]
+                print(
+                    f"{name}: first {times[0]:.0f} ms, then {np.median(times[1:]):.0f} ms "
+                    f"(longest {max(times[1:]):.0f} ms)"
+                )
+            serving = psutil.Process(gateway.process.pid).children(recursive=True)
+            memory = max(process.memory_full_info().uss for process in serving) / 1e9
+        database.close()
+    print(f"{last} patches, {DIMENSION} numbers each: {size / 1e9:.2f} GB in PostgreSQL, ", end="")
+    print(f"the gateway has {memory:.2f} GB of its own")
+
+
+def make_logins(server) -> dict[str, str]:
+    """Make the database of a production; return the address of each of its logins."""
+    names = ("owner", "writer", "reader")
+    script = Path(__file__).parents[1] / "k8s/components/patches/roles.sql"
+    place = f"host={server.host} port={server.port} user={server.username} dbname=postgres"
+    environment = os.environ | {f"PATCHES_{name.upper()}_PASSWORD": "secret" for name in names}
+    command = ["psql", "--quiet", "--set", "ON_ERROR_STOP=1", "--file", script, place]
+    subprocess.run(command, check=True, env=environment)
+    return {
+        name: server.set(username=f"patches_{name}", password="secret", database="patches")
+        .render_as_string(hide_password=False)
+        for name in names
+    }  # fmt: skip
+
+
+def random_model(number: int, side: int):
+    """Return a model of side x side patches of 60 pixels with random vectors."""
+    from affine import Affine
+    from rasterio.crs import CRS
+
+    from candela.eo.patches import quad_tree
+    from candela.patches.model import FeatureSetRecord, Patches, PatchModel, Scene
+
+    place = Affine(10, 0, 500_000, 0, -10, 5_000_000)
+    grid = Grid(CRS.from_epsg(32633), place, Shape(60 * side, 60 * side))
+    row, col = (index.ravel() for index in np.indices((side, side)))
+    patches = Patches(grid, np.full(side**2, 60), row, col, np.ones(side**2, np.float32))
+    random = np.random.default_rng(number)
+    vectors = random.normal(size=(side**2, DIMENSION)).astype(np.float32)
+    record = FeatureSetRecord("fused", 1, "fused", DIMENSION, {}, "random")
+    scene = Scene("random", None)
+    return PatchModel(
+        f"random {number}", scene, scene, quad_tree(grid.shape, [60]), patches, [record],
+        {"fused": vectors},
+    )  # fmt: skip
+
+
 def own_postgis(folder: Path):
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from databases import find_binaries, postgres_server
@@ -157,6 +253,7 @@ def main() -> None:
     parser.add_argument("--database", default="")
     parser.add_argument("--postgis", action="store_true")
     parser.add_argument("--similarity", type=int, metavar="PATCHES")
+    parser.add_argument("--http", type=int, metavar="PATCHES")
     parser.add_argument("--describe", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.describe:
@@ -165,6 +262,11 @@ def main() -> None:
         return
     if given.similarity:
         measure_similarity(given.similarity)
+        return
+    if given.http:
+        with tempfile.TemporaryDirectory() as place:
+            (Path(place) / "postgresql").mkdir()
+            measure_http(given.http, Path(place))
         return
     images = make_images(given.folder, given.size)
     with tempfile.TemporaryDirectory() as place:

@@ -26,6 +26,7 @@ Copernicus algorithms as OGC web processing services.
   candela execute Echo literal=hi --wait
   candela series A.zip B.zip C.zip   what changed from product to product?
   candela jobs                       what is it doing?
+  candela patches items size=120     which patches are there?
   candela run Echo literal=hi --outputs out    the same without a server
 """
 SERVE = """\
@@ -71,6 +72,17 @@ examples:
   candela jobs wait ID --save results
   candela jobs log ID
   candela jobs dismiss ID
+"""
+PATCHES = """\
+Conditions are those of the gateway's /patches (docs/patches.md).
+
+examples:
+  candela patches items size=120 bbox=14.9,45.0,15.2,45.2 datetime=2020-06-01/..
+  candela patches items like=17 label=corine:31 limit=20 --form geojson
+  candela patches statistics scheme=earth --form csv
+  candela patches changes before=june after=august size=120
+  candela patches confusion truth=reference compared=model:fused
+  candela patches label corine 17=311 18=512
 """
 DEMO = """\
 examples:
@@ -124,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_jobs(commands, remote)
     _add_run(commands)
     _add_demo(commands)
-    _add_patches(commands)
+    _add_patches(commands, remote)
     return parser
 
 
@@ -291,9 +303,28 @@ def _add_demo(commands: Commands) -> None:
     parser.add_argument("--keep", action="store_true", help="keep the gateway running until Ctrl-C")
 
 
-def _add_patches(commands: Commands) -> None:
-    parser = commands.add_parser("patches", help="keep the database of patch models")
+def _add_patches(commands: Commands, remote: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser("patches", help="search patch models, or keep their database")
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for place, help_ in (
+        ("items", "find patches, also by likeness"),
+        ("products", "find products"),
+        ("statistics", "count labels by product, date, size and label"),
+        ("changes", "tell what became what between two products"),
+        ("confusion", "compare two sources of labels"),
+        ("schemes", "list label schemes"),
+        ("feature-sets", "list by what patches may be alike"),
+    ):
+        action = _command(actions, place, _ask_patches, help_, examples=PATCHES, parents=[remote])
+        action.add_argument("conditions", metavar="NAME=VALUE", nargs="*")
+        action.add_argument("--form", choices=["geojson", "json", "csv"], help="for programs")
+        action.set_defaults(place=place)
+    action = _command(
+        actions, "label", _label_patches, "give patches labels", examples=PATCHES, parents=[remote]
+    )
+    action.add_argument("scheme", metavar="SCHEME")
+    action.add_argument("labels", metavar="PATCH=CODE", nargs="+")
+    action.add_argument("--public", action="store_true", help="let others see the labels")
     _command(
         actions,
         "upgrade",
@@ -392,6 +423,18 @@ def _run(given: argparse.Namespace) -> None:
     from candela.commands.local import run
 
     run(given.process, given.inputs, given.outputs)
+
+
+def _ask_patches(given: argparse.Namespace) -> None:
+    from candela.commands.patches import ask
+
+    ask(given.url, given.place, given.conditions, form=given.form)
+
+
+def _label_patches(given: argparse.Namespace) -> None:
+    from candela.commands.patches import label
+
+    label(given.url, given.scheme, given.labels, public=given.public)
 
 
 def _upgrade_patches(_: argparse.Namespace) -> None:

@@ -23,6 +23,7 @@ from candela.client.inputs import Content, Reference
 from candela.client.job import Job
 from candela.client.layers import Layer
 from candela.client.outputs import Output
+from candela.client.patches import Features, Patches, Rows
 from candela.client.pipeline import detect_changes
 from candela.client.series import Change, ChangeSeries
 from candela.client.status import Status
@@ -33,6 +34,7 @@ __all__ = [
     "Client",
     "ClientError",
     "Content",
+    "Features",
     "InputValueError",
     "Job",
     "JobDismissedError",
@@ -42,11 +44,13 @@ __all__ = [
     "NotOfferedError",
     "Output",
     "OutputFormError",
+    "Patches",
     "ProcessDescription",
     "ProcessError",
     "ProcessList",
     "Reference",
     "RequestRefusedError",
+    "Rows",
     "ServerAnswerError",
     "ServerUnreachableError",
     "Status",

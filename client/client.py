@@ -22,6 +22,7 @@ from candela.client.errors import (
 from candela.client.inputs import FilesPolicy, encode_inputs
 from candela.client.job import DocumentSource, Job, JsonSource, Source
 from candela.client.keys import request_key
+from candela.client.patches import Patches
 from candela.client.server import Server
 from candela.client.status import STATUS_CODES, Status, info_from_execution, info_from_json
 
@@ -48,6 +49,11 @@ class Client:
         Of the jobs that are started: those of higher priority come first among yours (a CANDELA
         gateway offers -9 to 9, unless its operator says otherwise).
 
+    Attributes
+    ----------
+    patches : Patches
+        Search in the gateway's database of patch models.
+
     Examples
     --------
     >>> client = Client("http://127.0.0.1:8080")  # doctest: +SKIP
@@ -71,6 +77,7 @@ class Client:
             files = "inline"
         self._files: FilesPolicy = files
         self._descriptions: dict[str, ProcessDescription] = {}
+        self.patches = Patches(self.server)
 
     def __repr__(self) -> str:
         return f"<Client of {self.server.base}>"

@@ -84,12 +84,12 @@ class Server:
         if answer.ok:
             return answer
         with answer:
-            message = _message(answer)
+            message, locator = _problem(answer)
         if answer.status_code == 404:
             raise NotFoundError(message)
         if answer.status_code == 429 or answer.status_code >= 500:
             raise ServerUnreachableError(f"{self.base} cannot answer now: {message}")
-        raise RequestRefusedError(message, code=f"HTTP {answer.status_code}")
+        raise RequestRefusedError(message, code=f"HTTP {answer.status_code}", locator=locator)
 
     def json(self, address: str, method: str = "GET", **options: Any) -> Any:  # noqa: ANN401 - JSON
         """Ask for a JSON document.
@@ -143,18 +143,20 @@ def _reachable(base: str) -> Iterator[None]:
         raise ServerUnreachableError(f"{base} cannot be asked: {error}") from error
 
 
-def _message(answer: requests.Response) -> str:
-    """Return what an error page says, in one line."""
+def _problem(answer: requests.Response) -> tuple[str, str]:
+    """Return what an error page says, in one line, and what it blames."""
+    told: dict[str, Any] = {}
+    text = ""
     try:
         problem = answer.json()
     except ValueError:
-        text = (
-            answer.text if answer.headers.get("Content-Type", "").startswith("text/plain") else ""
-        )
+        if answer.headers.get("Content-Type", "").startswith("text/plain"):
+            text = answer.text
     else:
         told = problem if isinstance(problem, dict) else {}
         text = str(told.get("detail") or told.get("title") or "")
-    return " ".join(text.split()) or f"HTTP {answer.status_code} {answer.reason}"
+    message = " ".join(text.split()) or f"HTTP {answer.status_code} {answer.reason}"
+    return message, str(told.get("locator") or "")
 
 
 def refusal_of(report: str) -> RequestRefusedError:

@@ -52,7 +52,7 @@ class VectorShelf:
     def __init__(self, folder: Path, *, most_bytes: int = MOST_BYTES) -> None:
         self._folder = folder
         self._most_bytes = most_bytes
-        self._kept: OrderedDict[str, tuple[VectorIndex, int]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[VectorIndex | None, int]] = OrderedDict()
         self._lock = threading.Lock()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -112,11 +112,7 @@ class VectorShelf:
         wanted: Wanted,
         limit_s: float,
     ) -> list[VectorIndex]:
-        has_vectors = sa.exists().where(
-            FEATURE.c.product_id == PRODUCT.c.id, FEATURE.c.feature_set_id == made.id
-        )
-        query = sa.select(PRODUCT.c.id, PRODUCT.c.updated).where(has_vectors)
-        query = of_products(query, viewer, wanted)
+        query = of_products(sa.select(PRODUCT.c.id, PRODUCT.c.updated), viewer, wanted)
         products = connection.execute(query.order_by(PRODUCT.c.id)).all()
         end = time.monotonic() + limit_s
         indexes = []
@@ -132,7 +128,7 @@ class VectorShelf:
                     self._read(connection, made, product.id, key)
                 self._kept.move_to_end(key)
                 indexes.append(self._kept[key][0])
-        return indexes
+        return [index for index in indexes if index is not None]
 
     def _read(self, connection: Connection, made: sa.Row[Any], product: int, key: str) -> None:
         unfinished = self._folder / UNFINISHED
@@ -144,7 +140,11 @@ class VectorShelf:
             .order_by(PATCH.c.id)
         )
         patches = [tuple(row) for row in connection.execute(query)]
-        write_index(unfinished, made, patches, _blocks(connection, made, product))
+        if not patches:
+            self._kept[key] = None, 0  # a product of other feature sets
+            return
+        numbers = [patch[0] for patch in patches]
+        write_index(unfinished, made, patches, _blocks(connection, made, product, numbers))
         size = sum(file.stat().st_size for file in unfinished.iterdir())
         unfinished.rename(self._folder / key)
         self._kept[key] = VectorIndex(self._folder / key), size
@@ -190,16 +190,21 @@ def _kept(
     return kept & np.isin(index.sizes, wanted.sizes) if wanted.sizes else kept
 
 
-def _blocks(connection: Connection, made: sa.Row[Any], product: int) -> Iterator[Vectors]:
-    """Read the vectors of a product in the order of its patches."""
+def _blocks(
+    connection: Connection, made: sa.Row[Any], product: int, numbers: list[int]
+) -> Iterator[Vectors]:
+    """Read the vectors of a product in the order of its patches, some at a time."""
     if connection.dialect.name == "postgresql":
         command = (
             "COPY (SELECT vector FROM feature WHERE feature_set_id = %s AND product_id = %s "
-            "ORDER BY patch_id) TO STDOUT (FORMAT binary)"
+            "AND patch_id BETWEEN %s AND %s ORDER BY patch_id) TO STDOUT (FORMAT binary)"
         )
         driver: Any = connection.connection
-        with driver.cursor() as cursor, cursor.copy(command, (made.id, product)) as copy:
-            yield from read_vectors(copy, made.dimension, CHUNK)
+        for start in range(0, len(numbers), CHUNK):  # each a statement, which may take its time
+            part = numbers[start : start + CHUNK]
+            given = (made.id, product, part[0], part[-1])
+            with driver.cursor() as cursor, cursor.copy(command, given) as copy:
+                yield from read_vectors(copy, made.dimension, CHUNK)
         return
     query = sa.select(FEATURE.c.vector).where(
         FEATURE.c.feature_set_id == made.id, FEATURE.c.product_id == product

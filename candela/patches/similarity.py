@@ -94,13 +94,13 @@ class VectorIndex:
         self, scaled: Vectors, count: int, kept: NDArray[np.bool_] | None
     ) -> list[Neighbour]:
         """Return the nearest of the rows that are kept, to a vector that is scaled already."""
-        rows = np.flatnonzero(kept) if kept is not None else np.arange(len(self))
         vectors, norms, numbers = self._vectors, self._norms, self.numbers
-        if len(rows) < FEW * len(self):
-            vectors, norms, numbers = vectors[rows], norms[rows], numbers[rows]
+        if kept is not None and kept.mean() < FEW:
+            vectors, norms, numbers = vectors[kept], norms[kept], numbers[kept]
+            kept = None
         squares = norms - 2 * (vectors @ scaled) + scaled @ scaled
-        if len(rows) < len(squares):
-            squares, numbers = squares[rows], numbers[rows]
+        if kept is not None:
+            squares, numbers = squares[kept], numbers[kept]
         count = min(count, len(numbers))
         near = np.argpartition(squares, count - 1)[:count] if count else np.empty(0, int)
         near = near[np.lexsort((numbers[near], squares[near]))]

@@ -128,6 +128,17 @@ def test_a_login_of_no_group_acts_for_itself(filled, server):
         assert connection.execute(sa.select(PRODUCT.c.name)).scalars().all() == ["of ada"]
 
 
+def test_the_index_of_outlines_serves_who_reads(filled):
+    """In spite of row-level security, which passes over indices that might tell too much."""
+    query = (
+        "EXPLAIN SELECT id FROM patch WHERE outline && ST_MakeEnvelope(15, 45, 15.1, 45.1, 4326)"
+    )
+    with filled["reader"].acting_for("ada") as connection:
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        plan = connection.exec_driver_sql(query).scalars().all()
+    assert "patch_by_outline" in " ".join(plan)
+
+
 def test_the_migration_of_logins_can_be_undone(filled):
     """Then the owner of the tables alone says for whom it acts."""
     from alembic import command
