@@ -214,14 +214,18 @@ def _sqlite_engine(url: sa.URL) -> Engine:
 
 
 def _set(connection: Connection, owner: str, limit_s: float | None) -> None:
-    """Tell PostgreSQL for whom a transaction is, and how long its statements may take."""
-    told = {"candela.owner": owner}
-    if limit_s is not None:
-        told["statement_timeout"] = str(round(1000 * limit_s))  # ms
-    for name, value in told.items():
-        connection.execute(
-            sa.text("SELECT set_config(:name, :value, true)"), {"name": name, "value": value}
-        )
+    """Tell PostgreSQL for whom a transaction is, and how long its statements may take.
+
+    What it compiles (jit) takes longer than our queries do.
+    """
+    limit_ms = 0 if limit_s is None else max(1, round(1000 * limit_s))
+    connection.execute(
+        sa.text(
+            "SELECT set_config('candela.owner', :owner, true), set_config('jit', 'off', true), "
+            "set_config('statement_timeout', :limit_ms, true)"
+        ),
+        {"owner": owner, "limit_ms": str(limit_ms)},
+    )
 
 
 @contextmanager

@@ -201,8 +201,8 @@ def _blocks(
         )
         driver: Any = connection.connection
         for start in range(0, len(numbers), CHUNK):  # each a statement, which may take its time
-            part = numbers[start : start + CHUNK]
-            given = (made.id, product, part[0], part[-1])
+            some = numbers[start : start + CHUNK]
+            given = (made.id, product, some[0], some[-1])
             with driver.cursor() as cursor, cursor.copy(command, given) as copy:
                 yield from read_vectors(copy, made.dimension, CHUNK)
         return

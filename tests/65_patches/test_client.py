@@ -4,6 +4,8 @@ import csv
 import datetime as dt
 import io
 import json
+import re
+from pathlib import Path
 
 import pytest
 import shapely
@@ -18,6 +20,7 @@ from candela.patches.query import Wanted, find_numbers
 from candela.patches.tables import ANNOTATION
 from candela.patches.target import NOBODY
 
+PAGE = Path(__file__).parents[2] / "docs" / "patches.md"
 JUNE = dt.datetime(2020, 6, 4, tzinfo=dt.UTC)
 AUGUST = dt.datetime(2020, 8, 13, tzinfo=dt.UTC)
 
@@ -111,6 +114,22 @@ def test_products_and_schemes_are_listed(patches):
     assert [each["properties"]["name"] for each in patches.products()] == ["june", "august"]
     assert "corine" in [row["scheme"] for row in patches.schemes()]
     assert patches.labels("earth")[0]["code"] == "A"
+
+
+def test_the_example_of_the_page_runs(patches, numbers, gateway):
+    """But for the name of the feature set."""
+    pytest.importorskip("pandas")
+    patches.annotate("corine", {numbers[0]: "311"})
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (code,) = (block for block in blocks if "Client(" in block)
+    code = code.replace("http://127.0.0.1:8080", gateway.url)
+    code = code.replace("found.ids[0], ", "found.ids[0], features='texture', ")
+    names = {}
+    exec(compile(code, str(PAGE), "exec"), names)
+    names["client"].close()
+    assert names["found"].ids == [numbers[0]]
+    labelled = {*names["found"].ids, *names["alike"].ids[:5]}
+    assert set(patches.find(label="corine:311").ids) == labelled
 
 
 def test_the_command_shows_tables_and_forms_for_programs(gateway, numbers, capsys):
