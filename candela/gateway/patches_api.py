@@ -15,13 +15,17 @@
 
 import logging
 import math
+import os
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import psutil
 import sqlalchemy as sa
 from flask import Blueprint, Response, jsonify, request
 from sqlalchemy.engine import Connection
@@ -95,7 +99,8 @@ class PatchesApi:
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(PLACES)
         self.base_url = f"{settings.base_url}/patches"
-        self.shelf = VectorShelf(settings.folder / "vectors" / socket.gethostname())
+        self._folder = _own_folder(settings.folder / "vectors")
+        self.shelf = VectorShelf(self._folder)
 
     @property
     def limit_s(self) -> float:
@@ -136,7 +141,8 @@ class PatchesApi:
             self._places.release()
 
     def close(self) -> None:
-        """Release the connections."""
+        """Release the connections, and remove the vectors that were kept."""
+        shutil.rmtree(self._folder, ignore_errors=True)
         if self._database is not None:
             self._database.close()
 
@@ -150,6 +156,16 @@ class PatchesApi:
                 if self._database is None:
                     self._database = open_database(url)
         return self._database
+
+
+def _own_folder(folder: Path) -> Path:
+    """Return a folder for this process alone; those of processes that were killed are removed."""
+    host = socket.gethostname()
+    for other in folder.glob(f"{host}-*"):
+        process = other.name.removeprefix(f"{host}-")
+        if process.isdigit() and not psutil.pid_exists(int(process)):
+            shutil.rmtree(other, ignore_errors=True)
+    return folder / f"{host}-{os.getpid()}"
 
 
 def blueprint(api: PatchesApi) -> Blueprint:

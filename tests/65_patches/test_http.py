@@ -5,6 +5,7 @@ import datetime as dt
 import io
 import json
 import re
+import socket
 from contextlib import ExitStack
 
 import numpy as np
@@ -470,6 +471,20 @@ def test_text_of_a_request_is_never_taken_for_sql(http, text):
     ):
         assert post(http, document, "bob").status_code == 400
     assert products_of(items(http, limit=1000)) == {"june", "august", "east"}
+
+
+def test_vectors_go_with_the_gateway_that_kept_them_and_those_of_a_killed_one_too(
+    filled, database_url, tmp_path
+):
+    """No process has a number above 2^22."""
+    killed = tmp_path / "gateway" / "vectors" / f"{socket.gethostname()}-4194305"
+    killed.mkdir(parents=True)
+    for http in client(database_url, tmp_path):
+        assert items(http, like=large(filled, "june")[0], features="texture")
+        (own,) = killed.parent.iterdir()
+        assert own != killed
+        assert len(list(own.iterdir())) == 3  # products
+    assert list(killed.parent.iterdir()) == []
 
 
 def test_without_a_database_each_route_says_so(tmp_path):
