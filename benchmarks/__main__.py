@@ -23,6 +23,7 @@ QUICK = {
     "kill_storm": ["--jobs", "20"],
     "overhead": ["--jobs", "20"],
     "jpeg2tiff": ["--size", "2196"],
+    "change_damage": ["--strength", "0.9"],
     "change_speed": ["--size", "2196"],
     "s1tiling": ["--lines", "1500", "--samples", "2000"],
     "pipeline": ["--sizes", "1098"],

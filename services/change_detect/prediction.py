@@ -17,10 +17,15 @@ from candela.eo.regression import RobustFit, fit_robust, refine_robust
 from .code import double
 from .encoder import BANDS
 from .product import weighted_sums
-from .views import VISIBLE, View
+from .views import SHORTWAVE, VISIBLE, View
 
 SMALLEST_NOISE = 0.15  # of the standardised spectrum: flat surfaces are not judged finer
-PARTS = {"all": BANDS, "visible": BANDS[VISIBLE], "infrared": BANDS[3:8]}  # red edge to NIR
+PARTS = {
+    "all": BANDS,
+    "visible": BANDS[VISIBLE],
+    "infrared": BANDS[3:8],  # red edge to NIR
+    "shortwave": BANDS[SHORTWAVE],
+}
 HELPED, AGREED = "beyond_shortwave", "agreed"
 
 LOCAL_SAMPLES = 4000  # pixels for the fit to one place
@@ -153,23 +158,32 @@ class CrossPrediction:
     Attributes
     ----------
     emphasis : tuple of str
-        The maps to make: ``all`` bands, the ``visible`` or ``infrared`` ones, or
+        The maps to make: ``all`` bands, the ``visible``, ``infrared`` or ``shortwave`` ones, or
         ``beyond_shortwave``: the visible ones, when the short-wave infrared of their own date
         helps to predict them; ``agreed``: the geometric mean of what both directions leave of the
         visible ones, where they see it brighter, or darker, alike.
     bands : tuple of str
     forward, backward : Predictor
         Of the later date from the earlier one, and the reverse.
+    either : bool
+        Whether it is enough that one direction does not explain a pixel; if not, both must not.
     """
 
     emphasis: tuple[str, ...]
     bands: tuple[str, ...]
     forward: Predictor
     backward: Predictor
+    either: bool
 
     @classmethod
     def fit_pair(
-        cls, before: Samples, after: Samples, emphasis: tuple[str, ...], bands: tuple[str, ...]
+        cls,
+        before: Samples,
+        after: Samples,
+        emphasis: tuple[str, ...],
+        bands: tuple[str, ...],
+        *,
+        either: bool,
     ) -> "CrossPrediction":
         """Fit the regressions on the same pixels of both dates."""
         helped = HELPED in emphasis
@@ -178,6 +192,7 @@ class CrossPrediction:
             bands,
             Predictor.fit(before, after, bands=len(bands), helped=helped),
             Predictor.fit(after, before, bands=len(bands), helped=helped),
+            either,
         )
 
     def fitted_to(self, before: View, after: View, valid: Mask) -> "CrossPrediction":
@@ -206,7 +221,8 @@ class CrossPrediction:
         """Return the maps of the emphasis, shape (maps, rows, cols), in units of noise.
 
         Each but ``agreed`` is the smaller of both directions: what one of them explains has not
-        changed.
+        changed. With ``either``, the larger: harm to large areas, all alike, is soon learnt by the
+        direction that has seen what it looks like, and not by the other.
         """
         forward = self.forward.residual(before, after)
         backward = self.backward.residual(after, before)
@@ -214,12 +230,13 @@ class CrossPrediction:
         if AGREED in self.emphasis:
             common = -(forward[VISIBLE] * backward[VISIBLE]).mean(axis=0)
             np.maximum(common, 0, out=maps[self.emphasis.index(AGREED)])
+        decide = np.maximum if self.either else np.minimum
         np.square(forward, out=forward)
         np.square(backward, out=backward)
         for name, target in zip(self.emphasis, maps, strict=True):
             if name != AGREED:
                 part = self._targets(name)
-                np.minimum(forward[part].mean(axis=0), backward[part].mean(axis=0), out=target)
+                decide(forward[part].mean(axis=0), backward[part].mean(axis=0), out=target)
         return np.sqrt(maps, out=maps)
 
     def _targets(self, name: str) -> slice:

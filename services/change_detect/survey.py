@@ -25,7 +25,7 @@ from .algorithm import (
 )
 from .distance import CodeDistance, CodeScale
 from .encoder import Encoder
-from .models import MODELS
+from .models import MODELS, Model
 from .pair import Pair, Reflectance
 from .prediction import CrossPrediction, Samples
 from .views import VISIBLE, Part, Standardisation, View
@@ -167,7 +167,7 @@ def fit(surveyed: Survey, encode: Encoder, model: str, progress: Progress) -> De
     progress(0, "comparing samples of both images")
     chosen = MODELS[model]
     compare = (
-        _fit_prediction(surveyed, encode, chosen.emphasis)
+        _fit_prediction(surveyed, encode, chosen)
         if chosen.emphasis
         else _fit_distance(surveyed, encode)
     )
@@ -217,11 +217,13 @@ def _inside(shape: Shape, window: tuple[int, ...]) -> Mask:
     return inside
 
 
-def _fit_prediction(surveyed: Survey, encode: Encoder, emphasis: tuple[str, ...]) -> Comparison:
+def _fit_prediction(surveyed: Survey, encode: Encoder, model: Model) -> Comparison:
     parts = _sample(surveyed, encode)
     before = Samples.joined([first for first, _ in parts])
     after = Samples.joined([second for _, second in parts])
-    return CrossPrediction.fit_pair(before, after, emphasis, surveyed.bands)
+    return CrossPrediction.fit_pair(
+        before, after, model.emphasis, surveyed.bands, either=model.either
+    )
 
 
 def _fit_distance(surveyed: Survey, encode: Encoder) -> Comparison:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import rasterio
 
+from candela.demo.damage import HARMED, choose_places, harm
 from candela.demo.landscape import Change
 from candela.demo.safe import make_products
 from candela.demo.scene import EARLY, Weather, make_pair
@@ -99,3 +100,34 @@ def test_the_truth_lies_on_the_grid_of_the_products(tmp_path):
         grid = open_product(products.before).granule().base_grid
         assert truth.transform == grid.transform
         assert truth.shape == grid.shape
+
+
+def test_places_of_harm_have_their_sizes_and_do_not_touch():
+    green = np.zeros((120, 150), bool)
+    green[10:, :140] = True
+    places = choose_places(green, [900, 100, 9], np.random.default_rng(1))
+    assert [(places == number).sum() for number in (1, 2, 3)] == [900, 100, 9]
+    assert not places[~green].any()
+
+
+def test_a_place_without_room_is_left_out():
+    green = np.zeros((60, 60), bool)
+    green[30:34, 30:34] = True
+    places = choose_places(green, [900, 16], np.random.default_rng(1))
+    assert np.unique(places).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("kind", HARMED)
+def test_harm_takes_leaves_from_where_it_is_done_and_leaves_the_rest(kind):
+    meadow = np.array([400, 700, 500, 1100, 2800, 3400, 3700, 3800, 2000, 1000])[:, None, None]
+    image = np.tile(meadow, (1, 20, 30)).astype(np.uint16)
+    harmed = np.zeros((20, 30), bool)
+    harmed[5:15, 5:15] = True
+    weak, strong = (
+        harm(image, kind, harmed, strength, np.random.default_rng(2)).astype(int)
+        for strength in (0.3, 0.8)
+    )
+    np.testing.assert_array_equal(strong[:, ~harmed], image[:, ~harmed])
+    infrared = 6
+    assert (strong[infrared][harmed] < weak[infrared][harmed]).all()
+    assert (weak[infrared][harmed] < 3700).all()

@@ -1,10 +1,11 @@
-"""New buildings are found by all models; light, atmosphere and clouds do not spoil the map."""
+"""New buildings and harm to vegetation are found; light, atmosphere and clouds do not spoil it."""
 
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
 
+from candela.demo.damage import HARMED, choose_places, harm, vegetated
 from candela.eo.grid import Grid, Shape
 from candela.eo.progress import silent
 from candela.eo.raster import create_image
@@ -93,6 +94,19 @@ def test_a_new_building_is_found_by_the_other_models(detect, country, model, ban
     inside[place] = True
     assert change[inside].mean() > 0.3
     assert (change[gaussian(inside.astype(np.float32), 4) < 0.01] > 0.5).mean() < 0.01
+
+
+@pytest.mark.parametrize("kind", HARMED)
+def test_harm_to_vegetation_is_found_among_seasonal_change(detect, country, kind):
+    before, after = (sense(image, seed) for seed, image in enumerate(country))
+    random = np.random.default_rng(7)
+    places = choose_places(vegetated(before) & vegetated(after), [2000, 300, 60], random)
+    assert len(np.unique(places)) == 4
+    harmed = harm(after, kind, places > 0, 0.8, random)
+    change = detect(before, harmed, "vegetation")
+    assert all((change[places == number] >= 0.5).mean() > 0.5 for number in (1, 2, 3))
+    far = gaussian((places > 0).astype(np.float32), 4) < 0.01
+    assert (change[far] >= 0.5).mean() < 0.02
 
 
 def test_haze_on_one_date_is_not_change(detect, country):
