@@ -16,6 +16,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PositiveInt,
     SecretStr,
     ValidationError,
     field_validator,
@@ -94,6 +95,8 @@ class Settings(BaseSettings):
         How much of its cores a process is promised in a cluster, 0 to 1; it may use all of them.
     queue : str
         The local queue of Kueue in which Jobs wait; without it they do not.
+    warm : dict of str to int
+        How many pods of a process are started before there is a job for them, by its identifier.
     worker_url : str
         The address under which workers reach the gateway, if it is not ``url``.
     publisher : str
@@ -148,6 +151,7 @@ class Settings(BaseSettings):
     room_patience_s: float = Field(default=86_400, gt=0)
     cpu_share: float = Field(default=1, gt=0, le=1)
     queue: str = ""
+    warm: dict[str, PositiveInt] = Field(default_factory=dict)
     worker_url: str = ""
     publisher: Literal["mapserver", "geoserver"] = "mapserver"
     private_layers: bool = False
@@ -181,6 +185,10 @@ class Settings(BaseSettings):
     def _check_cluster(self) -> Self:
         if self.runner == "kubernetes" and self.job_template is None:
             raise ValueError("runner kubernetes needs a job_template")
+        if self.warm and self.runner != "kubernetes":
+            raise ValueError("warm needs runner kubernetes")
+        if self.warm and self.queue:
+            raise ValueError("warm does not go with a queue, which would not know of its pods")
         return self
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flask import Flask
 
-from candela.gateway import jobs_api, outputs, ows, patches_api, probes
+from candela.gateway import jobs_api, outputs, ows, patches_api, probes, warm_pods
 from candela.gateway.metrics import Metrics
 from candela.gateway.pages import pages_blueprint
 from candela.gateway.protocols.wps10 import service as wps10
@@ -50,11 +50,12 @@ class Gateway:
         if settings.running_jobs is not None:
             limits = limits.model_copy(update={"running_jobs": settings.running_jobs})
         storage = open_storage(settings.storage_url, endpoint=settings.s3_endpoint)
+        specs = load_specs()
         jobs = JobService(
-            specs=load_specs(),
+            specs=specs,
             store=JobStore(settings.database_url, keep_days=limits.keep_days),
             storage=storage,
-            runner=make_runner(settings, storage),
+            runner=make_runner(settings, storage, specs),
             publisher=make_publisher(settings, metadata),
             limits=limits,
             copies=LocalCopies(storage, settings.folder / "cache"),
@@ -111,6 +112,11 @@ class Gateway:
         app.register_blueprint(wps10.blueprint(service, self.jobs))
         app.register_blueprint(outputs.blueprint(self.jobs))
         app.register_blueprint(jobs_api.blueprint(api))
+        runner = self.jobs.runner
+        metrics = Metrics(self.jobs.store)
+        if self.settings.warm and isinstance(runner, warm_pods.Assigner):
+            app.register_blueprint(warm_pods.blueprint(runner, self.settings.signing_key))
+            metrics = Metrics(self.jobs.store, runner.warm_pods)
         app.register_blueprint(
             pages_blueprint(self.jobs.publisher, self.metadata, owner_header=self._layer_header)
         )
@@ -127,7 +133,6 @@ class Gateway:
         app.extensions["patches"] = self.patches
         app.register_blueprint(patches_api.blueprint(self.patches))
         app.register_blueprint(probes.blueprint(self.jobs))
-        metrics = Metrics(self.jobs.store)
         metrics.follow(app)
         app.register_blueprint(metrics.blueprint())
         return app

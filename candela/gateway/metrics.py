@@ -7,7 +7,7 @@ the sum); what is observed belongs to the gateway that did it (sum over gateways
 import datetime as dt
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
 from flask import Blueprint, Flask, Response, g, request
@@ -30,6 +30,7 @@ from candela.jobs.store import JobStore
 logger = logging.getLogger(__name__)
 
 FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # seconds
+WarmPods = Callable[[], Mapping[tuple[str, str], int]]
 SLOW = (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
 
 
@@ -40,13 +41,15 @@ class Metrics:
     ----------
     store : JobStore
         Is looked at when metrics are asked for, and tells of what this gateway moves.
+    warm_pods : callable, optional
+        Counts pods that wait for jobs, by process and state.
     """
 
-    def __init__(self, store: JobStore) -> None:
+    def __init__(self, store: JobStore, warm_pods: WarmPods = dict) -> None:
         self._store = store
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.registry.register(_Tally(store))
+        self.registry.register(_Tally(store, warm_pods))
         self._requests = self._histogram(
             "candela_http_request_seconds", "Time to answer", ("route", "method", "status"), FAST
         )
@@ -132,10 +135,11 @@ class Metrics:
 
 
 class _Tally(Collector):
-    """Counts jobs in the store at each look."""
+    """Counts jobs in the store, and warm pods, at each look."""
 
-    def __init__(self, store: JobStore) -> None:
+    def __init__(self, store: JobStore, warm_pods: WarmPods) -> None:
         self._store = store
+        self._warm_pods = warm_pods
 
     def collect(self) -> Iterator[Metric]:
         """Return how many jobs are in each state, and how long the first of the queue waits."""
@@ -148,6 +152,12 @@ class _Tally(Collector):
         yield GaugeMetricFamily(
             "candela_queue_age_seconds", "How long the oldest waiting job waits", value=age_s
         )
+        warm = GaugeMetricFamily(
+            "candela_warm_pods", "Pods that wait for a job", labels=("process", "state")
+        )
+        for labels, count in self._warm_pods().items():
+            warm.add_metric(labels, count)
+        yield warm
 
     def describe(self) -> Iterator[Metric]:
         """Return nothing, so that the store is not looked at before it is asked for."""

@@ -1,13 +1,16 @@
 """What runs the jobs of a gateway, as its settings say."""
 
-from candela.runners.base import Runner
+from candela.errors import NotFoundError
+from candela.jobs.tokens import NO_ATTEMPT, token_for
+from candela.runners.base import Limits, Runner
 from candela.runners.local import LocalRunner
 from candela.settings import ConfigurationError, Settings
+from candela.spec import ProcessSpec, find_spec
 from candela.storage import Storage
 from candela.worker.settings import PATCHES_DATABASE
 
 
-def make_runner(settings: Settings, storage: Storage) -> Runner:
+def make_runner(settings: Settings, storage: Storage, specs: dict[str, ProcessSpec]) -> Runner:
     """Return a runner, at work.
 
     Raises
@@ -24,12 +27,20 @@ def make_runner(settings: Settings, storage: Storage) -> Runner:
     # Imported where they are needed: the client of the cluster takes a while.
     from candela.runners.kubernetes import KubernetesRunner, Patience
     from candela.runners.manifest import Images, TemplateError, load_template
+    from candela.runners.warm import WarmSettings
 
     assert settings.job_template is not None  # the settings see to it
     try:
         template = load_template(settings.job_template)
     except TemplateError as error:
         raise ConfigurationError(str(error)) from error
+    try:
+        processes = {
+            name: (count, Limits.of(find_spec(specs, name).run))
+            for name, count in settings.warm.items()
+        }
+    except NotFoundError as error:
+        raise ConfigurationError(f"settings (CANDELA_WARM): {error.message}") from error
     return KubernetesRunner(
         storage,
         template,
@@ -38,6 +49,11 @@ def make_runner(settings: Settings, storage: Storage) -> Runner:
         patience=Patience(image_s=settings.image_patience_s, room_s=settings.room_patience_s),
         queue=settings.queue,
         cpu_share=settings.cpu_share,
+        warm=WarmSettings(
+            processes,
+            f"{settings.progress_url}/warm",
+            lambda name: token_for(settings.signing_key, name, NO_ATTEMPT),
+        ),
     )
 
 

@@ -168,14 +168,7 @@ class Dispatcher:
                 token=token_for(self._key, job.id, job.attempt),
             ),
         )
-        limits = Limits(
-            cpu=spec.run.cpu,
-            memory_bytes=spec.run.memory_bytes,
-            timeout_s=spec.run.timeout,
-            gpu=spec.run.gpu,
-            image=spec.run.image,
-        )
-        backend = self._runner.submit(document, limits)
+        backend = self._runner.submit(document, Limits.of(spec.run))
         moved = self._store.move(
             job.id,
             [State.DISPATCHING],
@@ -185,7 +178,9 @@ class Dispatcher:
             message="running",
             started=now(),
         )
-        if moved is None and self._is_over(job):  # dismissed in the meantime
+        if moved is not None and moved.percent >= 100:  # a warm worker was faster than we are
+            self._settle_early(moved)
+        elif moved is None and self._is_over(job):  # dismissed in the meantime
             self._service.clear(replace(job, backend=backend))
 
     def _settle(self, job: Job, run: RunState) -> None:
@@ -207,13 +202,13 @@ class Dispatcher:
                 self._publication.offer(publishing)
 
     def _settle_early(self, job: Job) -> None:
-        """Take a good result when the worker says that it is there.
+        """Take a result when the worker says that it is there.
 
-        A cluster tells up to a second later that the pod has ended. Of bad results it may still
+        A cluster tells up to a second later that the pod has ended. Of internal errors it may still
         tell a better cause.
         """
         result = self._result(job)
-        if result is not None and result.error is None:
+        if result is not None and not _is_internal(result.error):
             self._settle(job, RunState(Cause.FINISHED))
 
     def _result(self, job: Job) -> ResultDocument | None:

@@ -1,7 +1,9 @@
-"""Tokens with which a worker proves that it speaks for its job."""
+"""Tokens with which a worker proves that it speaks for its job, or asks for one."""
 
 import hashlib
 import hmac
+
+NO_ATTEMPT = 0  # the token of a pod that waits for a job is that of no attempt
 
 
 def token_for(key: bytes, job_id: str, attempt: int) -> str:

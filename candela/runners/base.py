@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, Self
 
+from candela.spec import RunSpec
 from candela.worker.contract import JobDocument
 
 
@@ -30,6 +31,17 @@ class Limits:
     timeout_s: float = 600
     gpu: int = 0
     image: str = "python"
+
+    @classmethod
+    def of(cls, run: RunSpec) -> Self:
+        """Return what a process.yaml allows."""
+        return cls(
+            cpu=run.cpu,
+            memory_bytes=run.memory_bytes,
+            timeout_s=run.timeout,
+            gpu=run.gpu,
+            image=run.image,
+        )
 
 
 class Cause(StrEnum):

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -24,14 +24,24 @@ from candela.runners.base import Cause, Ended, Limits, RunState
 from candela.runners.manifest import (
     ATTEMPT_LABEL,
     JOB_LABEL,
-    SELECTOR,
+    JOBS,
+    PODS,
     Images,
     Manifest,
     job_manifest,
     job_name,
+    warm_manifest,
 )
 from candela.runners.reflector import Object, Reflector
-from candela.runners.verdict import ENDED, ENDED_MESSAGE, is_finished, run_state, trouble_of
+from candela.runners.verdict import (
+    ENDED,
+    ENDED_MESSAGE,
+    is_finished,
+    is_overdue,
+    run_state,
+    trouble_of,
+)
+from candela.runners.warm import Want, WarmPods, WarmSettings, owner_of
 from candela.storage import Storage
 from candela.worker.contract import (
     JOB_FILE,
@@ -44,7 +54,6 @@ from candela.worker.contract import (
 
 logger = logging.getLogger(__name__)
 
-JOB_NAME = "batch.kubernetes.io/job-name"  # label that the cluster gives to the pods of a Job
 TIMEOUT_S = (5.0, 30.0)  # to connect, to be answered
 LISTED_S = 30.0  # how long the first look at the cluster may take
 CANCEL_S = 60.0  # how long the pods of a Job that is ended may take
@@ -82,6 +91,8 @@ class KubernetesRunner:
         The queue of Kueue in which Jobs wait.
     cpu_share : float, optional
         How much of its cores a process is promised, 0 to 1; it may use all of them.
+    warm : WarmSettings, optional
+        Which processes have pods that wait for jobs; without it none has.
     """
 
     def __init__(
@@ -94,6 +105,7 @@ class KubernetesRunner:
         patience: Patience | None = None,
         queue: str = "",
         cpu_share: float = 1.0,
+        warm: WarmSettings | None = None,
     ) -> None:
         self._storage = storage
         self._template = template
@@ -110,8 +122,10 @@ class KubernetesRunner:
         self._waiting_since: dict[tuple[str, Cause], float] = {}
         self._changing = threading.RLock()
         self._closing = threading.Event()
-        self._jobs = self._reflector("jobs", self._batch.list_namespaced_job, _name)
-        self._pods = self._reflector("pods", self._core.list_namespaced_pod, _job_of)
+        self._news = threading.Condition()
+        self._jobs = self._reflector("jobs", self._batch.list_namespaced_job, JOBS, _name)
+        self._pods = self._reflector("pods", self._core.list_namespaced_pod, PODS, owner_of)
+        self._warm = WarmPods(self._pods, self._core, namespace, self._wants(warm), warm)
         self._watcher = threading.Thread(target=self._watch, name="kubernetes-runner", daemon=True)
         for part in (self._jobs, self._pods, self._watcher):
             part.start()
@@ -142,6 +156,7 @@ class KubernetesRunner:
             storage_url=self._storage.url,
             queue=self._queue,
             cpu_share=self._cpu_share,
+            warm=self._warm.choose(job.process, limits),
         )
         self._storage.write(job_key(job.id, JOB_FILE), job.to_json().encode())
         try:
@@ -201,15 +216,14 @@ class KubernetesRunner:
     def logs(self, job_id: str) -> str:
         """Return the last 64 KiB of what the job said, in all its attempts."""
         kept = self._kept_log(job_id)
-        try:
-            selector = f"{JOB_LABEL}={job_id}"
-            found = self._ask(self._core.list_namespaced_pod, label_selector=selector) or {}
-            pods = sorted(
-                found.get("items", ()), key=lambda pod: pod["metadata"]["creationTimestamp"]
-            )
-            said = [self._said(pod) for pod in pods if _heading(pod) not in kept]
-        except StorageError:
-            said = []  # what is kept is better than nothing
+        pods = [
+            pod
+            for job in self._jobs.all()
+            if job["metadata"]["labels"].get(JOB_LABEL) == job_id
+            for pod in self._pods.group(_name(job))
+        ]
+        pods.sort(key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+        said = [self._said(pod) for pod in pods if _heading(pod) not in kept]
         return "".join([kept, *said])[-LOG_TAIL_BYTES:]
 
     def poll(self) -> list[Ended]:
@@ -222,24 +236,77 @@ class KubernetesRunner:
             ended.append(self._ended.popleft())
         return ended
 
+    def assignment(self, pod: str, timeout_s: float) -> str | None:
+        """Return the job that a warm pod is to run, as soon as it has one; None if it has none."""
+        with self._news:
+            self._news.wait_for(lambda: self._closing.is_set() or self._given_to(pod), timeout_s)
+        return self._given_to(pod)
+
+    def warm_pods(self) -> dict[tuple[str, str], int]:
+        """Count pods that wait for jobs, by process and whether they are idle or starting."""
+        return self._warm.counts()
+
     def close(self) -> None:
         """Watch no longer; running jobs go on."""
         self._closing.set()
+        self._tell()
         self._watcher.join()
         self._jobs.close()
         self._pods.close()
         self._client.close()
 
-    def _reflector(self, kind: str, list_objects: Any, group_of: Any) -> Reflector:  # noqa: ANN401
+    def _reflector(
+        self,
+        kind: str,
+        list_objects: Any,  # noqa: ANN401
+        selector: str,
+        group_of: Callable[[Object], str],
+    ) -> Reflector:
         def listed(**options: object) -> Any:  # noqa: ANN401 - urllib3's answer
             return list_objects(
-                self._namespace, label_selector=SELECTOR, _preload_content=False, **options
+                self._namespace, label_selector=selector, _preload_content=False, **options
             )
 
-        return Reflector(kind, listed, group_of=group_of)
+        return Reflector(kind, listed, group_of=group_of, changed=self._tell)
+
+    def _tell(self) -> None:
+        with self._news:
+            self._news.notify_all()
+
+    def _given_to(self, name: str) -> str | None:
+        """Return the job of the Job that has taken a pod."""
+        pod = self._pods.find(name)
+        jobs = self._jobs.group(owner_of(pod)) if pod is not None else []
+        if not jobs or ENDED in (jobs[0]["metadata"].get("annotations") or {}):
+            return None
+        return str(jobs[0]["metadata"]["labels"][JOB_LABEL])
+
+    def _wants(self, warm: WarmSettings | None) -> list[Want]:
+        if warm is None:
+            return []
+        return [
+            Want(
+                process,
+                limits,
+                count,
+                warm_manifest(
+                    self._template,
+                    process,
+                    limits,
+                    image=self._images.name(limits.image),
+                    storage_url=self._storage.url,
+                    gateway_url=warm.gateway_url,
+                    cpu_share=self._cpu_share,
+                ),
+            )
+            for process, (count, limits) in warm.processes.items()
+        ]
 
     def _watch(self) -> None:
-        """End attempts whose pods wait for too long, and keep the logs of those that have ended."""
+        """End attempts that wait or run for too long, and keep the logs of those that have ended.
+
+        Warm pods are seen to as well.
+        """
         while not self._closing.wait(LOOK_S):
             try:
                 known = self._jobs.groups()
@@ -248,16 +315,22 @@ class KubernetesRunner:
                     if reference not in self._settled:
                         self.state(reference)
                 self._settled.intersection_update(known)  # the cluster forgets, and so do we
+                if self._pods.wait(0):
+                    self._warm.keep()
             except (StorageError, *TROUBLE) as error:
                 logger.warning("A look at waiting pods failed: %s; trying again", error)
 
     def _look(self, reference: str) -> None:
-        trouble = trouble_of(self._pods.group(reference))
+        jobs, pods = self._jobs.group(reference), self._pods.group(reference)
+        if jobs and is_overdue(jobs[0], pods, _now()):
+            self._end(reference, Cause.DEADLINE, "it has had its time")
+        for pod in pods if jobs else ():
+            self._warm.label(pod, jobs[0])
+        trouble = trouble_of(pods)
         if trouble is None:
             return
         key = (reference, trouble.cause)
         since = self._waiting_since.setdefault(key, time.monotonic())
-        jobs = self._jobs.group(reference)
         if not jobs or is_finished(jobs[0]):
             self._waiting_since.pop(key)
         elif time.monotonic() - since > self._patience.limits[trouble.cause]:
@@ -410,10 +483,6 @@ def _now() -> dt.datetime:
 
 def _name(each: Mapping[str, Any]) -> str:
     return str(each["metadata"]["name"])
-
-
-def _job_of(pod: Mapping[str, Any]) -> str:
-    return str(pod["metadata"]["labels"].get(JOB_NAME, ""))
 
 
 def _heading(pod: Mapping[str, Any]) -> str:

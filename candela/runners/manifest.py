@@ -1,9 +1,11 @@
-"""The Kubernetes Job of an attempt: a template and a pure function."""
+"""The Kubernetes Job of an attempt, and pods that wait for one: a template and pure functions."""
 
 import copy
+import hashlib
+import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,9 +22,14 @@ JOB_LABEL = "candela/job"
 ATTEMPT_LABEL = "candela/attempt"
 PROCESS_LABEL = "candela/process"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-SELECTOR = f"app.kubernetes.io/name=candela,app.kubernetes.io/component=worker,{JOB_LABEL}"
+WARM_LABEL = "candela/warm"  # of a warm pod: a word that no other has
+REVISION_LABEL = "candela/revision"  # of a warm pod: what it was made of
+PODS = "app.kubernetes.io/name=candela,app.kubernetes.io/component=worker"  # selects workers
+JOBS = f"{PODS},{JOB_LABEL}"
+WARM_LIFE_S = 6 * 3600  # a warm pod takes no job when it is older
 WORKER = "worker"  # the container of the template that is filled in
 WORK_FOLDER = "/work"
+WORKDIR = ("--workdir", WORK_FOLDER)
 GPU = "nvidia.com/gpu"
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
@@ -84,6 +91,7 @@ def job_manifest(
     storage_url: str,
     queue: str = "",
     cpu_share: float = 1.0,
+    warm: str = "",
 ) -> Manifest:
     """Fill a template in for one attempt.
 
@@ -107,6 +115,9 @@ def job_manifest(
         The queue of Kueue in which the Job waits.
     cpu_share : float, optional
         How much of its cores a process is promised, 0 to 1.
+    warm : str, optional
+        The word of a warm pod: the Job takes it if it is still there and nobody's; else the cluster
+        makes a pod, as always.
 
     Returns
     -------
@@ -128,13 +139,91 @@ def job_manifest(
     pod = manifest["spec"]["template"]
     for metadata in (manifest["metadata"], pod.setdefault("metadata", {})):
         metadata["labels"] = {**metadata.get("labels", {}), **labels}
+    if warm:
+        manifest["spec"]["manualSelector"] = True
+        manifest["spec"]["selector"] = {"matchLabels": {WARM_LABEL: warm}}
+        pod["metadata"]["labels"][WARM_LABEL] = warm
     pod["spec"]["activeDeadlineSeconds"] = math.ceil(limits.timeout_s)
-    worker = _worker(manifest)
-    worker["image"] = image
-    worker["args"] = [
-        *worker.get("args", ()),
-        *("--storage", storage_url, "--job", job.id, "--workdir", WORK_FOLDER),
+    _fill_worker(
+        _worker(manifest),
+        ("--storage", storage_url, "--job", job.id, *WORKDIR),
+        limits,
+        image=image,
+        cpu_share=cpu_share,
+    )
+    return manifest
+
+
+def warm_manifest(
+    template: Mapping[str, Any],
+    process: str,
+    limits: Limits,
+    *,
+    image: str,
+    storage_url: str,
+    gateway_url: str,
+    cpu_share: float = 1.0,
+) -> Manifest:
+    """Return a pod that has started all but the job itself, and waits for one.
+
+    It is the pod of the template, and may use what an attempt may. Its time is not that of a job:
+    it has a life to wait and, at the end of it, a job's time; the runner sees to the latter.
+
+    Parameters
+    ----------
+    template, limits, image, storage_url, cpu_share
+        As in ``job_manifest``.
+    process : str
+        Whose modules it imports.
+    gateway_url : str
+        Where it asks for its job.
+
+    Returns
+    -------
+    dict
+        A pod that ``warm_pod`` gives a name to; its label ``candela/revision`` tells it apart.
+    """
+    filled = copy.deepcopy(dict(template))
+    given = filled["spec"]["template"]
+    given["spec"]["activeDeadlineSeconds"] = 2 * WARM_LIFE_S + math.ceil(limits.timeout_s)
+    _fill_worker(
+        _worker(filled),
+        ("--storage", storage_url, "--await", gateway_url, "--process", process, *WORKDIR),
+        limits,
+        image=image,
+        cpu_share=cpu_share,
+    )
+    metadata = given.get("metadata", {})
+    labels = {**metadata.get("labels", {}), PROCESS_LABEL: process}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**metadata, "labels": labels},
+        "spec": given["spec"],
+    }
+    text = json.dumps([pod, limits.timeout_s], sort_keys=True)
+    labels[REVISION_LABEL] = hashlib.sha256(text.encode()).hexdigest()[:10]
+    return pod
+
+
+def warm_pod(manifest: Mapping[str, Any], name: str, word: str, token: str) -> Manifest:
+    """Return a warm pod with a name, its own word, and a token to ask for its job."""
+    pod: Manifest = copy.deepcopy(dict(manifest))
+    pod["metadata"]["name"] = name
+    pod["metadata"]["labels"][WARM_LABEL] = word
+    worker = next(each for each in pod["spec"]["containers"] if each["name"] == WORKER)
+    worker["env"] += [
+        {"name": "CANDELA_WARM_POD", "value": name},
+        {"name": "CANDELA_WARM_TOKEN", "value": token},
     ]
+    return pod
+
+
+def _fill_worker(
+    worker: Manifest, arguments: Sequence[str], limits: Limits, *, image: str, cpu_share: float
+) -> None:
+    worker["image"] = image
+    worker["args"] = [*worker.get("args", ()), *arguments]
     given = {variable["name"] for variable in worker.get("env", ())}
     variables = _variables(limits)
     worker["env"] = [
@@ -142,7 +231,6 @@ def job_manifest(
         *({"name": name, "value": value} for name, value in variables if name not in given),
     ]
     worker["resources"] = _resources(worker.get("resources", {}), limits, cpu_share)
-    return manifest
 
 
 def _variables(limits: Limits) -> list[tuple[str, str]]:

@@ -36,7 +36,9 @@ class Reflector:
         A list method of the API, with all arguments but those of the watch; it must return the
         answer as it came (``_preload_content=False``).
     group_of : callable
-        Tells to which group an object belongs.
+        Tells to which group an object belongs; it may change.
+    changed : callable, optional
+        Is told after each change, in the thread that follows.
     """
 
     def __init__(
@@ -45,10 +47,13 @@ class Reflector:
         list_objects: Callable[..., Any],
         *,
         group_of: Callable[[Object], str],
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._name = name
         self._list = list_objects
         self._group_of = group_of
+        self._changed = changed
+        self._all: dict[str, Object] = {}  # by name
         self._groups: dict[str, dict[str, Object]] = {}  # never changed deeper than one level
         self._is_listed = threading.Event()
         self._closing = threading.Event()
@@ -80,6 +85,14 @@ class Reflector:
         """Return the names of all groups."""
         return list(self._groups)
 
+    def all(self) -> list[Object]:
+        """Return all objects."""
+        return list(self._all.values())
+
+    def find(self, name: str) -> Object | None:
+        """Return an object by its name."""
+        return self._all.get(name)
+
     def _follow(self) -> None:
         pause_s = FIRST_PAUSE_S
         while not self._closing.is_set():
@@ -102,7 +115,9 @@ class Reflector:
         for each in document["items"]:
             found.setdefault(self._group_of(each), {})[each["metadata"]["name"]] = each
         self._groups = found
+        self._all = {name: each for group in found.values() for name, each in group.items()}
         self._is_listed.set()
+        self._changed()
         return str(document["metadata"]["resourceVersion"])
 
     def _watch(self, version: str) -> None:
@@ -133,10 +148,19 @@ class Reflector:
 
     def _apply(self, kind: str, changed: Object) -> None:
         group, name = self._group_of(changed), changed["metadata"]["name"]
+        before = self._all.get(name)
+        if kind == "DELETED":
+            self._all.pop(name, None)
+        else:
+            self._groups[group] = {**self._groups.get(group, {}), name: changed}
+            self._all[name] = changed
+        if before is not None and (kind == "DELETED" or self._group_of(before) != group):
+            self._leave(self._group_of(before), name)
+        self._changed()
+
+    def _leave(self, group: str, name: str) -> None:
         others = {key: each for key, each in self._groups.get(group, {}).items() if key != name}
-        if kind != "DELETED":
-            self._groups[group] = {**others, name: changed}
-        elif others:
+        if others:
             self._groups[group] = others
         else:
             self._groups.pop(group, None)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from candela.runners.base import Cause, RunState
+from candela.runners.manifest import REVISION_LABEL
 
 Document = Mapping[str, Any]  # a Kubernetes object, as JSON has it
 
@@ -56,7 +57,7 @@ def run_state(job: Document | None, pods: Sequence[Document], now: dt.datetime) 
         return RunState(Cause.VANISHED, message="its Job is gone")
     ended = _annotations(job).get(ENDED)
     if ended is not None:
-        if not is_finished(job) or any(not _is_over(pod) for pod in pods):
+        if not is_finished(job) or any(not is_over(pod) for pod in pods):
             return RunState(message="ending")
         exit_code = _exit_code(newest) if newest else None
         return RunState(Cause(ended), exit_code, _annotations(job).get(ENDED_MESSAGE, ""))
@@ -75,6 +76,24 @@ def run_state(job: Document | None, pods: Sequence[Document], now: dt.datetime) 
 def is_finished(job: Document) -> bool:
     """Tell whether the cluster will start no more pods of a Job, and all have ended."""
     return _finish(job) is not None
+
+
+def is_over(pod: Document) -> bool:
+    """Tell whether all containers of a pod have ended."""
+    return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
+
+
+def is_overdue(job: Document, pods: Sequence[Document], now: dt.datetime) -> bool:
+    """Tell whether an attempt in a warm pod has had its time; other pods the cluster ends itself.
+
+    A warm pod is older than its job, whose time counts from the making of the Job that took it.
+    """
+    warm = (pod for pod in pods if REVISION_LABEL in pod["metadata"].get("labels", ()))
+    if all(is_over(pod) for pod in warm):
+        return False
+    began = dt.datetime.fromisoformat(job["metadata"]["creationTimestamp"])
+    limit_s: float = job["spec"]["template"]["spec"]["activeDeadlineSeconds"]
+    return (now - began).total_seconds() > limit_s
 
 
 def trouble_of(pods: Sequence[Document]) -> Trouble | None:
@@ -143,10 +162,6 @@ def _finish(job: Document) -> Document | None:
         if condition and condition["status"] == "True":
             return condition
     return None
-
-
-def _is_over(pod: Document) -> bool:
-    return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
 
 
 def _is_lost(pod: Document, now: dt.datetime) -> bool:

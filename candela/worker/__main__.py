@@ -1,4 +1,8 @@
-"""Run one job: ``python -m candela.worker --storage file:///data --job ID --workdir DIR``."""
+"""Run one job: ``python -m candela.worker --storage file:///data --job ID --workdir DIR``.
+
+With ``--await URL --process NAME`` in place of ``--job`` all but the job is prepared, and a gateway
+is asked for one; then it runs, and the worker ends as always.
+"""
 
 import argparse
 import logging
@@ -8,22 +12,28 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from candela.eo.raster import gdal_environment
 from candela.errors import CandelaError, StorageError
-from candela.spec import find_spec, load_specs
-from candela.storage import open_storage
+from candela.spec import ProcessSpec, find_spec, load_specs
+from candela.storage import Storage, open_storage
 from candela.worker.contract import (
     EXIT_INTERNAL,
     EXIT_REFUSED,
     EXIT_SUCCEEDED,
+    EXIT_TERMINATED,
     EXIT_UNAVAILABLE,
+    JOB_FILE,
     RESULT_STORED,
     JobDocument,
     ResultDocument,
+    job_key,
 )
 from candela.worker.documents import read_job, read_result
-from candela.worker.job import INTERNAL, run_job
+from candela.worker.job import INTERNAL, entry, run_job
 from candela.worker.reporting import Reporter
+from candela.worker.settings import WorkerSettings
 from candela.worker.termination import end_on_sigterm
+from candela.worker.waiting import await_job
 from candela.worker.workdir import TEMPORARY
 
 logger = logging.getLogger(__name__)
@@ -31,12 +41,19 @@ logger = logging.getLogger(__name__)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the job that the command line names, and return the exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.await_url and not options.process:
+        parser.error("--await needs --process")
     workdir: Path = options.workdir.resolve()
-    _log_as(options.job)
+    _log_as(options.job or options.process)
     end_on_sigterm(workdir)
     try:
-        return _run(options.storage, options.job, workdir)
+        storage, specs = open_storage(options.storage), load_specs()
+        job_id = options.job or _await_job(
+            options.await_url, find_spec(specs, options.process), storage
+        )
+        return _run(storage, specs, job_id, workdir) if job_id else EXIT_TERMINATED
     except StorageError as error:
         logger.critical("%s", error)
         return EXIT_UNAVAILABLE
@@ -45,15 +62,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERNAL
 
 
-def _run(storage_url: str, job_id: str, workdir: Path) -> int:
-    storage = open_storage(storage_url)
+def _await_job(url: str, spec: ProcessSpec, storage: Storage) -> str | None:
+    """Do beforehand what takes a while, and wait for a job."""
+    entry(spec)
+    with gdal_environment():
+        storage.exists(job_key(spec.identifier, JOB_FILE))
+    settings = WorkerSettings()
+    return await_job(f"{url}/{settings.warm_pod}", settings.warm_token.get_secret_value())
+
+
+def _run(storage: Storage, specs: dict[str, ProcessSpec], job_id: str, workdir: Path) -> int:
     job = read_job(storage, job_id)
     _log_as(f"{job.process} {job.id}")
     result = read_result(storage, job_id)
     if result is not None and result.attempt == job.attempt:
         logger.info("Attempt %s has its result already", job.attempt)
         return _exit_code(result)
-    spec = find_spec(load_specs(), job.process)
+    spec = find_spec(specs, job.process)
     logger.info("Attempt %s of %s %s", job.attempt, spec.identifier, spec.version)
     workdir.mkdir(parents=True, exist_ok=True)
     os.chdir(workdir)
@@ -111,7 +136,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--storage", required=True, metavar="URL", help="where jobs are kept, such as file:///data"
     )
-    parser.add_argument("--job", required=True, metavar="ID", help="the job: jobs/ID/job.json")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--job", metavar="ID", help="the job: jobs/ID/job.json")
+    which.add_argument(
+        "--await", dest="await_url", metavar="URL", help="where a gateway is asked for the job"
+    )
+    parser.add_argument(
+        "--process", metavar="NAME", help="with --await: of what process it will be"
+    )
     parser.add_argument(
         "--workdir",
         required=True,

@@ -131,7 +131,7 @@ class _Attempt:
         arguments = self._stager.stage(self._spec, self._job.inputs)
         url = WorkerSettings().patches_database.get_secret_value()
         use_target(Target(url, self._job.owner))
-        run = _entry(self._spec)
+        run = entry(self._spec)
         logger.info("Inputs are here (%s bytes); running", self._stager.input_bytes)
         with gdal_environment():
             work = self._workdir / WORK
@@ -170,7 +170,14 @@ class _Attempt:
             )
 
 
-def _entry(spec: ProcessSpec) -> Run:
+def entry(spec: ProcessSpec) -> Run:
+    """Return the function of a process; its modules are imported now.
+
+    Raises
+    ------
+    OutputError
+        If it has none.
+    """
     module = importlib.import_module(spec.package)
     run = getattr(module, "run", None)
     if not callable(run):

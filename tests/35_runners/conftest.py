@@ -5,17 +5,24 @@ import os
 import sys
 import uuid
 from pathlib import Path
+from threading import Thread
 
 import boto3
 import pytest
 from buckets import CREDENTIALS
 from clusters import NETWORKS, Cluster, find_cluster, is_wanted, s3_server_for_pods, secret
+from flask import Flask
+from trials import LIMITS, until
+from werkzeug.serving import make_server
 
-from candela.runners.base import Runner
+from candela.gateway.warm_pods import blueprint
+from candela.jobs.tokens import NO_ATTEMPT, token_for
+from candela.runners.base import Limits, Runner
 from candela.runners.kubernetes import KubernetesRunner, Patience
 from candela.runners.local import LocalRunner
 from candela.runners.manifest import Images, load_template
 from candela.runners.processes import find_members
+from candela.runners.warm import WarmSettings
 from candela.storage import Storage, open_storage
 
 ROOT = Path(__file__).parents[2]
@@ -141,6 +148,45 @@ def place(request, tmp_path, monkeypatch):
 @pytest.fixture
 def in_cluster(request, monkeypatch):
     place = _in_cluster(request, monkeypatch)
+    yield place
+    place.close()
+
+
+class WarmPlace:
+    """A cluster in which a pod waits for trials; runners share the address where it asks."""
+
+    key = b"for tests only"
+
+    def __init__(self, place: InCluster):
+        self.place = place
+        self.made: list[KubernetesRunner] = []
+        app = Flask("warm")
+        app.register_blueprint(blueprint(self, self.key))
+        self.server = make_server(place.cluster.host, 0, app, threaded=True)
+        Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def assignment(self, pod: str, timeout_s: float) -> str | None:
+        return self.made[-1].assignment(pod, min(timeout_s, 1.0))
+
+    def make(self, limits: Limits = LIMITS, *, count: int = 1) -> KubernetesRunner:
+        """Return a runner when its pods are idle."""
+        settings = WarmSettings(
+            {"Trial": (count, limits)},
+            f"http://{self.place.cluster.host}:{self.server.server_port}/warm",
+            lambda name: token_for(self.key, name, NO_ATTEMPT),
+        )
+        self.made.append(self.place.make(warm=settings))
+        until(lambda: self.made[-1].warm_pods()["Trial", "idle"] == count)
+        return self.made[-1]
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def warm(in_cluster):
+    place = WarmPlace(in_cluster)
     yield place
     place.close()
 

@@ -76,14 +76,20 @@ def test_only_the_gateway_gets_a_token(pod):
 
 
 def test_the_gateway_has_the_least_rights():
-    (role,) = (document for _, document in documents() if document["kind"] == "Role")
     given = {
-        (group, resource): set(rule["verbs"])
-        for rule in role["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
+        document["metadata"]["name"]: {
+            (group, resource): set(rule["verbs"])
+            for rule in document["rules"]
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
+        }
+        for _, document in documents()
+        if document["kind"] == "Role"
     }
-    assert given == ALLOWED
+    assert given == {
+        "candela-gateway": ALLOWED,
+        "candela-gateway-warm": {("", "pods"): {"create", "patch", "delete"}},
+    }
     assert not [place for place, document in documents() if "ClusterRole" in document["kind"]]
 
 

@@ -1,0 +1,61 @@
+"""Wait for a job: what a worker does that was started before there was one.
+
+It asks the gateway, which answers as soon as there is a job, and else every few seconds. The
+gateway may be away for a while; a worker that nobody answers for long, or that is not wanted, ends.
+"""
+
+import logging
+import time
+
+import requests
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_S = (2.0, 30.0)  # to connect, to be answered
+PATIENCE_S = 600.0  # for a gateway that does not answer
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
+NOT_YET = requests.codes.no_content
+NOT_WANTED = frozenset({requests.codes.forbidden, requests.codes.not_found})
+
+
+def await_job(url: str, token: str, *, patience_s: float = PATIENCE_S) -> str | None:
+    """Ask until there is a job; return its id.
+
+    Parameters
+    ----------
+    url : str
+        Where to ask.
+    token : str
+        Shows who asks.
+    patience_s : float, optional
+        How long to go on when nobody answers.
+
+    Returns
+    -------
+    str or None
+        None if there will be none: this worker is not wanted, or there is no gateway.
+    """
+    heard = time.monotonic()
+    pause_s = FIRST_PAUSE_S
+    with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {token}"
+        while time.monotonic() < heard + patience_s:
+            try:
+                answer = session.get(url, timeout=TIMEOUT_S, allow_redirects=False)
+                if answer.status_code == requests.codes.ok:
+                    return str(answer.json()["job"])
+            except (requests.RequestException, KeyError, TypeError) as error:
+                logger.debug("No answer from the gateway: %s", error)
+            else:
+                if answer.status_code in NOT_WANTED:
+                    logger.info("The gateway has no use for this worker (%s)", answer.status_code)
+                    return None
+                if answer.status_code == NOT_YET:
+                    heard, pause_s = time.monotonic(), FIRST_PAUSE_S
+                    time.sleep(float(answer.headers.get("Retry-After", 0)))
+                    continue
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+    logger.warning("No gateway has answered for %.0f s", patience_s)
+    return None
