@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -99,6 +100,23 @@ def secret(name: str, values: Mapping[str, str]) -> str:
     return json.dumps(
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": values}
     )
+
+
+@contextmanager
+def worker_namespace(cluster: Cluster, s3_url: str) -> Iterator[str]:
+    """Make a namespace for workers, in which only pods under the strictest rules may be."""
+    name = f"candela-workers-{uuid.uuid4().hex[:6]}"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    metadata = {"name": name, "labels": labels}
+    cluster.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
+    try:
+        for part in ("rbac", "priorities"):
+            cluster.run("apply", "-n", name, "-f", str(ROOT / f"k8s/base/{part}.yaml"))
+        variables = {**CREDENTIALS, "AWS_ENDPOINT_URL_S3": s3_url}
+        cluster.apply(secret("candela-s3", variables), "-n", name)
+        yield name
+    finally:
+        cluster.run("delete", "namespace", name, "--wait=false")
 
 
 def is_open(host: str, port: int) -> bool:

@@ -12,6 +12,7 @@ from candela.worker.contract import ProgressTarget
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 0.5  # between two reports
+SHORT_S = 0.2  # a job that takes no longer reports its end alone
 TIMEOUT_S = (2.0, 5.0)  # to connect, to be answered
 LAST_WAIT_S = 3.0  # how long the end of a job waits for the last report
 
@@ -20,7 +21,7 @@ class Reporter:
     """A ``Progress`` that never makes the work wait and never fails.
 
     A thread reports the latest state at most twice a second; what came in between is skipped, the
-    last state never.
+    last state never, unless something is reported after it.
 
     Parameters
     ----------
@@ -59,14 +60,22 @@ class Reporter:
         self._thread.join(LAST_WAIT_S)
 
     def _run(self) -> None:
+        pause_s = SHORT_S
         with requests.Session() as session:
             while (state := self._next()) is not None:
                 logger.info("%.1f %%: %s", *state)
-                self._post(session, *state)
-                with self._changed:
-                    self._changed.wait_for(lambda: self._is_closed, INTERVAL_S)
+                self._wait(pause_s)
+                if not (self._is_closed and self._last):
+                    self._post(session, *state)
+                self._wait(INTERVAL_S)
+                pause_s = 0.0
             if self._last:
                 self._post(session, 100.0, self._last)
+
+    def _wait(self, timeout_s: float) -> None:
+        """Let time pass, but for that after the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_closed, timeout_s)
 
     def _next(self) -> tuple[float, str] | None:
         """Wait for a new state; None at the end."""

@@ -30,6 +30,7 @@ def test_a_report_carries_the_token_of_the_job(target, web):
 
 def test_many_reports_become_few_and_the_last_one_comes_through(target, web, monkeypatch):
     monkeypatch.setattr(reporting, "INTERVAL_S", 0.1)
+    monkeypatch.setattr(reporting, "SHORT_S", 0.0)
     reporter = Reporter(target)
     start = time.monotonic()
     for percent in range(101):
@@ -39,6 +40,14 @@ def test_many_reports_become_few_and_the_last_one_comes_through(target, web, mon
     most = (time.monotonic() - start) / 0.1 + 2
     assert 2 <= len(web.asked) <= most
     assert bodies(web)[-1]["percent"] == 100
+
+
+def test_a_short_job_reports_its_end_alone(target, web, monkeypatch):
+    monkeypatch.setattr(reporting, "SHORT_S", 60.0)
+    reporter = Reporter(target)
+    reporter(0, "fetching inputs")
+    reporter.close("the result is stored")
+    assert bodies(web) == [{"percent": 100.0, "message": "the result is stored"}]
 
 
 def test_nonsense_percentages_are_kept_in_range(target, web, monkeypatch):

@@ -1,6 +1,5 @@
 """Places to run jobs in: this machine, and a cluster where there is one."""
 
-import json
 import os
 import sys
 import uuid
@@ -10,7 +9,14 @@ from threading import Thread
 import boto3
 import pytest
 from buckets import CREDENTIALS
-from clusters import NETWORKS, Cluster, find_cluster, is_wanted, s3_server_for_pods, secret
+from clusters import (
+    NETWORKS,
+    Cluster,
+    find_cluster,
+    is_wanted,
+    s3_server_for_pods,
+    worker_namespace,
+)
 from flask import Flask
 from trials import LIMITS, until
 from werkzeug.serving import make_server
@@ -117,18 +123,9 @@ def pods_s3(cluster):
 
 @pytest.fixture(scope="session")
 def namespace(cluster, pods_s3):
-    """Make a namespace in which only pods under the strictest rules may be."""
-    name = f"candela-runners-{uuid.uuid4().hex[:6]}"
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    metadata = {"name": name, "labels": labels}
-    cluster.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
-    for part in ("rbac", "priorities"):
-        cluster.run("apply", "-n", name, "-f", str(ROOT / f"k8s/base/{part}.yaml"))
-    variables = {**CREDENTIALS, "AWS_ENDPOINT_URL_S3": pods_s3}
-    cluster.apply(secret("candela-s3", variables), "-n", name)
-    cluster.run("create", "configmap", "trial", "-n", name, f"--from-file={TRIAL}")
-    yield name
-    cluster.run("delete", "namespace", name, "--wait=false")
+    with worker_namespace(cluster, pods_s3) as name:
+        cluster.run("create", "configmap", "trial", "-n", name, f"--from-file={TRIAL}")
+        yield name
 
 
 CLUSTERS = [pytest.param("in a cluster", marks=pytest.mark.allow_hosts(NETWORKS))]
