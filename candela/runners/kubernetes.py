@@ -41,7 +41,7 @@ from candela.runners.verdict import (
     run_state,
     trouble_of,
 )
-from candela.runners.warm import Want, WarmPods, WarmSettings, owner_of
+from candela.runners.warm import NOT_WARM, Want, WarmPods, WarmSettings, owner_of
 from candela.storage import Storage
 from candela.worker.contract import (
     JOB_FILE,
@@ -92,7 +92,7 @@ class KubernetesRunner:
     cpu_share : float, optional
         How much of its cores a process is promised, 0 to 1; it may use all of them.
     warm : WarmSettings, optional
-        Which processes have pods that wait for jobs; without it none has.
+        Which processes have pods that wait for jobs; none by default.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class KubernetesRunner:
         patience: Patience | None = None,
         queue: str = "",
         cpu_share: float = 1.0,
-        warm: WarmSettings | None = None,
+        warm: WarmSettings = NOT_WARM,
     ) -> None:
         self._storage = storage
         self._template = template
@@ -125,7 +125,7 @@ class KubernetesRunner:
         self._news = threading.Condition()
         self._jobs = self._reflector("jobs", self._batch.list_namespaced_job, JOBS, _name)
         self._pods = self._reflector("pods", self._core.list_namespaced_pod, PODS, owner_of)
-        self._warm = WarmPods(self._pods, self._core, namespace, self._wants(warm), warm)
+        self._warm = WarmPods(self._pods, self._core, namespace, self._wants(warm), warm.token_of)
         self._watcher = threading.Thread(target=self._watch, name="kubernetes-runner", daemon=True)
         for part in (self._jobs, self._pods, self._watcher):
             part.start()
@@ -281,26 +281,20 @@ class KubernetesRunner:
             return None
         return str(jobs[0]["metadata"]["labels"][JOB_LABEL])
 
-    def _wants(self, warm: WarmSettings | None) -> list[Want]:
-        if warm is None:
-            return []
-        return [
-            Want(
+    def _wants(self, warm: WarmSettings) -> list[Want]:
+        wants = []
+        for process, (count, limits) in warm.processes.items():
+            manifest = warm_manifest(
+                self._template,
                 process,
                 limits,
-                count,
-                warm_manifest(
-                    self._template,
-                    process,
-                    limits,
-                    image=self._images.name(limits.image),
-                    storage_url=self._storage.url,
-                    gateway_url=warm.gateway_url,
-                    cpu_share=self._cpu_share,
-                ),
+                image=self._images.name(limits.image),
+                storage_url=self._storage.url,
+                gateway_url=warm.gateway_url,
+                cpu_share=self._cpu_share,
             )
-            for process, (count, limits) in warm.processes.items()
-        ]
+            wants.append(Want(process, limits, count, manifest))
+        return wants
 
     def _watch(self) -> None:
         """End attempts that wait or run for too long, and keep the logs of those that have ended.

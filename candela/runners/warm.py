@@ -95,8 +95,11 @@ class WarmSettings:
     """
 
     processes: Mapping[str, tuple[int, Limits]]
-    gateway_url: str
-    token_of: Callable[[str], str]
+    gateway_url: str = ""
+    token_of: Callable[[str], str] = str
+
+
+NOT_WARM = WarmSettings({})
 
 
 class Plan(NamedTuple):
@@ -164,8 +167,8 @@ class WarmPods:
         Where they are.
     wants : sequence of Want
         What there should be.
-    settings : WarmSettings, optional
-        Made the wants.
+    token_of : callable
+        Returns the token with which a pod of a name asks for its job.
     """
 
     def __init__(
@@ -174,13 +177,13 @@ class WarmPods:
         core: client.CoreV1Api,
         namespace: str,
         wants: Sequence[Want],
-        settings: WarmSettings | None,
+        token_of: Callable[[str], str],
     ) -> None:
         self._pods = pods
         self._core = core
         self._namespace = namespace
         self._wants = {want.process: want for want in wants}
-        self._settings = settings
+        self._token_of = token_of
         self._since = dt.datetime.now(dt.UTC)
         self._reserved: dict[str, float] = {}  # until when (monotonic), by word
         self._complaint = ""
@@ -246,8 +249,7 @@ class WarmPods:
             )
 
     def _make(self, want: Want, name: str) -> None:
-        assert self._settings is not None  # it made what is wanted
-        pod = warm_pod(want.manifest, name, uuid.uuid4().hex, self._settings.token_of(name))
+        pod = warm_pod(want.manifest, name, uuid.uuid4().hex, self._token_of(name))
         with _unless_harmless():
             self._core.create_namespaced_pod(
                 self._namespace, pod, _preload_content=False, _request_timeout=TIMEOUT_S
