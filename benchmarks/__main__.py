@@ -28,6 +28,7 @@ QUICK = {
     "s1tiling": ["--lines", "1500", "--samples", "2000"],
     "pipeline": ["--sizes", "1098"],
     "dmg_df": ["--size", "2196"],
+    "cluster": ["--quick"],
 }
 NEEDS = {  # only run by name
     "change_accuracy": "labelled images",

@@ -217,6 +217,11 @@ def told(name, measured):
     return figures
 
 
+def show(figures):
+    for name, value in figures.items():
+        print(f"{name}: {json.dumps(value)}", flush=True)
+
+
 def one_by_one(bare, ours, jobs, *, warm):
     """Let bare Jobs, bare pods and requests take turns; return the seconds of each."""
     bare_jobs, bare_pods, requested = [], [], []
@@ -250,28 +255,25 @@ def main():
         return
     bare = Bare(options.namespace, options.image)
     ours = Ours(options.url, options.namespace, bare.core)
-    results = {"load before": round(os.getloadavg()[0], 1)}
+    show({"load before": round(os.getloadavg()[0], 1)})
     ours.kubectl("apply", "-f", str(COMPONENT))
     try:
-        ours.set(CANDELA_RUNNING_JOBS=options.at_once)
+        ours.set(CANDELA_RUNNING_JOBS=options.at_once, CANDELA_WARM="{}")
         jobs, pods, cold = one_by_one(bare, ours, options.jobs, warm=False)
-        results |= {"bare job": summary(jobs), "bare pod": summary(pods)} | told("cold", cold)
+        show({"bare job": summary(jobs), "bare pod": summary(pods)} | told("cold", cold))
         seconds = {
             "bare job": bare.run_jobs(options.at_once),
             "bare worker": bare.run_jobs(options.at_once, WORKER),
             "ours, cold": ours.run_at_once(options.at_once),
         }
+        rates = {name: round(options.at_once / took, 2) for name, took in seconds.items()}
+        show({f"jobs per second, {options.at_once} at once": rates})
         ours.set(CANDELA_WARM='{"Echo": 1}')
         jobs, pods, warm = one_by_one(bare, ours, options.jobs, warm=True)
-        results |= {"bare job, again": summary(jobs), "bare pod, again": summary(pods)}
-        results |= told("warm", warm)
-        results[f"jobs per second, {options.at_once} at once"] = {
-            name: round(options.at_once / took, 2) for name, took in seconds.items()
-        }
+        show({"bare job": summary(jobs), "bare pod": summary(pods)} | told("warm", warm))
     finally:
         ours.set(CANDELA_WARM="", CANDELA_RUNNING_JOBS="")
-    results["load after"] = round(os.getloadavg()[0], 1)
-    print(json.dumps(results, indent=2))
+    show({"load after": round(os.getloadavg()[0], 1)})
 
 
 if __name__ == "__main__":
