@@ -238,6 +238,7 @@ class KubernetesRunner:
 
     def assignment(self, pod: str, timeout_s: float) -> str | None:
         """Return the job that a warm pod is to run, as soon as it has one; None if it has none."""
+        self._warm.note_asking(pod)
         with self._news:
             self._news.wait_for(lambda: self._closing.is_set() or self._given_to(pod), timeout_s)
         return self._given_to(pod)

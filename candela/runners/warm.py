@@ -8,8 +8,8 @@ too late makes a pod of its own. See docs/decisions/0006-warm-pods.md.
 
 import datetime as dt
 import logging
-import random
 import re
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,6 +42,7 @@ NOBODY = ""  # the group of pods that have no owner
 TIMEOUT_S = (5.0, 30.0)  # to connect, to be answered
 SETTLE_S = 60.0  # so old is what failed, or is of another revision, before it is removed
 RESERVED_S = 10.0  # how long a pod that was given to a Job is not given to another
+ASKED_S = 20.0  # how long a pod that has asked is taken to ask still
 HARMLESS = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT})  # somebody was faster
 
 _NAME = re.compile(r"-(\d+)-(\d+)$")  # slot and generation
@@ -185,30 +186,27 @@ class WarmPods:
         self._wants = {want.process: want for want in wants}
         self._token_of = token_of
         self._since = dt.datetime.now(dt.UTC)
+        self._changing = threading.Lock()
         self._reserved: dict[str, float] = {}  # until when (monotonic), by word
+        self._asked: dict[str, float] = {}  # when (monotonic) it did last, by name
         self._complaint = ""
 
     def choose(self, process: str, limits: Limits) -> str:
         """Return the word of an idle pod for an attempt; nothing if there is none.
 
-        Any of them: gateways that choose at the same time should not choose the same.
+        Those come first that ask this gateway for their job: they have imported all, and other
+        gateways are asked by others. Else it is the oldest, which may still be at it.
         """
         want = self._wants.get(process)
         if want is None or want.limits != limits:
             return ""
-        now = time.monotonic()
-        self._reserved = {word: end for word, end in self._reserved.items() if end > now}
-        words = [
-            str(pod["metadata"]["labels"][WARM_LABEL])
-            for pod in self._pods.group(NOBODY)
-            if _is_idle(pod) and pod["metadata"]["labels"].get(REVISION_LABEL) == want.revision
-        ]
-        free = [word for word in words if word not in self._reserved]
-        if not free:
-            return ""
-        chosen = random.choice(free)
-        self._reserved[chosen] = now + RESERVED_S
-        return chosen
+        with self._changing:
+            return self._choose(want, time.monotonic())
+
+    def note_asking(self, name: str) -> None:
+        """Take note that a pod asks this gateway for its job."""
+        with self._changing:
+            self._asked[name] = time.monotonic()
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Count the pods of nobody, by process and whether they are idle or starting."""
@@ -247,6 +245,23 @@ class WarmPods:
                 _preload_content=False,
                 _request_timeout=TIMEOUT_S,
             )
+
+    def _choose(self, want: Want, now: float) -> str:
+        self._reserved = {word: end for word, end in self._reserved.items() if end > now}
+        self._asked = {name: last for name, last in self._asked.items() if last > now - ASKED_S}
+        free = [
+            pod["metadata"]
+            for pod in self._pods.group(NOBODY)
+            if _is_idle(pod)
+            and pod["metadata"]["labels"].get(REVISION_LABEL) == want.revision
+            and pod["metadata"]["labels"][WARM_LABEL] not in self._reserved
+        ]
+        if not free:
+            return ""
+        free.sort(key=lambda each: (each["name"] not in self._asked, each["creationTimestamp"]))
+        word = str(free[0]["labels"][WARM_LABEL])
+        self._reserved[word] = now + RESERVED_S
+        return word
 
     def _make(self, want: Want, name: str) -> None:
         pod = warm_pod(want.manifest, name, uuid.uuid4().hex, self._token_of(name))

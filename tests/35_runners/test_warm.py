@@ -9,7 +9,7 @@ import yaml
 from candela.runners.base import Limits
 from candela.runners.manifest import Images, job_manifest, load_template, warm_manifest, warm_pod
 from candela.runners.verdict import is_overdue
-from candela.runners.warm import Want, owner_of, plan
+from candela.runners.warm import Want, WarmPods, owner_of, plan
 from candela.worker.contract import JobDocument
 
 TEMPLATE = load_template(Path(__file__).parents[2] / "k8s/base/job-template.yaml")
@@ -159,6 +159,50 @@ def test_what_is_not_wanted_any_more_goes_but_not_with_its_job():
     assert names([], pods)[1] == [wanted.name(0, 0), wanted.name(1, 0)]
     running = pod(wanted.name(1, 0), wanted, age_s=3600, owner="a")
     assert names([], [running]) == ([], [])
+
+
+class Pods:
+    """What a gateway knows of the pods of nobody."""
+
+    def __init__(self, *pods: dict):
+        self.pods = pods
+
+    def group(self, name: str) -> list[dict]:
+        return list(self.pods) if name == "" else []
+
+
+def idle(word: str, made_of: Want, *, age_s: float = 10, is_ready: bool = True) -> dict:
+    made = pod(f"pod-{word}", made_of, age_s=age_s)
+    made["metadata"]["labels"] |= {"candela/warm": word, "candela/process": made_of.process}
+    made["status"]["conditions"] = [{"type": "Ready", "status": str(is_ready)}]
+    return made
+
+
+def warm_pods(*pods: dict) -> WarmPods:
+    return WarmPods(Pods(*pods), None, "here", [want()], str)
+
+
+def test_a_pod_that_asks_this_gateway_is_chosen_before_others():
+    pods = warm_pods(idle("old", want(), age_s=90), idle("b", want()), idle("c", want(), age_s=30))
+    pods.note_asking("pod-b")
+    chosen = [pods.choose("ChangeDetect", LIMITS) for _ in range(4)]
+    assert chosen == ["b", "old", "c", ""]
+
+
+def test_only_idle_pods_of_the_same_revision_and_limits_are_chosen():
+    other = want(tag="0")
+    pods = warm_pods(idle("a", other), idle("b", want(), is_ready=False))
+    assert pods.choose("ChangeDetect", LIMITS) == ""
+    pods = warm_pods(idle("a", want()))
+    assert pods.choose("Echo", LIMITS) == ""
+    assert pods.choose("ChangeDetect", Limits()) == ""
+    assert pods.choose("ChangeDetect", LIMITS) == "a"
+
+
+def test_pods_that_wait_are_counted():
+    pods = warm_pods(idle("a", want()), idle("b", want(), is_ready=False), idle("c", want(tag="0")))
+    assert pods.counts() == {("ChangeDetect", "idle"): 1, ("ChangeDetect", "starting"): 1}
+    assert warm_pods().counts() == {("ChangeDetect", "idle"): 0, ("ChangeDetect", "starting"): 0}
 
 
 def test_names_of_pods_are_valid():
