@@ -304,6 +304,30 @@ def test_a_result_that_is_reported_is_taken_before_the_worker_has_ended(engine):
     engine.service.runner.cancel(job.backend)
 
 
+def test_a_result_that_is_reported_before_the_start_is_noted_is_taken_too(engine):
+    engine = engine()
+    job_id = echo(engine, pause=30)
+    claimed = claim(engine, job_id)
+    stored_result(engine, job_id)
+    engine.dispatcher._submit(claimed)
+    job = go_on(engine, job_id, timeout_s=10)
+    assert job.state is State.SUCCEEDED
+    assert engine.service.runner.state(job.backend).is_running
+    engine.service.runner.cancel(job.backend)
+
+
+def test_a_refusal_is_told_before_the_worker_has_ended(engine):
+    engine = engine()
+    job_id = echo(engine, pause=30)
+    job = go_on(engine, job_id, until=is_running)
+    refusal = Failure(kind="InputError", message="no", locator="literal")
+    stored_result(engine, job_id, status="failed", error=refusal)
+    done = go_on(engine, job_id, timeout_s=10)
+    assert (done.state, done.error.locator) == (State.FAILED, "literal")
+    assert engine.service.runner.state(job.backend).is_running
+    engine.service.runner.cancel(job.backend)
+
+
 def test_a_failure_waits_for_the_end_of_the_worker_which_may_tell_a_better_cause(engine):
     engine = engine()
     job_id = echo(engine, pause=30)
