@@ -14,18 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import requests
-from buckets import CREDENTIALS
 
 ROOT = Path(__file__).parents[1]
 NETWORKS = ["127.0.0.1", "::1", "localhost", "10.0.0.0/8"]
-S3_PORT = 9500  # as in k8s/overlays/test
-DATABASE_PORT = 9532
-NAMESPACE = "candela-test"
-OVERLAY = ROOT / "k8s/overlays/test"
-URL = "http://10.99.1.2:30080"
 START_S = 60
 
 
@@ -72,7 +65,7 @@ def find_cluster() -> Cluster:
 
 
 @contextmanager
-def s3_server_for_pods(host: str, port: int = S3_PORT) -> Iterator[str]:
+def s3_server_for_pods(host: str, port: int) -> Iterator[str]:
     """Run an empty S3 server that pods reach, and yield its address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", host, "-p", str(port)],
@@ -123,40 +116,6 @@ def is_open(host: str, port: int) -> bool:
     """Tell whether somebody listens."""
     with socket.socket() as probe:
         return probe.connect_ex((host, port)) == 0
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """CANDELA in a cluster."""
-
-    cluster: Cluster
-    url: str
-    s3_url: str
-
-    def kubectl(self, *words: str, stdin: str | None = None) -> str:
-        return self.cluster.run("-n", NAMESPACE, *words, stdin=stdin)
-
-    def objects(self, kind: str, selector: str = "") -> list[dict]:
-        words = ("-l", selector) if selector else ()
-        return self.cluster.json("-n", NAMESPACE, "get", kind, *words)["items"]
-
-    def pods_of(self, job_id: str) -> list[dict]:
-        return self.objects("pods", f"candela/job={job_id}")
-
-    def keys(self, prefix: str) -> list[str]:
-        s3 = s3_client(self.s3_url)
-        found = s3.list_objects_v2(Bucket="candela", Prefix=f"jobs/jobs/{prefix}")
-        return [each["Key"].removeprefix("jobs/jobs/") for each in found.get("Contents", ())]
-
-
-def s3_client(url: str):
-    return boto3.client(
-        "s3",
-        endpoint_url=url,
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
-    )
 
 
 def until(condition: Callable[[], object], *, seconds: float = 120, why: str = "") -> None:

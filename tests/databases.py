@@ -61,7 +61,9 @@ class Postgres:
         self._run("pg_ctl", "-w", "-l", str(self._folder / "log"), "-o", options, "start")
 
     def stop(self) -> None:
-        """Stop it at once, as a power cut would."""
+        """Stop it at once, as a power cut would; one that is not running stays so."""
+        if not (self._folder / "data" / "postmaster.pid").exists():
+            return
         self._run("pg_ctl", "-m", "immediate", "-w", "stop")
 
     def _run(self, name: str, *arguments: str) -> None:

@@ -12,20 +12,25 @@ class Gate:
     ----------
     port : int
         Where the server listens.
+    host : str, optional
+        Where the way begins; another host than the loopback is for the pods of a cluster.
+    listens_at : int, optional
+        The port where it begins; by default one that is free.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, host: str = "127.0.0.1", listens_at: int = 0) -> None:
         self._target = ("127.0.0.1", port)
+        self._host = host
         self._listener: socket.socket | None = None
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._lock = threading.Lock()
-        with socket.create_server(("127.0.0.1", 0)) as probe:
+        with socket.create_server((host, listens_at)) as probe:
             self.port = int(probe.getsockname()[1])
         self.open()
 
     def open(self) -> None:
         """Let clients through."""
-        listener = socket.create_server(("127.0.0.1", self.port))
+        listener = socket.create_server((self._host, self.port))
         self._listener = listener
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 

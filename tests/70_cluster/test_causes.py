@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from clusters import NAMESPACE, Deployment, until
+from clusters import until
+from deployments import NAMESPACE, Deployment
 
 from candela.client import JobFailedError
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from buckets import CREDENTIALS
-from clusters import NAMESPACE, ROOT
+from clusters import ROOT
+from deployments import NAMESPACE
 
 from candela.gateway.app import Gateway
 from candela.jobs.model import Job

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import rasterio
 import requests
-from clusters import s3_client, until
+from clusters import until
+from deployments import s3_client
 from owslib.wcs import WebCoverageService
 from owslib.wms import WebMapService
 from owslib.wps import ComplexDataInput, WebProcessingService, WPSExecution, monitorExecution

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 import requests
-from clusters import NAMESPACE, Deployment, until
+from clusters import until
+from deployments import NAMESPACE, Deployment
 
 JOBS = 12
 EXECUTE = (
