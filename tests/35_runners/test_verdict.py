@@ -57,6 +57,8 @@ FAILED = {"type": "Failed", "reason": "PodFailurePolicy", "message": "why"}
         (pod("Failed", state=ended(137), reason="Evicted"), Cause.EVICTED, 137),
         (pod("Failed", state=ended(143)), Cause.VANISHED, 143),
         (pod("Failed", state=ended(137)), Cause.VANISHED, 137),
+        (pod("Failed", state=ended(255, "Unknown")), Cause.VANISHED, 255),
+        (pod("Failed", state=ended(137, "ContainerStatusUnknown")), Cause.VANISHED, 137),
     ],
 )
 def test_an_end_has_its_cause(found, cause, exit_code):
