@@ -51,6 +51,7 @@ from candela.worker.contract import (
     JobDocument,
     job_key,
 )
+from candela.worker.documents import read_job
 
 logger = logging.getLogger(__name__)
 
@@ -362,7 +363,11 @@ class KubernetesRunner:
             raise StorageError(f"the cluster does not answer: {error}") from error
 
     def _settle(self, reference: str, job: Object, state: RunState) -> None:
-        """Keep the log of an attempt that has ended, and remove parts that are worth nothing."""
+        """Keep the log of an attempt that has ended, and remove parts that are worth nothing.
+
+        A gateway that starts looks at all attempts of the last hour: parts may be those of a later
+        attempt by now, which is at work.
+        """
         with self._changing:
             if reference in self._settled:
                 return
@@ -370,7 +375,8 @@ class KubernetesRunner:
             attempt = int(job["metadata"]["labels"][ATTEMPT_LABEL])
             if self._storage.exists(job_key(job_id, JOB_FILE)):  # else it was removed
                 self._keep_log(job_id, self._pods.group(reference), attempt, state)
-                if not self._storage.exists(job_key(job_id, RESULT_FILE)):
+                is_last = read_job(self._storage, job_id).attempt == attempt
+                if is_last and not self._storage.exists(job_key(job_id, RESULT_FILE)):
                     self._storage.delete(job_key(job_id, OUTPUTS_FOLDER))
             self._settled.add(reference)
             self._ended.append(Ended(reference, job_id, attempt, state))

@@ -85,3 +85,18 @@ def test_a_job_that_the_cluster_refuses_is_told(in_cluster, job_id):
     with pytest.raises(RunnerError, match="restartPolicy"):
         runner.submit(trial("finish", job_id=job_id), LIMITS)
     assert not in_cluster.storage.exists(job_key(job_id, "result.json"))
+
+
+def test_a_gateway_that_starts_leaves_the_outputs_of_a_later_attempt_alone(in_cluster, job_id):
+    first = in_cluster.make()
+    lost = first.submit(trial("die", job_id=job_id), LIMITS)
+    assert ended(first, lost).cause is Cause.VANISHED
+    at_work = first.submit(trial("pause", job_id=job_id, attempt=2), LIMITS)
+    part = job_key(job_id, "outputs", "part.tif")
+    in_cluster.storage.write(part, b"part")
+    second = in_cluster.make()
+    until(lambda: lost in {end.reference for end in second.poll()})
+    assert in_cluster.storage.exists(part)
+    second.cancel(at_work)
+    until(lambda: at_work in {end.reference for end in second.poll()})
+    assert not in_cluster.storage.exists(part)
