@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+
 
 def find_binaries() -> Path | None:
     """Return the folder of the newest PostgreSQL server, if there is one."""
@@ -65,6 +67,15 @@ class Postgres:
         if not (self._folder / "data" / "postmaster.pid").exists():
             return
         self._run("pg_ctl", "-m", "immediate", "-w", "stop")
+
+    def cut(self) -> int:
+        """End all connections that there are, and tell how many; new ones may come."""
+        with psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True) as connection:
+            ended = connection.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            ).fetchone()
+        return int(ended[0]) if ended else 0
 
     def _run(self, name: str, *arguments: str) -> None:
         command = [str(self._binaries / name), "-D", str(self._folder / "data"), *arguments]

@@ -34,13 +34,15 @@ class Gate:
         self._listener = listener
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 
-    def cut(self) -> None:
-        """Break all connections that there are; new ones may come."""
+    def cut(self) -> int:
+        """Break all connections that there are, and tell how many; new ones may come."""
         with self._lock:
-            pairs, self._pairs = self._pairs, []
+            pairs = [pair for pair in self._pairs if pair[0].fileno() != -1]
+            self._pairs = []
         for pair in pairs:
             for end in pair:
                 _shut(end)
+        return len(pairs)
 
     def shut(self) -> None:
         """Let nobody through, and break what there is."""
