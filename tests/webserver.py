@@ -51,8 +51,8 @@ class Web:
 
 
 @contextmanager
-def web_server() -> Iterator[Web]:
-    """Run a server on a free port of the loopback."""
+def web_server(host: str = "127.0.0.1") -> Iterator[Web]:
+    """Run a server on a free port, of the loopback unless told otherwise."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -83,8 +83,8 @@ def web_server() -> Iterator[Web]:
         def log_message(self, *_) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served = Web(f"http://127.0.0.1:{server.server_address[1]}")
+    server = ThreadingHTTPServer((host, 0), Handler)
+    served = Web(f"http://{host}:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:

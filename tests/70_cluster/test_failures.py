@@ -1,58 +1,12 @@
 """What a user is told of jobs that a cluster cannot run, or ends."""
 
 import time
-import uuid
-from pathlib import Path
-
-import pytest
-from buckets import CREDENTIALS
-from clusters import ROOT
-from deployments import NAMESPACE
 
 from candela.gateway.app import Gateway
 from candela.jobs.model import Job
 from candela.jobs.request import ExecuteRequest
-from candela.settings import Settings
 
 PATIENCE_S = 120
-
-
-@pytest.fixture
-def make_gateway(deployment, monkeypatch, tmp_path: Path):
-    """Return a function that makes gateways on this machine, whose jobs run in the cluster."""
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("KUBECONFIG", str(deployment.cluster.kubeconfig))
-    made = []
-
-    def make(*, run: dict | None = None, **settings) -> Gateway:
-        gateway = Gateway.assemble(
-            Settings(
-                **{
-                    "url": "http://candela.test",
-                    "data": tmp_path / uuid.uuid4().hex,
-                    "storage": "s3://candela/others",
-                    "s3_endpoint": deployment.s3_url,
-                    "runner": "kubernetes",
-                    "namespace": NAMESPACE,
-                    "job_template": ROOT / "k8s/base/job-template.yaml",
-                    "cpu_share": 0.2,
-                    "image_patience_s": 2,
-                    "room_patience_s": 2,
-                    **settings,
-                }
-            )
-        )
-        echo = gateway.jobs.specs["Echo"]
-        needs = echo.run.model_copy(update=run or {})
-        gateway.jobs.specs["Echo"] = echo.model_copy(update={"run": needs})
-        made.append(gateway)
-        return gateway
-
-    yield make
-    for gateway in made:
-        gateway.jobs.runner.close()
-        gateway.jobs.store.close()
 
 
 def ended(gateway: Gateway, **inputs: object) -> Job:

@@ -8,25 +8,12 @@ import pytest
 import rasterio
 import requests
 from clusters import until
-from deployments import s3_client
 from owslib.wcs import WebCoverageService
 from owslib.wms import WebMapService
 from owslib.wps import ComplexDataInput, WebProcessingService, WPSExecution, monitorExecution
 from PIL import Image
 
 from candela.demo.accuracy import accuracy
-from candela.demo.safe import DemoProducts, make_products
-
-SIZE = 402  # pixels
-
-
-@pytest.fixture(scope="session")
-def products(tmp_path_factory, deployment) -> DemoProducts:
-    """Make two products of one place, and put them into the bucket."""
-    made = make_products(tmp_path_factory.mktemp("products"), seed=3, size=SIZE)
-    for product in (made.before, made.after):
-        s3_client(deployment.s3_url).upload_file(str(product), "products", product.name)
-    return made
 
 
 @pytest.fixture(scope="session")
