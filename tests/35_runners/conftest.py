@@ -128,7 +128,9 @@ def namespace(cluster, pods_s3):
         yield name
 
 
-CLUSTERS = [pytest.param("in a cluster", marks=pytest.mark.allow_hosts(NETWORKS))]
+CLUSTERS = [
+    pytest.param("in a cluster", marks=[pytest.mark.cluster, pytest.mark.allow_hosts(NETWORKS)])
+]
 
 
 @pytest.fixture(params=["here", *(CLUSTERS if is_wanted() else ())])

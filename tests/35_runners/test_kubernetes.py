@@ -13,7 +13,7 @@ from candela.runners.kubernetes import Patience
 from candela.runners.manifest import Images
 from candela.worker.contract import job_key
 
-pytestmark = pytest.mark.allow_hosts(NETWORKS)
+pytestmark = [pytest.mark.cluster, pytest.mark.allow_hosts(NETWORKS)]
 
 
 @pytest.fixture
