@@ -33,6 +33,7 @@ QUICK = {
 NEEDS = {  # only run by name
     "change_accuracy": "labelled images",
     "cluster": "a Kubernetes cluster",
+    "cluster_queue": "a Kubernetes cluster",
     "s1geometry": "a Sentinel-1 product",
 }
 

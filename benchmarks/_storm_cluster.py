@@ -11,11 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-import pytest
 from _storm_places import Strike, kill_worker
 from buckets import CREDENTIALS
-from clusters import find_cluster
-from databases import find_binaries
+from clusters import given_cluster
 from deployments import Deployment, deployed, s3_client
 from nodes import containers, kill, program
 
@@ -171,15 +169,12 @@ class InCluster:
 @contextmanager
 def deployed_place(folder: Path) -> Iterator[InCluster]:
     """Deploy CANDELA in the cluster of KUBECONFIG for one storm."""
-    binaries = find_binaries()
-    if binaries is None:
-        raise SystemExit("no PostgreSQL server on this machine (Debian package postgresql)")
-    os.environ |= {"CANDELA_TEST_CLUSTER": "1", **CREDENTIALS}
-    try:
-        cluster = find_cluster()
-    except pytest.skip.Exception as reason:
-        raise SystemExit(f"skipped: {reason}") from None
-    with deployed(cluster, folder, binaries, ttl_s=TTL_S) as deployment:
+    cluster = given_cluster()
+    if cluster is None:
+        raise SystemExit("skipped: neither KUBECONFIG nor kubectl")
+    os.environ |= CREDENTIALS
+    template = {"ttlSecondsAfterFinished: 3600": f"ttlSecondsAfterFinished: {TTL_S}"}
+    with deployed(cluster, folder, template=template) as deployment:
         yield InCluster(deployment, ttl_s=TTL_S)
 
 

@@ -57,10 +57,17 @@ def find_cluster() -> Cluster:
     """Return the cluster of ``make test-cluster``, or skip the test and say why."""
     if not is_wanted():
         pytest.skip("tests on a cluster run with `make test-cluster`")
-    given = os.environ.get("KUBECONFIG")
-    kubectl = shutil.which("kubectl")
-    if not given or not kubectl:
+    cluster = given_cluster()
+    if cluster is None:
         pytest.skip("no cluster: neither KUBECONFIG with kubectl, nor one beside this checkout")
+    return cluster
+
+
+def given_cluster() -> Cluster | None:
+    """Return the cluster that KUBECONFIG names, if there is one."""
+    given, kubectl = os.environ.get("KUBECONFIG"), shutil.which("kubectl")
+    if not given or not kubectl:
+        return None
     return Cluster(Path(given), kubectl, os.environ.get("CANDELA_TEST_HOST", "10.99.1.1"))
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psycopg
 
+NO_POSTGRES = "no PostgreSQL server on this machine (Debian package postgresql)"
+
 
 def find_binaries() -> Path | None:
     """Return the folder of the newest PostgreSQL server, if there is one."""

@@ -11,7 +11,7 @@ import requests
 import yaml
 from buckets import CREDENTIALS
 from clusters import ROOT, Cluster, s3_server_for_pods, until
-from databases import Postgres
+from databases import NO_POSTGRES, Postgres, find_binaries
 from gates import Gate
 
 S3_PORT = 9500  # as in k8s/overlays/test
@@ -21,7 +21,7 @@ OVERLAY = ROOT / "k8s/overlays/test"
 URL = "http://10.99.1.2:30080"
 BUCKETS = ("candela", "products")
 MAPS = Path("/var/tmp/candela-maps")
-TTL = "ttlSecondsAfterFinished: 3600"  # as in k8s/base/job-template.yaml
+TEMPLATE = "job-template.yaml"
 
 
 @dataclass(frozen=True)
@@ -77,25 +77,26 @@ class Deployment:
 def deployed(
     cluster: Cluster,
     folder: Path,
-    binaries: Path,
     *,
     settings: Mapping[str, str] | None = None,
-    ttl_s: int = 3600,
+    template: Mapping[str, str] | None = None,
     is_gated: bool = True,
 ) -> Iterator[Deployment]:
     """Run CANDELA as ``kubectl apply -k k8s/overlays/test`` makes it; nothing of it is left.
 
     Parameters
     ----------
-    folder, binaries : Path
-        Where the database puts its data, empty, and where its programs are.
+    folder : Path
+        Where the database puts its data; empty.
     settings : mapping of str to str, optional
         Settings of the gateway in addition to those of the overlay, or in their place.
-    ttl_s : int, optional
-        How long the cluster remembers Jobs that have ended.
+    template : mapping of str to str, optional
+        Words of the job template, and what stands in their place.
     is_gated : bool, optional
         Whether pods reach the buckets through a gate, which can be shut, and takes some time.
     """
+    binaries = find_binaries()
+    assert binaries is not None, NO_POSTGRES
     with ExitStack() as stack:
         server = Postgres(folder, binaries, host=cluster.host, port=DATABASE_PORT)
         server.start()
@@ -112,23 +113,21 @@ def deployed(
                 Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
             )
         made = Deployment(cluster, postgres=server, s3_gate=gate)
-        stack.enter_context(_applied(cluster, manifests(cluster, settings or {}, ttl_s)))
+        stack.enter_context(_applied(cluster, manifests(cluster, settings or {}, template or {})))
         made.wait_for_gateways()
         yield made
 
 
-def manifests(cluster: Cluster, settings: Mapping[str, str], ttl_s: int) -> str:
-    """Return what the overlay makes, with some settings changed."""
+def manifests(cluster: Cluster, settings: Mapping[str, str], template: Mapping[str, str]) -> str:
+    """Return what the overlay makes, with some settings and words of the job template changed."""
     documents = list(yaml.safe_load_all(cluster.run("kustomize", str(OVERLAY))))
     for document in documents:
-        if document["kind"] == "ConfigMap":
-            data = document["data"]
-            if "job-template.yaml" in data:
-                assert TTL in data["job-template.yaml"]
-                changed = data["job-template.yaml"].replace(TTL, f"{TTL.partition(' ')[0]} {ttl_s}")
-                data["job-template.yaml"] = changed
-            else:
-                data |= settings
+        if document["kind"] == "ConfigMap" and TEMPLATE not in document["data"]:
+            document["data"] |= settings
+        elif document["kind"] == "ConfigMap":
+            for words, others in template.items():
+                assert words in document["data"][TEMPLATE], words
+                document["data"][TEMPLATE] = document["data"][TEMPLATE].replace(words, others)
     return yaml.safe_dump_all(documents)
 
 

@@ -65,6 +65,9 @@ class Metrics:
         self._ended = self._counter(
             "candela_jobs_ended", "Jobs that ended", ("process", "state", "cause")
         )
+        self._tried_again = self._counter(
+            "candela_jobs_tried_again", "Attempts that the machine broke", ("process", "reason")
+        )
         self._used = {
             name: self._counter(f"candela_job_{name}", text, ("process",))
             for name, text in (
@@ -80,6 +83,8 @@ class Metrics:
         try:
             if job.state is State.ACCEPTED and job.attempt == 1:
                 self._accepting.observe((now() - job.created).total_seconds())
+            elif job.state is State.ACCEPTED:
+                self._tried_again.labels(job.process, job.message.partition(";")[0]).inc()
             elif job.state.is_final:
                 self._observe_end(job)
         except CandelaError as error:  # the database is away: a metric is not worth a job

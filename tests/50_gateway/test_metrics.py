@@ -1,10 +1,15 @@
 """Metrics, and what jobs have used."""
 
 import re
+from contextlib import closing
 
 import pytest
+from prometheus_client import generate_latest
 
-from candela.jobs.model import Event, State, now
+from candela.gateway.metrics import Metrics
+from candela.jobs.model import Event, Job, State, new_id, now
+from candela.jobs.request import ExecuteRequest
+from candela.jobs.store import JobStore
 
 ECHO = "/wps?service=WPS&version=1.0.0&request=Execute&identifier=Echo&DataInputs=literal=metrics"
 
@@ -92,3 +97,17 @@ def test_time_in_a_state_is_that_between_events():
         Event(start + timedelta(seconds=5), State.SUCCEEDED, ""),
     ]
     assert list(durations(events)) == [(State.ACCEPTED, 2.0), (State.RUNNING, 3.0)]
+
+
+def test_an_attempt_that_the_machine_broke_is_counted_with_its_reason(tmp_path):
+    job = Job(
+        new_id(), "Echo", "1.0.0", ExecuteRequest(), now(), now(), attempt=2,
+        message="the worker was ended from outside; waiting for try 2",
+    )  # fmt: skip
+    with closing(JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")) as store:
+        metrics = Metrics(store)
+        store.add(job)
+        text = generate_latest(metrics.registry).decode()
+    reason = "the worker was ended from outside"
+    assert value(text, f'candela_jobs_tried_again_total{{process="Echo",reason="{reason}"}}') == 1
+    assert value(text, "candela_accept_seconds_count") == 0

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -212,3 +214,20 @@ def test_the_dashboard_is_valid_json_with_queries_in_every_panel():
     assert dashboard["panels"]
     for panel in dashboard["panels"]:
         assert all(target["expr"] for target in panel["targets"])
+
+
+def test_prometheus_takes_the_rules_and_the_queries_of_the_dashboard(tmp_path):
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool on this machine (Debian package prometheus)")
+    dashboard = json.loads((FOLDER / "monitoring/dashboard.json").read_text())
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    records = [
+        {"record": f"query:{number}", "expr": expression.replace("$__rate_interval", "5m")}
+        for number, expression in enumerate(asked)
+    ]
+    queries = tmp_path / "queries.yaml"
+    queries.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": records}]}))
+    for path in (FOLDER / "monitoring/alerts.yaml", queries):
+        done = subprocess.run([promtool, "check", "rules", path], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr

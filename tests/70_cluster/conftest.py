@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from buckets import CREDENTIALS
 from clusters import NETWORKS, ROOT, Cluster, find_cluster
-from databases import find_binaries
+from databases import NO_POSTGRES, find_binaries
 from deployments import NAMESPACE, Deployment, deployed, s3_client
 
 from candela.client import Client
@@ -39,10 +39,9 @@ def deployment(cluster, tmp_path_factory) -> Iterator[Deployment]:
     if os.environ.get("CANDELA_TEST_DEPLOYED"):
         yield Deployment(cluster)
         return
-    binaries = find_binaries()
-    if binaries is None:
-        pytest.skip("no PostgreSQL server on this machine (Debian package postgresql)")
-    with deployed(cluster, tmp_path_factory.mktemp("postgres"), binaries) as made:
+    if find_binaries() is None:
+        pytest.skip(NO_POSTGRES)
+    with deployed(cluster, tmp_path_factory.mktemp("postgres")) as made:
         yield made
 
 

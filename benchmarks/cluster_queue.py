@@ -1,0 +1,141 @@
+"""What 1000 waiting jobs cost two gateways in a cluster.
+
+    KUBECONFIG=... python benchmarks/cluster_queue.py [--jobs 1000] [--in-cluster] [--seconds 120]
+
+CANDELA is deployed for it, in a cluster that must run on this machine with our images in it. Jobs
+wait in the gateways' own queue, or with --in-cluster as Jobs of the cluster, suspended as Kueue
+suspends them, which both gateways follow. Memory is what the serving process of each gateway has
+resident: before, while jobs are submitted, and while they wait and are asked for.
+"""
+
+import argparse
+import json
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import requests
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+EXECUTE = (
+    "/wps?service=WPS&version=1.0.0&request=Execute&identifier=Echo"
+    "&storeExecuteResponse=true&status=true&DataInputs=literal=job{}"
+)
+CLIENTS = 8
+SUSPENDED = {"completions: 1\n": "completions: 1\n  suspend: true\n"}
+
+
+def servers():
+    """Return the processes that answer; their parents only look after them."""
+    from nodes import containers
+
+    processes = containers("candela.cli")
+    parents = {process.ppid() for process in processes}
+    return [process for process in processes if process.pid not in parents]
+
+
+def resident():
+    """Return the memory of each gateway in MiB."""
+    found = {}
+    for process in servers():
+        try:
+            found[process.pid] = process.memory_info().rss / 2**20
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def submit(url, number):
+    """Submit a job; return how long that took, and its id."""
+    begun = time.monotonic()
+    answer = requests.get(url + EXECUTE.format(number), timeout=120)
+    answer.raise_for_status()
+    took = time.monotonic() - begun
+    return took, answer.text.partition("/wps/status/")[2][:36]
+
+
+def watch(url, seconds, job_ids):
+    """Ask for jobs and metrics for a while; return the memory of each gateway meanwhile."""
+    samples = {}
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for path in ("/jobs", "/metrics", f"/jobs/{job_ids[int(time.time()) % len(job_ids)]}"):
+            requests.get(url + path, timeout=60).raise_for_status()
+        for pid, mebibytes in resident().items():
+            samples.setdefault(pid, []).append(mebibytes)
+        time.sleep(1)
+    return samples
+
+
+def course(samples):
+    """Say how memory went: its median in the first and the last tenth, and its peak."""
+    tenth = max(1, len(samples) // 10)
+    return {
+        "at first": round(statistics.median(samples[:tenth]), 1),
+        "at last": round(statistics.median(samples[-tenth:]), 1),
+        "peak": round(max(samples), 1),
+    }
+
+
+def measure(deployment, options):
+    url = deployment.url
+    before = resident()
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        begun = time.monotonic()
+        answers = list(clients.map(lambda number: submit(url, number), range(options.jobs)))
+        took = time.monotonic() - begun
+    job_ids = [job_id for _, job_id in answers]
+    if options.in_cluster:
+        selector = "app.kubernetes.io/component=worker"
+        while len(deployment.objects("jobs", selector)) < options.jobs:
+            time.sleep(2)
+    after = resident()
+    samples = watch(url, options.seconds, job_ids)
+    return {
+        "jobs": len(set(job_ids)),
+        "submitted per second": round(options.jobs / took, 1),
+        "MiB before": [round(value, 1) for value in before.values()],
+        "MiB when all wait": [round(value, 1) for value in after.values()],
+        f"MiB in {options.seconds} s of waiting": [course(each) for each in samples.values()],
+        "restarts": [
+            status["restartCount"]
+            for pod in deployment.gateways()
+            for status in pod["status"]["containerStatuses"]
+        ],
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("--in-cluster", action="store_true", help="as suspended Jobs")
+    parser.add_argument("--seconds", type=int, default=120)
+    options = parser.parse_args()
+    from clusters import given_cluster
+    from deployments import deployed
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # nothing is left
+    cluster = given_cluster()
+    if cluster is None:
+        print("skipped: neither KUBECONFIG nor kubectl")
+        return
+    settings = {"CANDELA_RUNNING_JOBS": str(options.jobs if options.in_cluster else 1)}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        deployed(
+            cluster, Path(folder), settings=settings, template=SUSPENDED, is_gated=False
+        ) as deployment,
+    ):
+        print(json.dumps(measure(deployment, options), indent=2))
+
+
+if __name__ == "__main__":
+    main()
