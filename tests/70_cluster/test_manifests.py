@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 from clusters import ROOT, Cluster
+from deployments import NAMESPACE
 
 
 def kustomize(cluster: Cluster, overlay: str) -> str:
@@ -25,19 +26,38 @@ def test_the_job_template_is_a_job_that_a_cluster_takes(cluster):
     assert "(server dry run)" in cluster.run(*words)
 
 
-def test_the_gateway_may_not_do_more_than_it_needs(cluster, deployment):
-    def may(verb: str, what: str, *words: str) -> bool:
-        account = "system:serviceaccount:candela-test:candela-gateway"
-        command = [cluster.kubectl, f"--kubeconfig={cluster.kubeconfig}", "auth", "can-i", verb]
-        done = subprocess.run(
-            [*command, what, "--as", account, *words], capture_output=True, text=True
-        )
-        return done.stdout.strip() == "yes"
+@pytest.mark.parametrize(
+    ("account", "may", "may_not"),
+    [
+        (
+            "candela-gateway",
+            [
+                "create jobs",
+                "patch jobs",
+                "delete jobs",
+                "watch jobs",
+                "watch pods",
+                "get pods/log",
+            ],
+            [
+                *("create pods", "delete pods", "create pods/exec", "deletecollection jobs"),
+                *("get secrets", "list configmaps", "create jobs -n default", "list nodes"),
+            ],
+        ),
+        ("candela-worker", [], ["get pods", "list jobs", "create jobs", "get secrets"]),
+    ],
+)
+def test_an_account_may_not_do_more_than_it_needs(cluster, deployment, account, may, may_not):
+    assert [words for words in may if not can(cluster, account, words)] == []
+    assert [words for words in may_not if can(cluster, account, words)] == []
 
-    here = ("-n", "candela-test")
-    assert may("create", "jobs", *here)
-    assert may("get", "pods/log", *here)
-    assert not may("create", "pods", *here)
-    assert not may("get", "secrets", *here)
-    assert not may("create", "jobs", "-n", "default")
-    assert not may("list", "nodes")
+
+def can(cluster: Cluster, account: str, words: str) -> bool:
+    """Tell whether an account may do something, in our namespace unless it is said."""
+    where = [] if "-n" in words else ["-n", NAMESPACE]
+    user = f"system:serviceaccount:{NAMESPACE}:{account}"
+    command = [cluster.kubectl, f"--kubeconfig={cluster.kubeconfig}", "auth", "can-i"]
+    done = subprocess.run(
+        [*command, *words.split(), *where, "--as", user], capture_output=True, text=True
+    )
+    return done.stdout.strip() == "yes"
