@@ -18,7 +18,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import requests
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -31,23 +30,17 @@ CLIENTS = 8
 SUSPENDED = {"completions: 1\n": "completions: 1\n  suspend: true\n"}
 
 
-def servers():
-    """Return the processes that answer; their parents only look after them."""
+def resident(deployment):
+    """Return the memory of the process that answers of each gateway, in MiB."""
     from nodes import containers
 
-    processes = containers("candela.cli")
-    parents = {process.ppid() for process in processes}
-    return [process for process in processes if process.pid not in parents]
-
-
-def resident():
-    """Return the memory of each gateway in MiB."""
     found = {}
-    for process in servers():
-        try:
-            found[process.pid] = process.memory_info().rss / 2**20
-        except psutil.NoSuchProcess:
-            continue
+    for pod in deployment.gateways():
+        processes = containers("candela.cli", pod=pod["metadata"]["uid"])
+        parents = {process.ppid() for process in processes}  # they only look after them
+        for process in processes:
+            if process.pid not in parents:
+                found[pod["metadata"]["name"]] = process.memory_info().rss / 2**20
     return found
 
 
@@ -60,15 +53,15 @@ def submit(url, number):
     return took, answer.text.partition("/wps/status/")[2][:36]
 
 
-def watch(url, seconds, job_ids):
+def watch(deployment, seconds, job_ids):
     """Ask for jobs and metrics for a while; return the memory of each gateway meanwhile."""
     samples = {}
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for path in ("/jobs", "/metrics", f"/jobs/{job_ids[int(time.time()) % len(job_ids)]}"):
-            requests.get(url + path, timeout=60).raise_for_status()
-        for pid, mebibytes in resident().items():
-            samples.setdefault(pid, []).append(mebibytes)
+            requests.get(deployment.url + path, timeout=60).raise_for_status()
+        for pod, mebibytes in resident(deployment).items():
+            samples.setdefault(pod, []).append(mebibytes)
         time.sleep(1)
     return samples
 
@@ -85,7 +78,7 @@ def course(samples):
 
 def measure(deployment, options):
     url = deployment.url
-    before = resident()
+    before = resident(deployment)
     with ThreadPoolExecutor(CLIENTS) as clients:
         begun = time.monotonic()
         answers = list(clients.map(lambda number: submit(url, number), range(options.jobs)))
@@ -95,8 +88,8 @@ def measure(deployment, options):
         selector = "app.kubernetes.io/component=worker"
         while len(deployment.objects("jobs", selector)) < options.jobs:
             time.sleep(2)
-    after = resident()
-    samples = watch(url, options.seconds, job_ids)
+    after = resident(deployment)
+    samples = watch(deployment, options.seconds, job_ids)
     return {
         "jobs": len(set(job_ids)),
         "submitted per second": round(options.jobs / took, 1),

@@ -17,21 +17,29 @@ def program(cluster: Cluster, name: str) -> list[psutil.Process]:
     ]
 
 
-def containers(module: str = "") -> list[psutil.Process]:
-    """Return the processes in containers, all or those that run a Python module."""
+def containers(module: str = "", *, pod: str = "") -> list[psutil.Process]:
+    """Return the processes in containers.
+
+    Parameters
+    ----------
+    module : str, optional
+        Those that run this Python module.
+    pod : str, optional
+        Those of the pod with this uid.
+    """
     return [
         process
         for process, words in _processes()
-        if (not module or module in words[:3]) and is_contained(process.pid)
+        if (not module or module in words[:3]) and _is_contained(process.pid, pod)
     ]
 
 
-def is_contained(pid: int) -> bool:
-    """Tell whether a process belongs to a pod."""
+def _is_contained(pid: int, pod: str) -> bool:
     try:
-        return "kubepods" in Path(f"/proc/{pid}/cgroup").read_text()
+        groups = Path(f"/proc/{pid}/cgroup").read_text()
     except OSError:  # it has ended
         return False
+    return "kubepods" in groups and f"/pod{pod}" in groups
 
 
 def kill(processes: list[psutil.Process], which: float) -> bool:
