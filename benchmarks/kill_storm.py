@@ -199,7 +199,7 @@ class Storm:
             at_work = self.place.at_work()
             if not unfinished and not left and not at_work:
                 break
-            logger.debug("Unfinished %s, left %s, at work %s", unfinished, left, at_work)
+            logger.debug("%s unfinished, left %s, at work %s", len(unfinished), left, at_work)
             time.sleep(0.2)
 
     def _jobs(self) -> dict[str, Job]:
