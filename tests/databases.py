@@ -39,8 +39,7 @@ class Postgres:
         self._folder = folder
         self._binaries = binaries
         self._host = host
-        with socket.socket() as probe:
-            probe.bind((host, port))
+        with socket.create_server((host, port)) as probe:  # also where one has just been
             self.port = int(probe.getsockname()[1])
         self._as_user: list[str] = []
         if getpass.getuser() == "root":  # the server refuses to run as root
