@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import requests
+from buckets import CREDENTIALS
 
 ROOT = Path(__file__).parents[1]
 NETWORKS = ["127.0.0.1", "::1", "localhost", "10.0.0.0/8"]

@@ -12,7 +12,7 @@ from trials import LIMITS, ended, trial, until
 from candela.runners.base import Cause, RunState
 from candela.worker.contract import job_key
 
-pytestmark = pytest.mark.allow_hosts(NETWORKS)
+pytestmark = [pytest.mark.cluster, pytest.mark.allow_hosts(NETWORKS)]
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from threading import Thread
 
 import pytest
 from buckets import CREDENTIALS
-from clusters import ROOT, Cluster, s3_client, s3_server_for_pods, until, worker_namespace
+from clusters import ROOT, Cluster, s3_server_for_pods, until, worker_namespace
+from deployments import s3_client
 from werkzeug.serving import make_server
 
 from candela.gateway.app import Gateway
