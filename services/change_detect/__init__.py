@@ -190,7 +190,8 @@ def map_change(pair: Pair, detector: Detector, progress: Progress) -> Iterator[M
     """
     shape = pair.grid.shape
     overlap = OVERLAP if detector.local else 0
-    blocks = sorted(split(shape, BLOCK, halo=HALO + overlap), key=_reading_order)
+    halo = HALO + overlap // 3  # the less a block counts, the less context it needs
+    blocks = sorted(split(shape, BLOCK, halo=halo), key=_reading_order)
     fade = CrossFade(shape, BLOCK, overlap)
     brightness: dict[tuple[float, float], tuple[Change, Change]] = {}
     ahead = thread_count() + 1
