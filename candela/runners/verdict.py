@@ -60,8 +60,8 @@ def run_state(job: Document | None, pods: Sequence[Document], now: dt.datetime) 
     if ended is not None:
         if not is_finished(job) or any(not is_over(pod) for pod in pods):
             return RunState(message="ending")
-        exit_code = _exit_code(newest) if newest else None
-        return RunState(Cause(ended), exit_code, _annotations(job).get(ENDED_MESSAGE, ""))
+        # No exit code: the pod that has it is about to go, and the answer must not depend on when.
+        return RunState(Cause(ended), message=_annotations(job).get(ENDED_MESSAGE, ""))
     if newest is not None:
         verdict = _pod_state(newest, now)
         if verdict.cause is Cause.DISRUPTED and not is_finished(job):

@@ -140,7 +140,7 @@ def test_what_a_gateway_ended_has_that_cause_when_all_pods_are_gone():
     ending = job(late, annotations=annotations)
     assert run_state(ending, [pod()], NOW).is_running
     state = run_state(ending, [pod("Failed", state=ended(143))], NOW)
-    assert state == RunState(Cause.CANCELLED, 143, "cancelled")
+    assert state == RunState(Cause.CANCELLED, None, "cancelled")
     assert run_state(ending, [], NOW) == RunState(Cause.CANCELLED, None, "cancelled")
 
 
