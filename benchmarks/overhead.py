@@ -29,7 +29,7 @@ INSTANT = (sys.executable, "-I", "-S", str(Path(__file__).with_name("_instant_wo
 POLL_S = 0.001
 
 
-def instant_runner(settings: Settings, storage: Storage) -> LocalRunner:
+def instant_runner(settings: Settings, storage: Storage, _specs: object) -> LocalRunner:
     """Return a runner whose workers do nothing."""
     return LocalRunner(storage, settings.folder / "work", command=INSTANT)
 

@@ -43,7 +43,7 @@ def statements_of(gateway, work):
 
 
 def test_forty_requests_at_the_same_time_all_come_to_their_end(tmp_path, monkeypatch):
-    def runner(settings, storage):
+    def runner(settings, storage, specs):
         command = (sys.executable, "-I", "-S", str(INSTANT))
         return LocalRunner(storage, settings.folder / "work", command=command)
 

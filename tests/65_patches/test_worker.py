@@ -15,6 +15,7 @@ from candela.patches.query import Wanted, find_patches
 from candela.runners.base import Limits
 from candela.services.dmg_df.pair import OPTICAL_BANDS
 from candela.settings import Settings
+from candela.spec import load_specs
 from candela.storage import open_storage
 from candela.worker.contract import JOB_FILE, LOG_FILE, JobDocument, Reference, Staging, job_key
 from candela.worker.documents import read_result
@@ -45,7 +46,7 @@ def finish(tmp_path, monkeypatch, images):
         settings = Settings.from_environment(data=tmp_path / "data")
         assert url not in repr(settings)
         storage = open_storage(settings.storage_url)
-        runner = make_runner(settings, storage)
+        runner = make_runner(settings, storage, load_specs())
         job = JobDocument(
             id="job",
             process="DMG-DF",

@@ -28,7 +28,7 @@ def test_a_job_outlives_a_killed_gateway_and_runs_once(tmp_path: Path) -> None:
     gateway.start()
     try:
         with Client(gateway.url) as client:
-            job = client.execute("Echo", literal="still here", pause=6)
+            job = client.execute("Echo", literal="still here", pause=12)
             waiting = [client.execute("Echo", literal=f"job {number}") for number in range(4)]
             wait_until_running(job)
             gateway.kill()
