@@ -37,7 +37,7 @@ PROGRAMS = {
 class InCluster:
     """Two gateways in a cluster, with a database and a bucket that can be cut off."""
 
-    owed: frozenset[str] = frozenset()  # a job takes long enough
+    owed: frozenset[str] = frozenset()  # no one of them: whatever is struck
     pace = 5.0
     targets: Mapping[str, int] = {
         "gateway process": 2,

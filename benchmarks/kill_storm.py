@@ -140,7 +140,9 @@ class Storm:
 
     def _strikes_are_owed(self) -> bool:
         """Tell whether a short storm was too tame."""
-        return any(self.report.kills[target] < LEAST_STRIKES for target in self.place.owed)
+        kills = self.report.kills
+        owed = [kills[target] for target in self.place.owed]
+        return any(count < LEAST_STRIKES for count in (sum(kills.values()), *owed))
 
     def _half_have_ended(self) -> bool:
         try:
