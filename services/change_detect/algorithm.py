@@ -89,7 +89,6 @@ class Detector:
     ) -> NDArray[np.float32]:
         """Return how much both dates of a part of a window disagree.
 
-
         Parameters
         ----------
         before, after : ndarray, shape (bands, rows, cols), uint16
