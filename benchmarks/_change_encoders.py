@@ -15,12 +15,12 @@ FITTED_ON = 20_000  # patches
 ABOVE_ZERO = 256.0  # more than any code's value below zero
 
 
-def no_encoder(image: np.ndarray) -> Features:
+def no_encoder(image: np.ndarray, _memory: object = None) -> Features:
     """Tell nothing but the bands, and their means over two pixels."""
     return Features(image[:0], as_code(halved(image)))
 
 
-def linear_encoder(image: np.ndarray) -> Features:
+def linear_encoder(image: np.ndarray, _memory: object = None) -> Features:
     """Encode patches by their principal components: the best linear autoencoder.
 
     It is fitted to the image itself; an offset of two pixels between patches.
@@ -41,8 +41,10 @@ def linear_encoder(image: np.ndarray) -> Features:
 
 def as_code(values: np.ndarray) -> Code:
     """Return a code that is these values and a constant: none of its ReLUs bends."""
-    count = len(values)
-    return Code(values, np.eye(count, dtype=np.float32), np.full(count, ABOVE_ZERO, np.float32))
+    count, *shape = values.shape
+    constant = np.full(count, ABOVE_ZERO, np.float32)
+    kernel = np.column_stack([np.eye(count, dtype=np.float32), constant])
+    return Code(np.concatenate([values, np.ones((1, *shape), np.float32)]), kernel)
 
 
 def random_encoder(data: Path) -> Encoder:

@@ -33,6 +33,9 @@ class Shift(NamedTuple):
         return Shift(self.rows * factor, self.cols * factor)
 
 
+NO_SHIFT = Shift(0.0, 0.0)
+
+
 def estimate_shift(pairs: Iterable[tuple[Image, Image]]) -> Shift:
     """Find the shift that brings the second image of each pair onto the first.
 
@@ -56,7 +59,7 @@ def estimate_shift(pairs: Iterable[tuple[Image, Image]]) -> Shift:
     """
     spectrum = sum(_cross_phase(reference, moved) for reference, moved in pairs)
     if not isinstance(spectrum, np.ndarray):
-        return Shift(0.0, 0.0)
+        return NO_SHIFT
     rows, cols = spectrum.shape
     correlation = np.fft.ifft2(spectrum).real
     peak_row, peak_col = np.unravel_index(int(correlation.argmax()), correlation.shape)
@@ -69,29 +72,34 @@ def estimate_shift(pairs: Iterable[tuple[Image, Image]]) -> Shift:
     return Shift(float(near_row + offsets[fine_row]), float(near_col + offsets[fine_col]))
 
 
-def translate(image: Image, shift: Shift) -> Image:
+def translate(bands: Iterable[Image], shift: Shift, out: Image | None = None) -> Image:
     """Move the content of an image by bicubic interpolation.
 
     Parameters
     ----------
-    image : ndarray, shape (bands, rows, cols), float32
-        Mirrored at its edges.
+    bands : iterable of ndarray, shape (rows, cols), float32
+        Mirrored at their edges.
     shift : Shift
         Pixels down and right; may be fractions.
+    out : ndarray, shape (bands, rows, cols), float32, optional
+        Where the result is written; contiguous.
 
     Returns
     -------
-    ndarray, same shape, float32
+    ndarray, shape (bands, rows, cols), float32
     """
-    if shift.largest == 0:
-        return image
+    if out is None:
+        bands = np.stack(list(bands))
+        out = np.empty(bands.shape, np.float32)
     kernel_rows, kernel_cols = _cubic_kernel(shift.rows), _cubic_kernel(shift.cols)
-    moved = np.empty(image.shape, np.float32)
-    for source, target in zip(image, moved, strict=True):
-        cv2.sepFilter2D(
-            source, cv2.CV_32F, kernel_cols, kernel_rows, target, borderType=cv2.BORDER_REFLECT
-        )
-    return moved
+    for source, target in zip(bands, out, strict=True):
+        if shift.largest == 0:
+            target[:] = source
+        else:
+            cv2.sepFilter2D(
+                source, cv2.CV_32F, kernel_cols, kernel_rows, target, borderType=cv2.BORDER_REFLECT
+            )
+    return out
 
 
 def _cross_phase(reference: Image, moved: Image) -> NDArray[np.complex128]:

@@ -39,10 +39,11 @@ from .views import VISIBLE
 
 logger = logging.getLogger(__name__)
 
-BLOCK = 512  # pixels; the files' own blocks
-STRIP_BLOCKS = 6
+BLOCK = 768  # pixels: a place with a fit of its own
+STRIP_BLOCKS = 4
 
-OVERLAP = 48  # pixels, from the border of a block: where blocks with fits of their own are mixed
+OVERLAP = 32  # pixels, from the border of a block: where blocks with fits of their own are mixed
+LOCAL_HALO = HALO - 16  # the less a block counts, the less context it needs
 
 Change = NDArray[np.float32]
 
@@ -190,11 +191,11 @@ def map_change(pair: Pair, detector: Detector, progress: Progress) -> Iterator[M
     """
     shape = pair.grid.shape
     overlap = OVERLAP if detector.local else 0
-    halo = HALO + overlap // 3  # the less a block counts, the less context it needs
+    halo = LOCAL_HALO if detector.local else HALO
     blocks = sorted(split(shape, BLOCK, halo=halo), key=_reading_order)
     fade = CrossFade(shape, BLOCK, overlap)
     brightness: dict[tuple[float, float], tuple[Change, Change]] = {}
-    ahead = thread_count() + 1
+    ahead = 2 * thread_count() + 1
     waiting: deque[tuple[Block, Future[Change]]] = deque()
     with one_thread_each(), ThreadPoolExecutor(thread_count()) as pool:
         for number, block in enumerate([*blocks, *[None] * ahead]):

@@ -6,10 +6,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from candela.eo.memory import ThreadMemory
 from candela.eo.registration import Shift
 from candela.eo.smoothing import gaussian, guided_filter
 
 from .encoder import Encoder
+from .pair import Reflectance
 from .views import Part, Standardisation, View, view
 
 FINE_SIGMA = 0.7  # pixels
@@ -20,10 +22,12 @@ FLOOR = 1e-3  # in units of noise; keeps the logarithm finite
 SMALLEST_PROBABILITY = 1e-4  # consumers take exact zeros as missing
 HALO = 64  # pixels: how far from its block a kernel may look, a multiple of the coarsest level
 # (shift 3 + encoder 46 + smoothing 15)
-FRAME = 24  # pixels of it that are not only context: smoothing 15, short-wave infrared 9; even
+FRAME = 16  # pixels of it that are not only context: smoothing 15; even
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+
+_own = ThreadMemory(2)
 
 
 class Comparison(Protocol):
@@ -84,9 +88,7 @@ class Detector:
     rule: Rule
     typical: float = 0.0
 
-    def magnitude(
-        self, before: NDArray[np.uint16], after: NDArray[np.uint16], part: Part
-    ) -> NDArray[np.float32]:
+    def magnitude(self, before: Reflectance, after: Reflectance, part: Part) -> NDArray[np.float32]:
         """Return how much both dates of a part of a window disagree.
 
         Parameters
@@ -105,13 +107,8 @@ class Detector:
         if not valid[part].any():
             return np.full(valid[part].shape, np.nan, np.float32)
         wider, inner = _framed(part, valid.shape)
-        views = look(
-            self.before.apply(before, valid),
-            self.after.apply(after, valid),
-            self.shift,
-            self.encode,
-            wider,
-        )
+        scales = self.before, self.after
+        views = look((before, after), valid, scales, self.shift, self.encode, wider)
         compare = self.compare.fitted_to(*views, valid[wider]) if self.local else self.compare
         magnitude = log_magnitude(compare(*views), (views[0].guide, views[1].guide))
         return np.where(valid[part], magnitude[inner], np.float32(np.nan))
@@ -121,19 +118,38 @@ class Detector:
         return probability(magnitude, self.typical, self.rule)
 
 
-def valid_pixels(before: NDArray[np.uint16], after: NDArray[np.uint16]) -> Mask:
+def valid_pixels(before: Reflectance, after: Reflectance) -> Mask:
     """Tell where all bands of both dates, (bands, rows, cols), have data."""
-    return np.asarray((before > 0).all(axis=0) & (after > 0).all(axis=0))
+    valid = np.ones(before.shape[1:], np.bool_)
+    for band in (*before, *after):
+        valid &= band > 0
+    return valid
 
 
 def look(
-    before: Image, after: Image, shift: Shift, encode: Encoder, part: Part
+    images: tuple[Reflectance, Reflectance],
+    valid: Mask,
+    scales: tuple[Standardisation, Standardisation],
+    shift: Shift,
+    encode: Encoder,
+    part: Part,
 ) -> tuple[View, View]:
-    """Register two standardised images half way each, and describe a part of them."""
-    return (
-        view(before, shift.times(-0.5), encode, part),
-        view(after, shift.times(0.5), encode, part),
+    """Register two images half way each, and describe a part of them.
+
+    What is returned holds until the next call in the same thread.
+    """
+    before, after = (
+        view(
+            scale.apply(image, valid, shift.times(way), memory.array("standard", *image.shape)),
+            encode,
+            part,
+            memory,
+        )
+        for image, scale, way, memory in zip(
+            images, scales, (-0.5, 0.5), _own.memories, strict=True
+        )
     )
+    return before, after
 
 
 def log_magnitude(maps: Image, guides: tuple[Image, Image]) -> Image:

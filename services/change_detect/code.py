@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .product import weighted_sums, weighted_units
+from .units import weighted_units
 
 STRIP_PIXELS = 2048  # about; all units of so many stay in the processor's cache
+STRIP_SAMPLES = 256  # likewise, with four neighbours each
 
 Image = NDArray[np.float32]
 Matrix = NDArray[np.float32]
@@ -22,24 +23,23 @@ class Code(NamedTuple):
 
     Attributes
     ----------
-    met : ndarray, shape (channels, rows, cols), float32
-    kernel : ndarray, shape (units, channels), float32
-    bias : ndarray, shape (units,), float32
+    met : ndarray, shape (channels + 1, rows, cols), float32
+        The last is one everywhere.
+    kernel : ndarray, shape (units, channels + 1), float32
+        The last column is the bias.
     """
 
     met: Image
     kernel: Matrix
-    bias: Matrix
 
     def cropped(self, rows: slice, cols: slice) -> "Code":
         """Return the code of a part, given in pixels of 10 m, from even to even ones."""
-        part = self.met[:, _halved(rows), _halved(cols)]
-        return self._replace(met=np.ascontiguousarray(part))
+        return self._replace(met=self.met[:, _halved(rows), _halved(cols)])
 
     def units(self) -> Image:
         """Return all of it, shape (units, rows, cols)."""
-        flat = self.met.reshape(len(self.met), -1)
-        return self._bend(flat).reshape(-1, *self.met.shape[1:])
+        sums: Image = self.kernel @ self.met.reshape(len(self.met), -1)
+        return np.maximum(sums, 0, out=sums).reshape(-1, *self.met.shape[1:])
 
     def strips(self) -> Iterator[tuple[slice, Image]]:
         """Yield rows and all units there, strip by strip."""
@@ -59,7 +59,7 @@ class Code(NamedTuple):
         """
         sums = np.empty((len(weights), *self.met.shape[1:]), np.float32)
         for rows in self._strips():
-            sums[:, rows] = weighted_units(weights, self.kernel, self.bias, self.met[:, rows])
+            sums[:, rows] = weighted_units(weights, self.kernel, self.met[:, rows])
         return sums
 
     def doubled_at(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Image:
@@ -74,22 +74,22 @@ class Code(NamedTuple):
         -------
         ndarray, shape (units, pixels), float32
         """
-        last_row, last_col = self.met.shape[1] - 1, self.met.shape[2] - 1
         down, right = (rows + 0.5) / 2 - 0.5, (cols + 0.5) / 2 - 0.5
         top, left = np.floor(down).astype(int), np.floor(right).astype(int)
         low, far = (down - top).astype(np.float32), (right - left).astype(np.float32)
-        total = np.zeros((len(self.kernel), len(rows)), np.float32)
-        for row, row_weight in ((top, 1 - low), (top + 1, low)):
-            for col, col_weight in ((left, 1 - far), (left + 1, far)):
-                near = self.met[:, np.clip(row, 0, last_row), np.clip(col, 0, last_col)]
-                total += self._bend(near) * (row_weight * col_weight)
-        return total
-
-    def _bend(self, met: Matrix) -> Matrix:
-        """Return the units of pixels, shape (units, pixels)."""
-        sums = weighted_sums(self.kernel, met)
-        sums += self.bias[:, None]
-        return np.maximum(sums, 0, out=sums)
+        last_row, last_col = self.met.shape[1] - 1, self.met.shape[2] - 1
+        corner_rows = np.clip([top, top, top + 1, top + 1], 0, last_row)
+        corner_cols = np.clip([left, left + 1, left, left + 1], 0, last_col)
+        shares = np.stack([(1 - low) * (1 - far), (1 - low) * far, low * (1 - far), low * far])
+        total = np.empty((len(rows), len(self.kernel)), np.float32)
+        for first in range(0, len(rows), STRIP_SAMPLES):
+            some = slice(first, first + STRIP_SAMPLES)
+            # A ReLU of something times a share, which is not negative, is the ReLU times the share.
+            near = self.met[:, corner_rows[:, some], corner_cols[:, some]] * shares[:, some]
+            units = near.reshape(len(near), -1).T @ self.kernel.T
+            np.maximum(units, 0, out=units)
+            units.reshape(len(shares), -1, len(self.kernel)).sum(axis=0, out=total[some])
+        return total.T
 
     def _strips(self) -> Iterator[slice]:
         _, rows, cols = self.met.shape
@@ -114,6 +114,25 @@ def double(image: Image) -> Image:
     for source, target in zip(image, doubled, strict=True):
         cv2.resize(source, (2 * cols, 2 * rows), dst=target, interpolation=cv2.INTER_LINEAR)
     return doubled
+
+
+def doubled_rows(image: Image, rows: slice, cols: int) -> Image:
+    """Return some rows and the first columns of what ``double`` would make of an image.
+
+    Parameters
+    ----------
+    image : ndarray, shape (bands, half the rows, half the cols), float32
+    rows : slice
+        Of the doubled image; the first is even.
+    cols : int
+
+    Returns
+    -------
+    ndarray, shape (bands, rows, cols), float32
+    """
+    first = max(0, rows.start // 2 - 1)  # with the neighbours that are interpolated
+    near = image[:, first : (rows.stop + 1) // 2 + 1]
+    return double(near)[:, rows.start - 2 * first : rows.stop - 2 * first, :cols]
 
 
 def _halved(pixels: slice) -> slice:

@@ -2,16 +2,16 @@
 
 import hashlib
 import importlib
-from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import onnxruntime
 import yaml
 from numpy.typing import NDArray
 
+from candela.eo.memory import Memory
 from candela.errors import InputError
 
 from .code import Code
@@ -37,8 +37,19 @@ class Features(NamedTuple):
     code: Code
 
 
-Encoder = Callable[[Image], Features]
-"""From a standardised image (bands, rows, cols), sides multiples of ``COARSEST``."""
+class Encoder(Protocol):
+    """Describes images."""
+
+    def __call__(self, image: Image, memory: Memory | None = None) -> Features:
+        """Describe a standardised image.
+
+        Parameters
+        ----------
+        image : ndarray, shape (bands, rows, cols), float32
+            Contiguous, with sides that are multiples of ``COARSEST``.
+        memory : Memory, optional
+            Has the features; they hold until the next image is encoded into the same.
+        """
 
 
 class Facts(NamedTuple):
@@ -109,11 +120,30 @@ def _load_onnx(path: Path) -> Encoder:
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     bands = session.get_inputs()[0].shape[1]
     smallest = np.zeros((1, bands, COARSEST, COARSEST), np.float32)
-    kernel, bias = session.run(["kernel", "bias"], {"image": smallest})
+    kernel = np.column_stack(session.run(["kernel", "bias"], {"image": smallest}))
+    channels = {
+        output.name: output.shape[1]
+        for output in session.get_outputs()
+        if output.name not in {"kernel", "bias"}
+    }
 
-    def encode(image: Image) -> Features:
-        fine, met = session.run(["fine", "met"], {"image": image[None]})
-        return Features(fine[0], Code(met[0], kernel, bias))
+    def encode(image: Image, memory: Memory | None = None) -> Features:
+        _, rows, cols = image.shape
+        memory = memory or Memory()
+        fine = memory.array("fine", channels["fine"], rows, cols)
+        met = memory.array("met", kernel.shape[1], rows // 2, cols // 2)
+        binding = session.io_binding()
+        binding.bind_cpu_input("image", image[None])
+        first = 0
+        for name, count in channels.items():
+            if name == "fine":
+                array = fine
+            else:  # side by side: they meet
+                array, first = met[first : first + count], first + count
+            binding.bind_output(name, "cpu", 0, np.float32, (1, *array.shape), array.ctypes.data)
+        session.run_with_iobinding(binding)
+        met[first:] = 1
+        return Features(fine, Code(met, kernel))
 
     return encode
 
@@ -129,13 +159,14 @@ def _load_keras(path: Path) -> Encoder:
         ) from error
     whole = keras.saving.load_model(path)
     kernel, bias = whole.get_layer("code").get_weights()
-    kernel = np.ascontiguousarray(kernel[0, 0].T)
+    kernel = np.column_stack([kernel[0, 0].T, bias])
     outputs = [whole.get_layer(name).output for name in ("fine", "met")]
     model = tensorflow.function(keras.Model(whole.input, outputs))
 
-    def encode(image: Image) -> Features:
+    def encode(image: Image, memory: Memory | None = None) -> Features:  # noqa: ARG001
         fine, met = model(np.moveaxis(image, 0, -1)[None], training=False)
-        return Features(_bands_first(fine.numpy()), Code(_bands_first(met.numpy()), kernel, bias))
+        met = np.pad(met.numpy(), ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=1)
+        return Features(_bands_first(fine.numpy()), Code(_bands_first(met), kernel))
 
     return encode
 

@@ -30,6 +30,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17
 IR_VERSION = 8  # the oldest that knows the opset: old runtimes read the file
+MEETING = ("mean1", "mix1", "context")  # the layers that meet at the code, in this order
 OPERATORS: dict[str, tuple[str, list[str], dict[str, Any]]] = {
     "Add": ("Add", [], {}),
     "AveragePooling2D": ("AveragePool", [], {"kernel_shape": [2, 2], "strides": [2, 2]}),
@@ -89,12 +90,15 @@ def build_encoder(bands: int, widths: tuple[int, ...], context: int, code: int) 
 def export_onnx(encoder: Any, path: Path) -> None:  # noqa: ANN401 - Keras is untyped
     """Write the encoder as an ONNX graph with inputs and outputs in (batch, bands, rows, cols).
 
-    It ends before the code: its outputs are the fine features, what ``met`` at the last layer, and
-    the ``kernel`` (units, channels) and ``bias`` of this layer, which ``Code`` computes.
+    It ends before the code: its outputs are the fine features, what meets at the last layer, one
+    after the other (who runs the graph has them written side by side), and the ``kernel`` (units,
+    channels) and ``bias`` of this layer, which ``Code`` computes.
     """
     nodes: list[onnx.NodeProto] = []
     weights: list[onnx.TensorProto] = []
     for layer in encoder.layers[1:-1]:
+        if layer.name in {"known1", "met"}:
+            continue
         inputs = layer.input if isinstance(layer.input, list) else [layer.input]
         sources = [_tensor_name(tensor) for tensor in inputs]
         if isinstance(layer, layers.Conv2D):
@@ -114,8 +118,8 @@ def export_onnx(encoder: Any, path: Path) -> None:  # noqa: ANN401 - Keras is un
                 )
             )
     weights.append(numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "twice"))
-    fine, met = encoder.get_layer("fine").output, encoder.get_layer("met").output
-    outputs = [_image_info(_tensor_name(output), int(output.shape[-1])) for output in (fine, met)]
+    described = [encoder.get_layer(name).output for name in ("fine", *MEETING)]
+    outputs = [_image_info(_tensor_name(output), int(output.shape[-1])) for output in described]
     for name, weight in zip(("kernel", "bias"), encoder.layers[-1].get_weights(), strict=True):
         stored = np.asarray(weight)[0, 0].T.copy() if name == "kernel" else np.asarray(weight)
         weights.append(numpy_helper.from_array(stored, f"last.{name}"))
@@ -125,20 +129,17 @@ def export_onnx(encoder: Any, path: Path) -> None:  # noqa: ANN401 - Keras is un
     _write_model(helper.make_graph(nodes, "encoder", inputs, outputs, weights), path)
 
 
-def export_products(folder: Path) -> None:
-    """Write the ONNX graphs of ``product.py``."""
+def export_units(folder: Path) -> None:
+    """Write the ONNX graph of ``units.py``."""
     shapes: dict[str, list[str | int]] = {
-        "weights": ["sums", "bands"],
+        "weights": ["sums", "units"],
         "bands": ["bands", "pixels"],
         "sums": ["sums", "pixels"],
+        "kernel": ["units", "bands"],
     }
-    product = helper.make_node("MatMul", ["weights", "bands"], ["sums"])
-    _write_model(_small_graph("product", [product], shapes), folder / "product.onnx")
-    shapes |= {"weights": ["sums", "units"], "kernel": ["units", "bands"], "bias": ["units", 1]}
     layer = [
         helper.make_node("MatMul", ["kernel", "bands"], ["products"]),
-        helper.make_node("Add", ["products", "bias"], ["shifted"]),
-        helper.make_node("Relu", ["shifted"], ["code"]),
+        helper.make_node("Relu", ["products"], ["code"]),
         helper.make_node("MatMul", ["weights", "code"], ["sums"]),
     ]
     _write_model(_small_graph("units", layer, shapes), folder / "units.onnx")

@@ -5,7 +5,7 @@ date to the spectrum of the other, fitted on the pair itself, learns what they d
 surface. What it cannot predict has changed for a reason of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from candela.eo.regression import RobustFit, fit_robust, refine_robust
 
-from .code import double
+from .code import doubled_rows
 from .encoder import BANDS
-from .product import weighted_sums
 from .views import SHORTWAVE, VISIBLE, View
 
 SMALLEST_NOISE = 0.15  # of the standardised spectrum: flat surfaces are not judged finer
@@ -28,8 +27,9 @@ PARTS = {
 }
 HELPED, AGREED = "beyond_shortwave", "agreed"
 
-LOCAL_SAMPLES = 4000  # pixels for the fit to one place
+LOCAL_SAMPLES = 3000  # pixels for the fit to one place
 FEWEST_LOCAL_SAMPLES = 1024  # with fewer, the fit to the whole image stays
+STRIP_PIXELS = 32_768  # about
 SEED = 20200706
 
 Image = NDArray[np.float32]
@@ -55,9 +55,14 @@ class Samples(NamedTuple):
     @classmethod
     def of(cls, source: View, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> "Samples":
         """Take some pixels of a view."""
-        near = source.near[:, rows, cols]
-        taken = source._replace(near=near)
-        return cls(taken.own.T, source.code.doubled_at(rows, cols).T, taken.shortwave.T)
+        bands, shortwave, fine = (
+            part[:, rows, cols] for part in (source.bands, source.shortwave, source.fine)
+        )
+        return cls(
+            np.concatenate([bands, fine]).T,
+            source.code.doubled_at(rows, cols).T,
+            np.concatenate([bands[SHORTWAVE], shortwave]).T,
+        )
 
     @classmethod
     def joined(cls, parts: Sequence["Samples"]) -> "Samples":
@@ -137,17 +142,43 @@ class Predictor:
             bands=self.bands,
         )
 
-    def residual(self, source: View, target: View) -> Image:
-        """Return what the prediction leaves, in units of noise, shape (targets, rows, cols)."""
-        _, rows, cols = target.near.shape
-        # Weighting and doubling commute: the sums are doubled, not the code.
-        rest = -double(source.code.weighted(self.code))[:, :rows, :cols]
-        rest -= weighted_sums(self.own, source.own)
-        if self.shortwave.size:
-            rest[-len(self.shortwave) :] -= weighted_sums(self.shortwave, target.shortwave)
-        rest -= self.intercept[:, None, None]
-        for plane, band, precision in zip(rest, self.bands, self.precision, strict=True):
-            plane += precision * target.near[band]
+    def coarse(self, source: View) -> Image:
+        """Return what the code predicts, and the constant, shape (targets, rows / 2, cols / 2).
+
+        Weighting and doubling commute: the sums are doubled, not the code.
+        """
+        sums = source.code.weighted(self.code)
+        sums += self.intercept[:, None, None]
+        return sums
+
+    def residual(self, coarse: Image, source: View, target: View, rows: slice) -> Image:
+        """Return what the prediction leaves in some rows, in units of noise.
+
+        Parameters
+        ----------
+        coarse : ndarray
+            As ``coarse`` gives it.
+        source, target : View
+            The date that predicts, and the one that is predicted.
+        rows : slice
+            The first is even.
+
+        Returns
+        -------
+        ndarray, shape (targets, rows, cols), float32
+        """
+        count = len(source.bands)
+        helped = len(self.shortwave) if self.shortwave.size else 0
+        observed = np.zeros((len(self.bands), count), np.float32)
+        observed[np.arange(len(self.bands)), self.bands] = self.precision
+        if helped:
+            observed[-helped:, SHORTWAVE] -= self.shortwave[:, :2]
+        rest = _weighted_sums(observed, target.bands[:, rows])
+        rest -= _weighted_sums(self.own[:, :count], source.bands[:, rows])
+        rest -= _weighted_sums(self.own[:, count:], source.fine[:, rows])
+        if helped:
+            rest[-helped:] -= _weighted_sums(self.shortwave[:, 2:], target.shortwave[:, rows])
+        rest -= doubled_rows(coarse, rows, rest.shape[2])
         return rest
 
 
@@ -209,6 +240,7 @@ class CrossPrediction:
         if len(candidates) < FEWEST_LOCAL_SAMPLES:
             return self
         drawn = np.random.default_rng(SEED).choice(len(candidates), LOCAL_SAMPLES)
+        drawn.sort()  # memory is read in its order
         rows, cols = np.unravel_index(candidates[drawn], valid.shape)
         first, second = Samples.of(before, rows, cols), Samples.of(after, rows, cols)
         return replace(
@@ -224,9 +256,18 @@ class CrossPrediction:
         changed. With ``either``, the larger: harm to large areas, all alike, is soon learnt by the
         direction that has seen what it looks like, and not by the other.
         """
-        forward = self.forward.residual(before, after)
-        backward = self.backward.residual(after, before)
-        maps = np.empty((len(self.emphasis), *forward.shape[1:]), np.float32)
+        first, second = self.forward.coarse(before), self.backward.coarse(after)
+        maps = np.empty((len(self.emphasis), *before.guide.shape), np.float32)
+        for rows in _strips(*before.guide.shape):
+            self._combine(
+                self.forward.residual(first, before, after, rows),
+                self.backward.residual(second, after, before, rows),
+                maps[:, rows],
+            )
+        return maps
+
+    def _combine(self, forward: Image, backward: Image, maps: Image) -> None:
+        """Make the maps of what both directions leave."""
         if AGREED in self.emphasis:
             common = -(forward[VISIBLE] * backward[VISIBLE]).mean(axis=0)
             np.maximum(common, 0, out=maps[self.emphasis.index(AGREED)])
@@ -237,7 +278,7 @@ class CrossPrediction:
             if name != AGREED:
                 part = self._targets(name)
                 decide(forward[part].mean(axis=0), backward[part].mean(axis=0), out=target)
-        return np.sqrt(maps, out=maps)
+        np.sqrt(maps, out=maps)
 
     def _targets(self, name: str) -> slice:
         """Tell which of the predictors' targets make a map."""
@@ -245,6 +286,19 @@ class CrossPrediction:
             return slice(len(self.bands), None)
         chosen = [i for i, band in enumerate(self.bands) if band in PARTS[name]]
         return slice(chosen[0], chosen[-1] + 1)
+
+
+def _strips(rows: int, cols: int) -> Iterator[slice]:
+    """Split rows so that what is computed of a strip stays in the processor's cache."""
+    step = max(2, STRIP_PIXELS // cols // 2 * 2)
+    for row in range(0, rows, step):
+        yield slice(row, min(row + step, rows))
+
+
+def _weighted_sums(weights: Matrix, bands: Image) -> Image:
+    """Weight and add bands; row by row, for a part of an image is not one piece of memory."""
+    sums: Image = np.matmul(weights, bands.swapaxes(0, 1))
+    return sums.swapaxes(0, 1)
 
 
 def _one_over_noise(fit: RobustFit) -> Matrix:

@@ -51,15 +51,17 @@ class Report:
         visible : tuple of two ndarray, shape (rows, cols), float32
             Brightness of both dates, any unit.
         """
-        values = change[~np.isnan(change)]
-        self.histogram += np.histogram(values, bins=BINS, range=(0, 1))[0]
+        missing = np.isnan(change)
+        values = change[~missing]
+        bins = np.minimum((values * BINS).astype(np.uint8), BINS - 1)
+        self.histogram += np.bincount(bins, minlength=BINS)
         self.changed += int((values >= CHANGED).sum())
         self.total += float(values.sum(dtype=np.float64))
         row, col = -int(window.row_off) % self.step, -int(window.col_off) % self.step
-        near = cv2.dilate(np.nan_to_num(change), np.ones((self.step, self.step), np.uint8))
-        thin = np.where(np.isnan(change), np.float32(np.nan), near)[
-            row :: self.step, col :: self.step
-        ]
+        square = np.ones((self.step, self.step), np.uint8)
+        near = cv2.dilate(np.where(missing, np.float32(0), change), square)
+        near[missing] = np.nan
+        thin = near[row :: self.step, col :: self.step]
         top = (int(window.row_off) + row) // self.step
         left = (int(window.col_off) + col) // self.step
         place = (slice(top, top + thin.shape[0]), slice(left, left + thin.shape[1]))

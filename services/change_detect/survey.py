@@ -10,7 +10,7 @@ from rasterio.windows import Window
 
 from candela.eo.grid import Shape
 from candela.eo.progress import Progress
-from candela.eo.registration import Shift, estimate_shift
+from candela.eo.registration import NO_SHIFT, Shift, estimate_shift
 from candela.eo.threads import one_thread_each, thread_count
 from candela.errors import InputError
 
@@ -148,7 +148,7 @@ def survey_pair(pair: Pair) -> Survey:
         for window in windows
     )
     credible = shift.largest <= LARGEST_SHIFT
-    applied = shift if credible else Shift(0.0, 0.0)
+    applied = shift if credible else NO_SHIFT
     local = is_large(pair.grid.shape)
     return Survey(first, second, pair.bands, windows, shift, applied, local)
 
@@ -243,18 +243,13 @@ def _sample(surveyed: Survey, encode: Encoder) -> list[tuple[Samples, Samples]]:
         return Samples.of(before, rows, cols), Samples.of(after, rows, cols)
 
     chosen = _choose_pixels([window.sampled for window in surveyed.windows])
-    with ThreadPoolExecutor(thread_count()) as pool:
+    with one_thread_each(), ThreadPoolExecutor(thread_count()) as pool:
         return list(pool.map(take, surveyed.windows, chosen))
 
 
 def _look(window: Looked, surveyed: Survey, encode: Encoder) -> tuple[View, View]:
-    return look(
-        surveyed.before.apply(window.before, window.valid),
-        surveyed.after.apply(window.after, window.valid),
-        surveyed.applied,
-        encode,
-        window.whole,
-    )
+    images, scales = (window.before, window.after), (surveyed.before, surveyed.after)
+    return look(images, window.valid, scales, surveyed.applied, encode, window.whole)
 
 
 def _choose_pixels(masks: list[Mask]) -> list[NDArray[np.intp]]:

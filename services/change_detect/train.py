@@ -30,7 +30,7 @@ from candela.errors import InputError
 
 from .augmentation import Views, crop, two_views
 from .encoder import BANDS
-from .network import build_encoder, export_onnx, export_products
+from .network import build_encoder, export_onnx, export_units
 from .training_images import TrainingImage, find_images
 from .training_report import draw_losses, draw_samples, write_facts
 
@@ -226,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     trained = train(images, options, output / f"{asked.name}.checkpoints")
     trained.encoder.save(output / f"{asked.name}.keras")
     export_onnx(trained.encoder, output / f"{asked.name}.onnx")
-    export_products(output)
+    export_units(output)
     facts = {"version": asked.version} | options._asdict() | {"images": len(images)}
     write_facts(output, asked.name, facts)
     draw_losses(output / f"{asked.name}_loss", trained.losses)

@@ -1,11 +1,13 @@
 """What one date shows of a window: standardised spectra and the encoder's features."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from candela.eo.registration import Shift, translate
+from candela.eo.memory import Memory
+from candela.eo.registration import NO_SHIFT, Shift, translate
 from candela.eo.smoothing import gaussian
 
 from .code import Code
@@ -42,14 +44,29 @@ class Standardisation(NamedTuple):
         spread = np.maximum(high - low, 1.0) / QUARTILES_TO_SIGMA
         return cls(middle.astype(np.float32), spread.astype(np.float32))
 
-    def apply(self, image: NDArray[np.uint16], valid: Mask) -> Image:
-        """Bring every band to centre 0 and spread 1; pixels that are not valid become 0."""
-        standard = image.astype(np.float32)
-        standard -= self.centre[:, None, None]
-        standard /= self.spread[:, None, None]
-        np.clip(standard, LOWEST, HIGHEST, out=standard)
-        standard *= valid
-        return standard
+    def apply(
+        self,
+        image: NDArray[np.uint16],
+        valid: Mask,
+        shift: Shift = NO_SHIFT,
+        out: Image | None = None,
+    ) -> Image:
+        """Bring every band to centre 0 and spread 1, and move its content.
+
+        Pixels that are not valid become 0. The result, float32, is written to ``out`` if given.
+        """
+        if out is None:
+            out = np.empty(image.shape, np.float32)
+        return translate(self._bands(image, valid), shift, out)
+
+    def _bands(self, image: NDArray[np.uint16], valid: Mask) -> Iterator[Image]:
+        """Yield the standardised bands: one stays in the processor's cache, all do not."""
+        for band, centre, spread in zip(image, self.centre, self.spread, strict=True):
+            standard = np.subtract(band, centre, dtype=np.float32)
+            standard /= spread
+            np.clip(standard, LOWEST, HIGHEST, out=standard)
+            standard *= valid
+            yield standard
 
 
 class View(NamedTuple):
@@ -57,58 +74,49 @@ class View(NamedTuple):
 
     Attributes
     ----------
-    near : ndarray, shape (bands + fine features + 2 or 0, rows, cols), float32
-        All there is at full resolution: the spectrum, slightly smoothed; the encoder's fine
-        features; the short-wave infrared, if there is any, smoothed more.
+    bands : ndarray, shape (bands, rows, cols), float32
+        Slightly smoothed.
+    shortwave : ndarray, shape (2 or 0, rows, cols), float32
+        The short-wave infrared, if there is any, smoothed more.
+    fine : ndarray, shape (features, rows, cols), float32
+        The encoder's fine features.
     code : Code
         The encoder's, of rows / 2 and cols / 2, rounded up.
     guide : ndarray, shape (rows, cols), float32
         Mean of the visible bands: it has the edges.
-    own_count : int
-        How many bands and fine features there are.
     """
 
-    near: Image
+    bands: Image
+    shortwave: Image
+    fine: Image
     code: Code
     guide: Image
-    own_count: int
-
-    @property
-    def own(self) -> Image:
-        """What predicts the other date, beside the code: the spectrum and the fine features."""
-        return self.near[: self.own_count]
-
-    @property
-    def shortwave(self) -> Image:
-        """B11 and B12, then the same smoothed, shape (4, rows, cols); (0, ...) without them."""
-        smooth = self.near[self.own_count :]
-        return np.concatenate([self.near[SHORTWAVE], smooth]) if len(smooth) else smooth
 
 
-def view(standard: Image, shift: Shift, encode: Encoder, part: Part) -> View:
+def view(standard: Image, encode: Encoder, part: Part, memory: Memory) -> View:
     """Describe one date of a window.
 
     Parameters
     ----------
     standard : ndarray, shape (bands, rows, cols), float32
         Standardised reflectance without NaN.
-    shift : Shift
-        How far the content is moved first.
     encode : Encoder
     part : tuple of two slices
         The rows and columns to describe, from even to even ones: the rest is context.
+    memory : Memory
+        Has what the view consists of: it holds until the next one is made in the same memory.
     """
-    moved = translate(standard, shift)
-    fine, code = encode(_pad(moved))
-    moved, fine = moved[:, *part], fine[:, *part]
-    bands, rows, cols = moved.shape
-    own_count = bands + len(fine)
-    shortwave = moved[SHORTWAVE]
-    near = np.empty((own_count + len(shortwave), rows, cols), np.float32)
-    gaussian(moved, PIXEL_SIGMA, out=near[:bands])
-    near[bands:own_count] = fine
-    gaussian(shortwave, SHORTWAVE_SIGMA, out=near[own_count:])
-    return View(near, code.cropped(*part), moved[VISIBLE].mean(axis=0), own_count)
+    fine, code = encode(_pad(standard), memory)
+    bands = gaussian(standard, PIXEL_SIGMA, out=memory.array("bands", *standard.shape))
+    shortwave = standard[SHORTWAVE]
+    smooth = gaussian(shortwave, SHORTWAVE_SIGMA, out=memory.array("shortwave", *shortwave.shape))
+    return View(
+        bands[:, *part],
+        smooth[:, *part],
+        fine[:, *part],
+        code.cropped(*part),
+        standard[VISIBLE, *part].mean(axis=0),
+    )
 
 
 def _pad(image: Image) -> Image:

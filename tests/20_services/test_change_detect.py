@@ -15,6 +15,7 @@ from candela.eo.registration import Shift, translate
 from candela.eo.smoothing import gaussian
 from candela.errors import InputError
 from candela.services.change_detect import run, survey
+from candela.services.change_detect.code import Code, double, doubled_rows
 from candela.services.change_detect.encoder import BANDS, Facts, load_encoder
 from candela.services.change_detect.models import MODELS
 from candela.services.change_detect.report import GAP
@@ -381,9 +382,24 @@ def test_a_file_that_is_no_image_is_refused(tmp_path):
     assert caught.value.locator == "before"
 
 
-@pytest.mark.parametrize("name", ["product", "units"])
-def test_the_stored_product_graphs_are_what_the_code_makes(tmp_path, name):
+def test_the_stored_graph_of_the_units_is_what_the_code_makes(tmp_path):
     network = pytest.importorskip("candela.services.change_detect.network")
-    network.export_products(tmp_path)
-    stored = files(process).joinpath(f"{name}.onnx").read_bytes()
-    assert stored == (tmp_path / f"{name}.onnx").read_bytes()
+    network.export_units(tmp_path)
+    stored = files(process).joinpath("units.onnx").read_bytes()
+    assert stored == (tmp_path / "units.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("rows", [slice(0, 6), slice(4, 10), slice(8, 13), slice(0, 13)])
+def test_doubled_rows_are_those_of_the_doubled_image(rows):
+    image = np.random.default_rng(5).normal(size=(2, 7, 9)).astype(np.float32)
+    np.testing.assert_array_equal(doubled_rows(image, rows, 17), double(image)[:, rows, :17])
+
+
+def test_single_pixels_of_a_code_are_those_of_the_doubled_code():
+    random = np.random.default_rng(6)
+    met = np.concatenate([random.normal(size=(5, 30, 40)), np.ones((1, 30, 40))])
+    kernel = random.normal(size=(8, 6))
+    code = Code(met.astype(np.float32), kernel.astype(np.float32))
+    rows, cols = random.integers(0, 60, 300), random.integers(0, 80, 300)
+    expected = double(code.units())[:, rows, cols]
+    np.testing.assert_allclose(code.doubled_at(rows, cols), expected, atol=1e-5)
