@@ -13,6 +13,7 @@ ENDED = "candela/ended"  # annotation of a Job that a gateway has ended: the cau
 ENDED_MESSAGE = "candela/ended-message"
 LOST_S = 60.0  # how long the machine of a pod that should be gone may stay silent
 KILLED = frozenset({137, 143})  # exit codes of SIGKILL and SIGTERM
+NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})  # the machine could not run it at all
 UNSEEN = frozenset({"Unknown", "ContainerStatusUnknown"})  # ended while nobody looked: a reboot
 NO_IMAGE = frozenset(
     {
@@ -144,6 +145,9 @@ def _pod_state(pod: Document, now: dt.datetime) -> RunState:
         return RunState(Cause.DISRUPTED, None, message or reason)
     if terminated is not None and terminated.get("reason") in UNSEEN:
         return RunState(Cause.VANISHED, exit_code, f"the machine {_node(pod)} was restarted")
+    if terminated is not None and terminated.get("reason") in NOT_STARTED:
+        text = f"the machine {_node(pod)} could not start it: {terminated.get('message', '')}"
+        return RunState(Cause.VANISHED, exit_code, text)
     if exit_code in KILLED:
         return RunState(Cause.VANISHED, exit_code, "ended from outside")
     return RunState(Cause.FINISHED, exit_code)

@@ -58,6 +58,7 @@ FAILED = {"type": "Failed", "reason": "PodFailurePolicy", "message": "why"}
         (pod("Failed", state=ended(143)), Cause.VANISHED, 143),
         (pod("Failed", state=ended(137)), Cause.VANISHED, 137),
         (pod("Failed", state=ended(255, "Unknown")), Cause.VANISHED, 255),
+        (pod("Failed", state=ended(128, "StartError")), Cause.VANISHED, 128),
         (pod("Failed", state=ended(137, "ContainerStatusUnknown")), Cause.VANISHED, 137),
     ],
 )
