@@ -9,7 +9,7 @@ DATA ?= candela-data
 PRODUCTS ?=
 SIZE ?=
 TESTS ?= tests
-NAME ?= spectral
+NAME ?= balanced
 OUTPUT ?= .cache/encoders
 DEBIAN := cgi-mapserver lighttpd fonts-dejavu-core
 DEBIAN_TESTS := chromium postgresql postgresql-15-postgis-3
@@ -61,7 +61,7 @@ check: dev ## Check format, style, types and YAML, and that what is generated is
 bench: dev system ## Run the benchmarks; docs/performance.md says what they measure
 	$(BIN)/python -m benchmarks
 
-train: dev ## Train an encoder of ChangeDetect: IMAGES=folder [NAME=spectral|visible|compact]
+train: dev ## Train an encoder of ChangeDetect: IMAGES=folder [NAME=balanced|visible|compact|spectral]
 	$(BIN)/python -m candela.services.change_detect.train --data $(IMAGES) --name $(NAME) \
 	  --output $(OUTPUT)
 

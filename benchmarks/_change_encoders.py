@@ -53,7 +53,7 @@ def random_encoder(data: Path) -> Encoder:
 
     with tempfile.TemporaryDirectory() as folder:
         train.main(["--data", str(data), "--output", folder, "--steps", "0"])
-        return load_encoder("onnx", "spectral", Path(folder))
+        return load_encoder("onnx", "balanced", Path(folder))
 
 
 def halved(image: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from candela.eo.progress import Progress, part
 from candela.eo.raster import add_overviews, band_indexes, create_image, gdal_environment
 from candela.eo.threads import one_thread_each, thread_count
 
-from .algorithm import HALO, Detector
+from .algorithm import Detector
 from .encoder import Facts, load_encoder
 from .models import MODELS
 from .pair import Masks, Pair, Reflectance, open_pair
@@ -43,7 +43,7 @@ BLOCK = 768  # pixels: a place with a fit of its own
 STRIP_BLOCKS = 4
 
 OVERLAP = 32  # pixels, from the border of a block: where blocks with fits of their own are mixed
-LOCAL_HALO = HALO - 16  # the less a block counts, the less context it needs
+HALO = OVERLAP  # the less a block counts, the less context it needs
 
 Change = NDArray[np.float32]
 
@@ -186,14 +186,17 @@ def _write_parcels(found: Sequence[MeasuredParcel], pair: Pair, stem: Path) -> d
 def map_change(pair: Pair, detector: Detector, progress: Progress) -> Iterator[Mapped]:
     """Yield the map part by part, each once.
 
-    Blocks are computed one per thread; only this thread reads. Where each block is fitted anew,
-    neighbours fade into each other.
+    What the survey saw whole is mapped already. Larger images are mapped block by block, one per
+    thread; only this thread reads. Each block is fitted anew, and fades into its neighbours.
     """
     shape = pair.grid.shape
-    overlap = OVERLAP if detector.local else 0
-    halo = LOCAL_HALO if detector.local else HALO
-    blocks = sorted(split(shape, BLOCK, halo=halo), key=_reading_order)
-    fade = CrossFade(shape, BLOCK, overlap)
+    if detector.whole is not None:
+        window = Window(0, 0, shape.cols, shape.rows)
+        before, after = (_brightness(image) for image in pair.read(window))
+        yield Mapped(window, detector.probability(detector.whole), (before, after))
+        return
+    blocks = sorted(split(shape, BLOCK, halo=HALO), key=_reading_order)
+    fade = CrossFade(shape, BLOCK, OVERLAP)
     brightness: dict[tuple[float, float], tuple[Change, Change]] = {}
     ahead = 2 * thread_count() + 1
     waiting: deque[tuple[Block, Future[Change]]] = deque()
@@ -202,7 +205,8 @@ def map_change(pair: Pair, detector: Detector, progress: Progress) -> Iterator[M
             if block is not None:
                 images = pair.read(block.outer)
                 place = block.inner.row_off, block.inner.col_off
-                brightness[place] = _brightness(images[0], block), _brightness(images[1], block)
+                first, second = (_brightness(image[:, *block.crop]) for image in images)
+                brightness[place] = first, second
                 task = pool.submit(detector.magnitude, *images, fade.part(block))
                 waiting.append((block, task))
             if number >= ahead and waiting:
@@ -213,8 +217,8 @@ def map_change(pair: Pair, detector: Detector, progress: Progress) -> Iterator[M
                 progress(100 * (number - ahead + 1) / len(blocks), f"{len(blocks)} blocks")
 
 
-def _brightness(image: Reflectance, block: Block) -> Change:
-    return np.asarray(image[VISIBLE][:, *block.crop].mean(axis=0, dtype=np.float32))
+def _brightness(image: Reflectance) -> Change:
+    return np.asarray(image[VISIBLE].mean(axis=0, dtype=np.float32))
 
 
 def _date_names(pair: Pair) -> tuple[str, str]:

@@ -15,13 +15,13 @@ from .pair import Reflectance
 from .views import Part, Standardisation, View, view
 
 FINE_SIGMA = 0.7  # pixels
-SMOOTHING_SIGMAS = (2.0, 5.0)  # pixels; a building, and a building site
-GUIDE_RADIUS = 4  # pixels
+SMOOTHING_SIGMAS = (1.5, 5.0)  # pixels; a building, and a building site
+GUIDE_RADIUS = 6  # pixels
 GUIDE_EPSILON = 0.1  # variance of the standardised visible mean that counts as flat
 FLOOR = 1e-3  # in units of noise; keeps the logarithm finite
 SMALLEST_PROBABILITY = 1e-4  # consumers take exact zeros as missing
-HALO = 64  # pixels: how far from its block a kernel may look, a multiple of the coarsest level
-# (shift 3 + encoder 46 + smoothing 15)
+REACH = 48  # pixels: how far a kernel may look, a multiple of the coarsest level
+# (shift 3 + encoder 17 + smoothing 15)
 FRAME = 16  # pixels of it that are not only context: smoothing 15; even
 
 Image = NDArray[np.float32]
@@ -33,8 +33,8 @@ _own = ThreadMemory(2)
 class Comparison(Protocol):
     """Says how much two dates disagree."""
 
-    def __call__(self, before: View, after: View) -> Image:
-        """Return the maps of disagreement of a window, shape (maps, rows, cols)."""
+    def __call__(self, before: View, after: View, valid: Mask) -> Image:
+        """Return the disagreement of a window, shape (rows, cols), above 0."""
 
     def fitted_to(self, before: View, after: View, valid: Mask) -> "Comparison":
         """Return the comparison that suits one window best, learnt from its valid pixels."""
@@ -72,11 +72,12 @@ class Detector:
     compare : Comparison
         The comparison, fitted to the pair.
     local : bool
-        Whether it is to be fitted again to each window; if not, a pixel has the same value in any
-        window.
+        Whether it is to be fitted again to each window.
     rule : Rule
     typical : float
         Median log magnitude of the pair.
+    whole : ndarray, shape (rows, cols), float32, optional
+        The log magnitude of an image that was surveyed whole.
     """
 
     encode: Encoder
@@ -87,6 +88,7 @@ class Detector:
     local: bool
     rule: Rule
     typical: float = 0.0
+    whole: Image | None = None
 
     def magnitude(self, before: Reflectance, after: Reflectance, part: Part) -> NDArray[np.float32]:
         """Return how much both dates of a part of a window disagree.
@@ -110,7 +112,8 @@ class Detector:
         scales = self.before, self.after
         views = look((before, after), valid, scales, self.shift, self.encode, wider)
         compare = self.compare.fitted_to(*views, valid[wider]) if self.local else self.compare
-        magnitude = log_magnitude(compare(*views), (views[0].guide, views[1].guide))
+        disagreement = compare(*views, valid[wider])
+        magnitude = log_magnitude(disagreement, (views[0].guide, views[1].guide))
         return np.where(valid[part], magnitude[inner], np.float32(np.nan))
 
     def probability(self, magnitude: Image) -> Image:
@@ -152,16 +155,16 @@ def look(
     return before, after
 
 
-def log_magnitude(maps: Image, guides: tuple[Image, Image]) -> Image:
-    """Smooth maps of disagreement at several scales and put them together.
+def log_magnitude(disagreement: Image, guides: tuple[Image, Image]) -> Image:
+    """Smooth the disagreement at several scales and put them together.
 
-    The mean of logarithms is the logarithm of a geometric mean: a pixel must stand out in all
-    maps and at all scales.
+    The mean of logarithms is the logarithm of a geometric mean: a pixel must stand out at all
+    scales.
 
     Parameters
     ----------
-    maps : ndarray, shape (maps, rows, cols), float32
-        Disagreement, in units of noise.
+    disagreement : ndarray, shape (rows, cols), float32
+        In units of noise.
     guides : tuple of two ndarray, shape (rows, cols), float32
         Brightness of both dates: its edges stay in the result.
 
@@ -170,12 +173,14 @@ def log_magnitude(maps: Image, guides: tuple[Image, Image]) -> Image:
     ndarray, shape (rows, cols), float32
         Natural logarithm.
     """
-    coarse = sum(_log_mean(maps, sigma) for sigma in SMOOTHING_SIGMAS) / len(SMOOTHING_SIGMAS)
-    fine = np.exp(_log_mean(maps, FINE_SIGMA))
-    edged = sum(
+    scales = [gaussian(disagreement, sigma) for sigma in SMOOTHING_SIGMAS]
+    fine = gaussian(disagreement, FINE_SIGMA)
+    edged = [
         guided_filter(fine, guide, radius=GUIDE_RADIUS, epsilon=GUIDE_EPSILON) for guide in guides
-    ) / len(guides)
-    return np.asarray((coarse + np.log(np.maximum(edged, FLOOR))) / 2, np.float32)
+    ]
+    coarse = np.log(np.maximum(scales, FLOOR)).mean(axis=0)
+    kept = np.log(np.maximum(np.mean(edged, axis=0), FLOOR))
+    return np.asarray((coarse + kept) / 2, np.float32)
 
 
 def probability(magnitude: Image, typical: float, rule: Rule) -> Image:
@@ -196,11 +201,6 @@ def probability(magnitude: Image, typical: float, rule: Rule) -> Image:
     """
     odds = (magnitude - rule.share * typical - rule.centre) / rule.width
     return np.asarray(np.maximum(1 / (1 + np.exp(-odds)), SMALLEST_PROBABILITY), np.float32)
-
-
-def _log_mean(maps: Image, sigma: float) -> Image:
-    logarithms = np.log(gaussian(maps, sigma) + np.float32(FLOOR))
-    return np.asarray(logarithms.mean(axis=0), np.float32)
 
 
 def _framed(part: Part, shape: tuple[int, ...]) -> tuple[Part, Part]:

@@ -47,8 +47,8 @@ class CodeDistance:
         """Return itself: the codes are compared alike everywhere."""
         return self
 
-    def __call__(self, before: View, after: View) -> Image:
-        """Return one map, shape (1, rows, cols), in standard deviations of a unit."""
+    def __call__(self, before: View, after: View, valid: Mask) -> Image:  # noqa: ARG002
+        """Return the distance, shape (rows, cols), in standard deviations of a unit."""
         rows, cols = before.guide.shape
         squares = np.empty((1, *before.code.met.shape[1:]), np.float32)
         for (strip, first), (_, second) in zip(
@@ -56,4 +56,4 @@ class CodeDistance:
         ):
             gap = self.before.apply(first) - self.after.apply(second)
             squares[0, strip] = np.einsum("urc,urc->rc", gap, gap) / len(gap)
-        return np.sqrt(double(squares)[:, :rows, :cols])
+        return np.sqrt(double(squares)[0, :rows, :cols])

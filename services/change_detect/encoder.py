@@ -17,7 +17,7 @@ from candela.errors import InputError
 from .code import Code
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
-COARSEST = 16  # pixels; the pyramid's top has one value for so many: sizes are multiples
+COARSEST = 16  # pixels; the top of the highest pyramid has one value for so many
 SUFFIXES = {"onnx": ".onnx", "tensorflow": ".keras"}
 
 Image = NDArray[np.float32]
@@ -76,7 +76,7 @@ class Facts(NamedTuple):
         return cls(facts["version"], tuple(facts["bands"]), facts["sha256"])
 
 
-def load_encoder(runtime: str, name: str = "spectral", folder: Path | None = None) -> Encoder:
+def load_encoder(runtime: str, name: str = "balanced", folder: Path | None = None) -> Encoder:
     """Load an encoder.
 
     Parameters

@@ -10,10 +10,10 @@ express::
     image, 20 m ── features, 20 m ── 1x1, ReLU ────────────► code, 20 m
       ▼                ▼                ▲
     image, 40 m ── features, 40 m ─────(+) context
-      ▼                ▼                ▲
-    image, 80 m ── features, 80 m ─────(+)
       ▼                                 ▲
-    image, 160 m ───────────────────────┘
+    image, 80 m ────────────────────────┘
+
+(``spectral`` has one level more.)
 
 Imports Keras and ONNX, which only training needs: serving does not import this module.
 """

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from candela.eo.regression import RobustFit, fit_robust, refine_robust
 
+from .cells import Cells
 from .code import doubled_rows
 from .encoder import BANDS
-from .views import SHORTWAVE, VISIBLE, View
+from .views import BLUE, RED, SHORTWAVE, VISIBLE, View
 
 SMALLEST_NOISE = 0.15  # of the standardised spectrum: flat surfaces are not judged finer
 PARTS = {
@@ -25,7 +26,9 @@ PARTS = {
     "infrared": BANDS[3:8],  # red edge to NIR
     "shortwave": BANDS[SHORTWAVE],
 }
-HELPED, AGREED = "beyond_shortwave", "agreed"
+VISIBLE_MAP, HELPED, AGREED = "visible", "beyond_shortwave", "agreed"
+STRIKING = 0.8**2  # squared: of noise, the largest of the visible bands is about as their mean then
+SMALLEST = 0.1  # in units of noise: what no disagreement counts in a product
 
 LOCAL_SAMPLES = 3000  # pixels for the fit to one place
 FEWEST_LOCAL_SAMPLES = 1024  # with fewer, the fit to the whole image stays
@@ -84,8 +87,8 @@ class Predictor:
         Weights of the short-wave infrared of the date that is predicted; for the last targets.
     intercept, precision : ndarray, shape (targets,), float32
         The constant; one over the noise.
-    bands : tuple of int
-        The band that each target is.
+    mixture : ndarray, shape (targets, bands), float32
+        Each target as a sum of bands.
     """
 
     own: Matrix
@@ -93,20 +96,24 @@ class Predictor:
     shortwave: Matrix
     intercept: Matrix
     precision: Matrix
-    bands: tuple[int, ...]
+    mixture: Matrix
 
     @classmethod
     def fit(cls, source: Samples, target: Samples, *, bands: int, helped: bool) -> "Predictor":
-        """Fit all bands; with ``helped``, also the visible ones with the short-wave infrared."""
+        """Fit all bands; with ``helped``, also what is seen, with the short-wave infrared.
+
+        What is seen are the visible bands and, finer than any of them, their colour.
+        """
         features = np.concatenate([source.own, source.code], axis=1)
         spectrum = target.own[:, :bands]
         fits = [fit_robust(features, spectrum, smallest_noise=SMALLEST_NOISE)]
-        targets = list(range(bands))
+        single = np.eye(bands, dtype=np.float32)
+        mixtures = [single]
         if helped:
             features = np.concatenate([features, target.shortwave], axis=1)
-            visible = spectrum[:, VISIBLE]
-            fits.append(fit_robust(features, visible, smallest_noise=SMALLEST_NOISE))
-            targets += targets[VISIBLE]
+            seen = np.concatenate([single[VISIBLE], single[[RED]] - single[[BLUE]]])
+            fits.append(fit_robust(features, spectrum @ seen.T, smallest_noise=SMALLEST_NOISE))
+            mixtures.append(seen)
         count = source.own.shape[1]
         edge = count + source.code.shape[1]
         weights = [fit.coefficients.T / fit.noise[:, None] for fit in fits]
@@ -116,7 +123,7 @@ class Predictor:
             shortwave=weights[-1][:, edge:],
             intercept=np.concatenate([fit.intercept / fit.noise for fit in fits]),
             precision=np.concatenate([_one_over_noise(fit) for fit in fits]),
-            bands=tuple(targets),
+            mixture=np.concatenate(mixtures),
         )
 
     def refined(self, source: Samples, target: Samples) -> "Predictor":
@@ -125,7 +132,7 @@ class Predictor:
         The weights of the short-wave infrared stay as they are.
         """
         features = np.concatenate([source.own, source.code], axis=1)
-        rest = self.precision * target.own[:, list(self.bands)] - self.intercept
+        rest = target.own[:, : self.mixture.shape[1]] @ self._observed().T - self.intercept
         rest -= features @ np.concatenate([self.own, self.code], axis=1).T
         if self.shortwave.size:
             rest[:, -len(self.shortwave) :] -= target.shortwave @ self.shortwave.T
@@ -139,7 +146,7 @@ class Predictor:
             shortwave=_rows_times(scale[len(scale) - len(self.shortwave) :], self.shortwave),
             intercept=np.multiply(scale, self.intercept + fit.intercept),
             precision=np.multiply(scale, self.precision),
-            bands=self.bands,
+            mixture=self.mixture,
         )
 
     def coarse(self, source: View) -> Image:
@@ -167,19 +174,48 @@ class Predictor:
         -------
         ndarray, shape (targets, rows, cols), float32
         """
-        count = len(source.bands)
-        helped = len(self.shortwave) if self.shortwave.size else 0
-        observed = np.zeros((len(self.bands), count), np.float32)
-        observed[np.arange(len(self.bands)), self.bands] = self.precision
-        if helped:
-            observed[-helped:, SHORTWAVE] -= self.shortwave[:, :2]
-        rest = _weighted_sums(observed, target.bands[:, rows])
-        rest -= _weighted_sums(self.own[:, :count], source.bands[:, rows])
-        rest -= _weighted_sums(self.own[:, count:], source.fine[:, rows])
-        if helped:
-            rest[-helped:] -= _weighted_sums(self.shortwave[:, 2:], target.shortwave[:, rows])
+        rest = self._without_code(
+            (source.bands[:, rows], source.fine[:, rows]),
+            (target.bands[:, rows], target.shortwave[:, rows]),
+        )
         rest -= doubled_rows(coarse, rows, rest.shape[2])
         return rest
+
+    def common(self, coarse: Image, source: View, target: View, valid: Mask) -> Image:
+        """Return the residual that a neighbourhood has in common, of the shape of ``coarse``."""
+        cells = Cells(valid)
+        rest = self._without_code(
+            (cells.means(source.bands), cells.means(source.fine)),
+            (cells.means(target.bands), cells.means(target.shortwave)),
+        )
+        rest -= cells.means(coarse)
+        return cells.common(rest, judged=self.mixture.shape[1], shape=coarse.shape[1:])
+
+    def _without_code(self, source: tuple[Image, Image], target: tuple[Image, Image]) -> Image:
+        """Return the residual but for what the code predicts.
+
+        Parameters
+        ----------
+        source : tuple of two ndarray
+            Bands and fine features of the date that predicts.
+        target : tuple of two ndarray
+            Bands and smoothed short-wave infrared of the other date.
+        """
+        count = len(source[0])
+        helped = len(self.shortwave) if self.shortwave.size else 0
+        observed = self._observed()
+        if helped:
+            observed[-helped:, SHORTWAVE] -= self.shortwave[:, :2]
+        rest = _weighted_sums(observed, target[0])
+        rest -= _weighted_sums(self.own[:, :count], source[0])
+        rest -= _weighted_sums(self.own[:, count:], source[1])
+        if helped:
+            rest[-helped:] -= _weighted_sums(self.shortwave[:, 2:], target[1])
+        return rest
+
+    def _observed(self) -> Matrix:
+        """Return the targets as sums of bands, in units of noise."""
+        return _rows_times(self.precision, self.mixture)
 
 
 @dataclass(frozen=True)
@@ -189,22 +225,24 @@ class CrossPrediction:
     Attributes
     ----------
     emphasis : tuple of str
-        The maps to make: ``all`` bands, the ``visible``, ``infrared`` or ``shortwave`` ones, or
-        ``beyond_shortwave``: the visible ones, when the short-wave infrared of their own date
-        helps to predict them; ``agreed``: the geometric mean of what both directions leave of the
-        visible ones, where they see it brighter, or darker, alike.
+        What disagreement is made of: the root mean square over ``all`` bands, the ``infrared`` or
+        the ``shortwave`` ones; the most striking of the ``visible`` ones; ``beyond_shortwave``: of
+        them and their colour, when the short-wave infrared of their own date helps to predict
+        them; ``agreed``: the most striking geometric mean of what both directions leave of a
+        visible band, where they see it brighter, or darker, alike.
     bands : tuple of str
     forward, backward : Predictor
         Of the later date from the earlier one, and the reverse.
-    either : bool
-        Whether it is enough that one direction does not explain a pixel; if not, both must not.
+    extensive : bool
+        Whether change may be as large as a landscape. Then it is enough that one direction does
+        not explain a pixel; if not, both must not, nor must what the neighbourhood has in common.
     """
 
     emphasis: tuple[str, ...]
     bands: tuple[str, ...]
     forward: Predictor
     backward: Predictor
-    either: bool
+    extensive: bool
 
     @classmethod
     def fit_pair(
@@ -214,7 +252,7 @@ class CrossPrediction:
         emphasis: tuple[str, ...],
         bands: tuple[str, ...],
         *,
-        either: bool,
+        extensive: bool,
     ) -> "CrossPrediction":
         """Fit the regressions on the same pixels of both dates."""
         helped = HELPED in emphasis
@@ -223,7 +261,7 @@ class CrossPrediction:
             bands,
             Predictor.fit(before, after, bands=len(bands), helped=helped),
             Predictor.fit(after, before, bands=len(bands), helped=helped),
-            either,
+            extensive,
         )
 
     def fitted_to(self, before: View, after: View, valid: Mask) -> "CrossPrediction":
@@ -249,36 +287,50 @@ class CrossPrediction:
             backward=self.backward.refined(second, first),
         )
 
-    def __call__(self, before: View, after: View) -> Image:
-        """Return the maps of the emphasis, shape (maps, rows, cols), in units of noise.
+    def __call__(self, before: View, after: View, valid: Mask) -> Image:
+        """Return the disagreement, shape (rows, cols), in units of noise.
 
-        Each but ``agreed`` is the smaller of both directions: what one of them explains has not
-        changed. With ``either``, the larger: harm to large areas, all alike, is soon learnt by the
-        direction that has seen what it looks like, and not by the other.
+        It is the geometric mean of all parts of the emphasis. Each but ``agreed`` is the smaller of
+        both directions: what one of them explains has not changed. With ``extensive``, the larger:
+        harm to large areas, all alike, is soon learnt by the direction that has seen what it looks
+        like, and not by the other.
         """
         first, second = self.forward.coarse(before), self.backward.coarse(after)
-        maps = np.empty((len(self.emphasis), *before.guide.shape), np.float32)
-        for rows in _strips(*before.guide.shape):
-            self._combine(
+        if not self.extensive:
+            first += self.forward.common(first, before, after, valid)
+            second += self.backward.common(second, after, before, valid)
+        height, width = before.guide.shape
+        disagreement = np.empty((height, width), np.float32)
+        for rows in _strips(height, width):
+            disagreement[rows] = self._combine(
                 self.forward.residual(first, before, after, rows),
                 self.backward.residual(second, after, before, rows),
-                maps[:, rows],
             )
-        return maps
+        return disagreement
 
-    def _combine(self, forward: Image, backward: Image, maps: Image) -> None:
-        """Make the maps of what both directions leave."""
+    def _combine(self, forward: Image, backward: Image) -> Image:
+        """Put together what both directions leave; the arrays are written over."""
+        squares = []
         if AGREED in self.emphasis:
-            common = -(forward[VISIBLE] * backward[VISIBLE]).mean(axis=0)
-            np.maximum(common, 0, out=maps[self.emphasis.index(AGREED)])
-        decide = np.maximum if self.either else np.minimum
+            common = (forward[VISIBLE] * backward[VISIBLE]).min(axis=0)
+            squares.append(np.float32(STRIKING) * np.maximum(-common, 0))
         np.square(forward, out=forward)
         np.square(backward, out=backward)
-        for name, target in zip(self.emphasis, maps, strict=True):
+        decide = np.maximum if self.extensive else np.minimum
+        for name in self.emphasis:
             if name != AGREED:
-                part = self._targets(name)
-                decide(forward[part].mean(axis=0), backward[part].mean(axis=0), out=target)
-        np.sqrt(maps, out=maps)
+                squares.append(decide(self._part(name, forward), self._part(name, backward)))
+        product = np.ones_like(forward[0])
+        for part in squares:
+            product *= np.sqrt(part, out=part) + np.float32(SMALLEST)
+        return np.asarray(product ** np.float32(1 / len(squares)), np.float32)
+
+    def _part(self, name: str, squares: Image) -> Image:
+        """Return what a part of the emphasis is in one direction, squared."""
+        chosen = squares[self._targets(name)]
+        if name in (VISIBLE_MAP, HELPED):
+            return np.asarray(np.float32(STRIKING) * chosen.max(axis=0), np.float32)
+        return np.asarray(chosen.mean(axis=0), np.float32)
 
     def _targets(self, name: str) -> slice:
         """Tell which of the predictors' targets make a map."""

@@ -15,7 +15,7 @@ from candela.eo.threads import one_thread_each, thread_count
 from candela.errors import InputError
 
 from .algorithm import (
-    HALO,
+    REACH,
     Comparison,
     Detector,
     Image,
@@ -36,6 +36,7 @@ WINDOWS = 24
 TYPICAL_WINDOWS = 8  # of them tell the typical magnitude: a median needs fewer than a regression
 STATISTICS_PIXELS = 1_000_000  # about, for median and quartiles
 SAMPLES = 40_000  # pixels for the regression, of all windows together
+WHOLE_SAMPLES = 100_000  # likewise, of an image that is surveyed whole: nothing refines its fit
 FEWEST_PIXELS = 1024  # with data in both images: fewer cannot teach the regression
 LARGEST_SHIFT = 3.0  # pixels; more is no misregistration but a mistake, or a wrong peak
 SEED = 20200705
@@ -183,11 +184,15 @@ def fit(surveyed: Survey, encode: Encoder, model: str, progress: Progress) -> De
     progress(60, "measuring what is typical of the pair")
 
     def magnitude(window: Looked) -> Image:
-        return detector.magnitude(window.before, window.after, window.whole)[window.sampled]
+        return detector.magnitude(window.before, window.after, window.whole)
 
+    windows = surveyed.windows[:TYPICAL_WINDOWS]
     with one_thread_each(), ThreadPoolExecutor(thread_count()) as pool:
-        found = list(pool.map(magnitude, surveyed.windows[:TYPICAL_WINDOWS]))
-    return replace(detector, typical=float(np.median(np.concatenate(found))))
+        found = list(pool.map(magnitude, windows))
+    typical = np.median(
+        np.concatenate([seen[window.sampled] for seen, window in zip(found, windows, strict=True)])
+    )
+    return replace(detector, typical=float(typical), whole=None if surveyed.local else found[0])
 
 
 def _read_windows(pair: Pair) -> list[tuple[Reflectance, Reflectance]]:
@@ -210,7 +215,7 @@ def _inside(shape: Shape, window: tuple[int, ...]) -> Mask:
     """Tell which pixels of a window do not feel its edge; all, if it is the whole image."""
     inside = np.ones(window, np.bool_)
     for axis, (side, whole) in enumerate(zip(window, shape, strict=True)):
-        margin = HALO if side < whole and side > 3 * HALO else 0
+        margin = REACH if side < whole and side > 3 * REACH else 0
         position = np.arange(side)
         near = (position < margin) | (position >= side - margin)
         inside &= ~near[:, None] if axis == 0 else ~near
@@ -222,7 +227,7 @@ def _fit_prediction(surveyed: Survey, encode: Encoder, model: Model) -> Comparis
     before = Samples.joined([first for first, _ in parts])
     after = Samples.joined([second for _, second in parts])
     return CrossPrediction.fit_pair(
-        before, after, model.emphasis, surveyed.bands, either=model.either
+        before, after, model.emphasis, surveyed.bands, extensive=model.extensive
     )
 
 
@@ -242,7 +247,8 @@ def _sample(surveyed: Survey, encode: Encoder) -> list[tuple[Samples, Samples]]:
         before, after = _look(window, surveyed, encode)
         return Samples.of(before, rows, cols), Samples.of(after, rows, cols)
 
-    chosen = _choose_pixels([window.sampled for window in surveyed.windows])
+    count = SAMPLES if surveyed.local else WHOLE_SAMPLES
+    chosen = _choose_pixels([window.sampled for window in surveyed.windows], count)
     with one_thread_each(), ThreadPoolExecutor(thread_count()) as pool:
         return list(pool.map(take, surveyed.windows, chosen))
 
@@ -252,11 +258,11 @@ def _look(window: Looked, surveyed: Survey, encode: Encoder) -> tuple[View, View
     return look(images, window.valid, scales, surveyed.applied, encode, window.whole)
 
 
-def _choose_pixels(masks: list[Mask]) -> list[NDArray[np.intp]]:
+def _choose_pixels(masks: list[Mask], count: int) -> list[NDArray[np.intp]]:
     """Choose random pixels of the masks, all alike: flat indexes into each window."""
     candidates = [np.flatnonzero(mask) for mask in masks]
     order = np.random.default_rng(SEED).permutation(sum(len(part) for part in candidates))
     drawn = np.zeros(len(order), np.bool_)
-    drawn[order[:SAMPLES]] = True
+    drawn[order[:count]] = True
     edges = np.cumsum([len(part) for part in candidates])[:-1]
     return [part[taken] for part, taken in zip(candidates, np.split(drawn, edges), strict=True)]

@@ -1,6 +1,6 @@
 """Train the encoder on unlabelled Sentinel-2 images.
 
-    python -m candela.services.change_detect.train --data IMAGES --output FOLDER [--name spectral]
+    python -m candela.services.change_detect.train --data IMAGES --output FOLDER [--name balanced]
 
 reads all images below IMAGES, trains for some minutes (on a GPU where TensorFlow finds one) and
 writes FOLDER/NAME.keras and FOLDER/NAME.onnx, the same network twice, with their checksums in
@@ -61,17 +61,18 @@ class Options(NamedTuple):
     """
 
     bands: tuple[str, ...] = BANDS
-    widths: tuple[int, ...] = (8, 16, 32, 32)
-    context: int = 48
-    code: int = 256
+    widths: tuple[int, ...] = (8, 12, 16)
+    context: int = 24
+    code: int = 128
     seed: int = 0
     steps: int = 150
 
 
 ENCODERS = {
-    "spectral": Options(),
-    "visible": Options(bands=("B02", "B03", "B04", "B08"), code=192),
-    "compact": Options(widths=(8, 12, 16), context=16, code=64),
+    "balanced": Options(),
+    "spectral": Options(widths=(8, 16, 32, 32), context=48, code=256),
+    "visible": Options(bands=("B02", "B03", "B04", "B08")),
+    "compact": Options(context=16, code=64),
 }
 
 
@@ -267,7 +268,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "bands, or folders with one file per band (...B02.tif)",
     )
     parser.add_argument("--output", type=Path, required=True, help="folder for the encoder")
-    parser.add_argument("--name", choices=sorted(ENCODERS), default="spectral", help="which one")
+    parser.add_argument("--name", choices=sorted(ENCODERS), default="balanced", help="which one")
     parser.add_argument("--version", type=int, default=1, help="what to call the result")
     parser.add_argument("--seed", type=int, default=0, help="start of all random numbers")
     parser.add_argument("--steps", type=int, default=Options().steps, help="training steps")

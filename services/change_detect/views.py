@@ -18,6 +18,7 @@ QUARTILES_TO_SIGMA = 1.35  # distance of a normal law's quartiles, in standard d
 PIXEL_SIGMA = 0.7  # pixels; about the sensor's own blur: noise goes, detail stays
 SHORTWAVE_SIGMA = 3.0  # pixels; the 20 m bands at the scale of their own neighbourhood
 VISIBLE = slice(0, 3)  # B02, B03, B04: the first bands of every encoder
+BLUE, RED = 0, 2
 SHORTWAVE = slice(8, 10)  # B11, B12, where there are all ten bands
 
 Image = NDArray[np.float32]

@@ -15,9 +15,11 @@ from candela.eo.registration import Shift, translate
 from candela.eo.smoothing import gaussian
 from candela.errors import InputError
 from candela.services.change_detect import run, survey
+from candela.services.change_detect.algorithm import REACH
 from candela.services.change_detect.code import Code, double, doubled_rows
 from candela.services.change_detect.encoder import BANDS, Facts, load_encoder
 from candela.services.change_detect.models import MODELS
+from candela.services.change_detect.pair import NO_MASKS, open_pair
 from candela.services.change_detect.report import GAP
 from candela.spec import load_spec, services_folder
 
@@ -159,17 +161,23 @@ def test_nodata_in_either_image_is_nodata_in_the_map(detect, scene):
     assert statistics["valid_fraction"] == pytest.approx(1 - expected.mean())
 
 
-def test_blocks_give_the_same_map_as_the_whole(detect, monkeypatch):
+@pytest.mark.parametrize("model", ["vegetation", "distance"])  # the others look at neighbourhoods
+def test_a_part_has_the_values_of_the_whole(tmp_path, model):
     ground, kinds = landscape(400)
     later = translate(season(ground, kinds).astype(np.float32), Shift(0.4, -0.7))
-    later[:, 200:214, 120:134] = ROOF[:, None, None]
     images = sense(ground, 1)[:, :393, :371], sense(later, 2)[:, :393, :371]
-    for model in ("construction", "distance"):
-        whole, _, _ = detect(*images, model=model)
-        with monkeypatch.context() as patch:
-            patch.setattr(process, "BLOCK", 128)
-            blocks, _, _ = detect(*images, model=model)
-        np.testing.assert_allclose(blocks, whole, atol=1e-4)
+    paths = tmp_path / "before.tif", tmp_path / "after.tif"
+    for path, image in zip(paths, images, strict=True):
+        write(path, image)
+    with open_pair(*paths, NO_MASKS, BANDS) as pair:
+        encode = load_encoder("onnx", MODELS[model].encoder)
+        detector = survey.fit(survey.survey_pair(pair), encode, model, silent)
+    part = slice(REACH, 3 * REACH), slice(REACH, 2 * REACH + 3)
+    corner = 112, 64  # multiples of the coarsest level, as all corners of blocks are
+    around = [slice(a, a + side.stop + REACH) for a, side in zip(corner, part, strict=True)]
+    magnitude = detector.magnitude(*(image[:, *around] for image in images), part)
+    inner = [slice(a + p.start, a + p.stop) for a, p in zip(corner, part, strict=True)]
+    np.testing.assert_allclose(magnitude, detector.whole[*inner], atol=1e-4)
 
 
 def test_large_images_are_surveyed_by_windows(detect, monkeypatch, scene):
@@ -282,7 +290,9 @@ def test_two_processing_levels_are_compared_and_told(detect, scene):
     assert "L1C and L2A" in statistics["notes"][0]
 
 
-@pytest.mark.parametrize("name", sorted({model.encoder for model in MODELS.values()}))
+@pytest.mark.parametrize(
+    "name", sorted({model.encoder for model in MODELS.values()} | {"spectral"})
+)
 def test_tensorflow_computes_the_same_features(name):
     pytest.importorskip("tensorflow")
     bands = len(Facts.read(name).bands)
