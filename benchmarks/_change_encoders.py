@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from candela.services.change_detect.code import Code
-from candela.services.change_detect.encoder import Encoder, Features, load_encoder
+from candela.services.change_detect.encoder import Encoder, load_encoder
 
 PATCH = 8  # pixels: what the linear encoder sees
 COMPONENTS = 32
@@ -15,12 +15,12 @@ FITTED_ON = 20_000  # patches
 ABOVE_ZERO = 256.0  # more than any code's value below zero
 
 
-def no_encoder(image: np.ndarray, _memory: object = None) -> Features:
-    """Tell nothing but the bands, and their means over two pixels."""
-    return Features(image[:0], as_code(halved(image)))
+def means(image: np.ndarray, _fine: object, _memory: object) -> Code:
+    """Tell nothing but the means over two pixels."""
+    return as_code(halved(image))
 
 
-def linear_encoder(image: np.ndarray, _memory: object = None) -> Features:
+def principal_components(image: np.ndarray, _fine: object, _memory: object) -> Code:
     """Encode patches by their principal components: the best linear autoencoder.
 
     It is fitted to the image itself; an offset of two pixels between patches.
@@ -36,7 +36,7 @@ def linear_encoder(image: np.ndarray, _memory: object = None) -> Features:
     _, axes = np.linalg.eigh(centred.T @ centred)
     code = (patches - mean) @ axes[:, -COMPONENTS:]
     components = np.ascontiguousarray(code.T.reshape(-1, rows, cols), np.float32)
-    return Features(image[:0], as_code(components))
+    return as_code(components)
 
 
 def as_code(values: np.ndarray) -> Code:
@@ -45,6 +45,10 @@ def as_code(values: np.ndarray) -> Code:
     constant = np.full(count, ABOVE_ZERO, np.float32)
     kernel = np.column_stack([np.eye(count, dtype=np.float32), constant])
     return Code(np.concatenate([values, np.ones((1, *shape), np.float32)]), kernel)
+
+
+NO_ENCODER = Encoder(0, means)
+LINEAR_ENCODER = Encoder(0, principal_components)
 
 
 def random_encoder(data: Path) -> Encoder:

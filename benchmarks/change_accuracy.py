@@ -25,7 +25,7 @@ from pathlib import Path
 
 import _change_anchors as change_anchors
 import numpy as np
-from _change_encoders import linear_encoder, no_encoder, random_encoder
+from _change_encoders import LINEAR_ENCODER, NO_ENCODER, random_encoder
 from _oscd import City, mosaic, prepare
 
 from candela.demo.accuracy import area_under_curve
@@ -140,8 +140,8 @@ def parts(options: argparse.Namespace) -> dict[str, Method]:
 
 def encoders(options: argparse.Namespace) -> dict[str, Method]:
     return {
-        "none: the bands and their means": process("construction", no_encoder),
-        "linear: PCA of 8 x 8 pixels": process("construction", linear_encoder),
+        "none: the bands and their means": process("construction", NO_ENCODER),
+        "linear: PCA of 8 x 8 pixels": process("construction", LINEAR_ENCODER),
         "random weights": process("construction", random_encoder(options.data)),
         "as trained": process("construction", of_folder(options.encoder, "construction")),
     }

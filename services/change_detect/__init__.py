@@ -142,8 +142,10 @@ def run(
             pair, detector, outputs["change"], model, tally, part(progress, 15, 95)
         )
         progress(95, "making overviews, preview and statistics")
-        add_overviews(outputs["change"])
-        report.write_preview(outputs["preview"], _date_names(pair))
+        with ThreadPoolExecutor(1) as pool:
+            drawn = pool.submit(report.write_preview, outputs["preview"], _date_names(pair))
+            add_overviews(outputs["change"])
+        drawn.result()
         if placed:
             found = measured(placed, tally.statistics(), pair.grid)
             facts["parcels"] = summary(found)

@@ -12,7 +12,7 @@ from candela.eo.smoothing import gaussian, guided_filter
 
 from .encoder import Encoder
 from .pair import Reflectance
-from .views import Part, Standardisation, View, view
+from .views import Part, Standardisation, Views, describe
 
 FINE_SIGMA = 0.7  # pixels
 SMOOTHING_SIGMAS = (1.5, 5.0)  # pixels; a building, and a building site
@@ -27,16 +27,16 @@ FRAME = 16  # pixels of it that are not only context: smoothing 15; even
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-_own = ThreadMemory(2)
+_own = ThreadMemory(3)
 
 
 class Comparison(Protocol):
     """Says how much two dates disagree."""
 
-    def __call__(self, before: View, after: View, valid: Mask) -> Image:
+    def __call__(self, views: Views, valid: Mask) -> Image:
         """Return the disagreement of a window, shape (rows, cols), above 0."""
 
-    def fitted_to(self, before: View, after: View, valid: Mask) -> "Comparison":
+    def fitted_to(self, views: Views, valid: Mask) -> "Comparison":
         """Return the comparison that suits one window best, learnt from its valid pixels."""
 
 
@@ -111,9 +111,9 @@ class Detector:
         wider, inner = _framed(part, valid.shape)
         scales = self.before, self.after
         views = look((before, after), valid, scales, self.shift, self.encode, wider)
-        compare = self.compare.fitted_to(*views, valid[wider]) if self.local else self.compare
-        disagreement = compare(*views, valid[wider])
-        magnitude = log_magnitude(disagreement, (views[0].guide, views[1].guide))
+        compare = self.compare.fitted_to(views, valid[wider]) if self.local else self.compare
+        disagreement = compare(views, valid[wider])
+        magnitude = log_magnitude(disagreement, (views.before.guide, views.after.guide))
         return np.where(valid[part], magnitude[inner], np.float32(np.nan))
 
     def probability(self, magnitude: Image) -> Image:
@@ -136,23 +136,17 @@ def look(
     shift: Shift,
     encode: Encoder,
     part: Part,
-) -> tuple[View, View]:
+) -> Views:
     """Register two images half way each, and describe a part of them.
 
     What is returned holds until the next call in the same thread.
     """
-    before, after = (
-        view(
-            scale.apply(image, valid, shift.times(way), memory.array("standard", *image.shape)),
-            encode,
-            part,
-            memory,
-        )
-        for image, scale, way, memory in zip(
-            images, scales, (-0.5, 0.5), _own.memories, strict=True
-        )
+    standard = _own.memories[0].array("standard", *images[0].shape)
+    dates = (  # one after the other, in the same memory
+        scale.apply(image, valid, shift.times(way), standard)
+        for image, scale, way in zip(images, scales, (-0.5, 0.5), strict=True)
     )
-    return before, after
+    return describe(dates, standard.shape, encode, part, _own.memories)
 
 
 def log_magnitude(disagreement: Image, guides: tuple[Image, Image]) -> Image:

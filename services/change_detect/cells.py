@@ -4,6 +4,8 @@ Haze, the river after rain, a valley whose season is another: what differs alike
 metres is no building.
 """
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +50,7 @@ class Cells:
         valid = self._valid
         if image.shape[1:] != valid.shape[1:]:
             valid = _averaged(valid, image.shape[1:])
-        means = _averaged(image * valid, self._shape)
+        means = _averaged((band * valid[0] for band in image), self._shape)
         means /= np.maximum(_averaged(valid, self._shape), LEAST)
         return means
 
@@ -76,12 +78,9 @@ class Cells:
         return _resized(smooth, shape, cv2.INTER_LINEAR)
 
 
-def _averaged(image: Image, shape: tuple[int, ...]) -> Image:
-    return _resized(image, shape, cv2.INTER_AREA)
+def _averaged(bands: Iterable[Image], shape: tuple[int, ...]) -> Image:
+    return _resized(bands, shape, cv2.INTER_AREA)
 
 
-def _resized(image: Image, shape: tuple[int, ...], interpolation: int) -> Image:
-    resized = np.empty((len(image), *shape), np.float32)
-    for source, target in zip(image, resized, strict=True):
-        cv2.resize(source, shape[::-1], dst=target, interpolation=interpolation)
-    return resized
+def _resized(bands: Iterable[Image], shape: tuple[int, ...], interpolation: int) -> Image:
+    return np.stack([cv2.resize(band, shape[::-1], interpolation=interpolation) for band in bands])

@@ -46,21 +46,17 @@ class Code(NamedTuple):
         for rows in self._strips():
             yield rows, self._replace(met=self.met[:, rows]).units()
 
-    def weighted(self, weights: Matrix) -> Image:
+    def weighted(self, weights: Matrix, out: Image) -> None:
         """Weight and add the units.
 
         Parameters
         ----------
         weights : ndarray, shape (sums, units), float32
-
-        Returns
-        -------
-        ndarray, shape (sums, rows, cols), float32
+        out : ndarray, shape (sums, rows, cols), float32
+            Where the sums are written.
         """
-        sums = np.empty((len(weights), *self.met.shape[1:]), np.float32)
         for rows in self._strips():
-            sums[:, rows] = weighted_units(weights, self.kernel, self.met[:, rows])
-        return sums
+            out[:, rows] = weighted_units(weights, self.kernel, self.met[:, rows])
 
     def doubled_at(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Image:
         """Return some pixels of the code, doubled in resolution as ``double`` does it.
@@ -98,19 +94,27 @@ class Code(NamedTuple):
             yield slice(row, min(row + step, rows))
 
 
-def double(image: Image) -> Image:
+def halve(image: Image, out: Image) -> None:
+    """Write the means of two by two pixels of an image, (bands, 2 rows, 2 cols), to ``out``."""
+    for source, target in zip(image, out, strict=True):
+        cv2.resize(source, target.shape[::-1], dst=target, interpolation=cv2.INTER_AREA)
+
+
+def double(image: Image, out: Image | None = None) -> Image:
     """Double the resolution by bilinear interpolation.
 
     Parameters
     ----------
     image : ndarray, shape (bands, rows, cols), float32
+    out : ndarray, shape (bands, 2 rows, 2 cols), float32, optional
+        Where the result is written; contiguous.
 
     Returns
     -------
     ndarray, shape (bands, 2 rows, 2 cols), float32
     """
     bands, rows, cols = image.shape
-    doubled = np.empty((bands, 2 * rows, 2 * cols), np.float32)
+    doubled = np.empty((bands, 2 * rows, 2 * cols), np.float32) if out is None else out
     for source, target in zip(image, doubled, strict=True):
         cv2.resize(source, (2 * cols, 2 * rows), dst=target, interpolation=cv2.INTER_LINEAR)
     return doubled

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .code import double
-from .views import View
+from .views import Views
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -43,12 +43,13 @@ class CodeDistance:
     before: CodeScale
     after: CodeScale
 
-    def fitted_to(self, before: View, after: View, valid: Mask) -> "CodeDistance":  # noqa: ARG002
+    def fitted_to(self, views: Views, valid: Mask) -> "CodeDistance":  # noqa: ARG002
         """Return itself: the codes are compared alike everywhere."""
         return self
 
-    def __call__(self, before: View, after: View, valid: Mask) -> Image:  # noqa: ARG002
+    def __call__(self, views: Views, valid: Mask) -> Image:  # noqa: ARG002
         """Return the distance, shape (rows, cols), in standard deviations of a unit."""
+        before, after = views.before, views.after
         rows, cols = before.guide.shape
         squares = np.empty((1, *before.code.met.shape[1:]), np.float32)
         for (strip, first), (_, second) in zip(

@@ -2,9 +2,11 @@
 
 import hashlib
 import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from candela.eo.memory import Memory
 from candela.errors import InputError
 
-from .code import Code
+from .code import Code, double, halve
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 COARSEST = 16  # pixels; the top of the highest pyramid has one value for so many
@@ -37,19 +39,38 @@ class Features(NamedTuple):
     code: Code
 
 
-class Encoder(Protocol):
-    """Describes images."""
+@dataclass(frozen=True)
+class Encoder:
+    """Describes images.
 
-    def __call__(self, image: Image, memory: Memory | None = None) -> Features:
+    Attributes
+    ----------
+    fine_features : int
+        How many it tells of each pixel of 10 m.
+    compute : callable
+        Takes an image, the array for its fine features, and memory for the rest; returns the code.
+    """
+
+    fine_features: int
+    compute: Callable[[Image, Image, Memory], Code]
+
+    def __call__(
+        self, image: Image, fine: Image | None = None, memory: Memory | None = None
+    ) -> Features:
         """Describe a standardised image.
 
         Parameters
         ----------
         image : ndarray, shape (bands, rows, cols), float32
             Contiguous, with sides that are multiples of ``COARSEST``.
+        fine : ndarray, shape (features, rows, cols), float32, optional
+            Where the fine features are written; contiguous.
         memory : Memory, optional
-            Has the features; they hold until the next image is encoded into the same.
+            Has the code; it holds until the next image is encoded into the same.
         """
+        if fine is None:
+            fine = np.empty((self.fine_features, *image.shape[1:]), np.float32)
+        return Features(fine, self.compute(image, fine, memory or Memory()))
 
 
 class Facts(NamedTuple):
@@ -120,32 +141,29 @@ def _load_onnx(path: Path) -> Encoder:
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     bands = session.get_inputs()[0].shape[1]
     smallest = np.zeros((1, bands, COARSEST, COARSEST), np.float32)
-    kernel = np.column_stack(session.run(["kernel", "bias"], {"image": smallest}))
-    channels = {
-        output.name: output.shape[1]
-        for output in session.get_outputs()
-        if output.name not in {"kernel", "bias"}
-    }
+    inputs = {"image": smallest, "mean1": smallest[..., ::2, ::2]}
+    kernel = np.column_stack(session.run(["kernel", "bias"], inputs))
+    names, counts = zip(
+        *((output.name, output.shape[1]) for output in session.get_outputs()[:-2]), strict=True
+    )
 
-    def encode(image: Image, memory: Memory | None = None) -> Features:
+    def compute(image: Image, fine: Image, memory: Memory) -> Code:
         _, rows, cols = image.shape
-        memory = memory or Memory()
-        fine = memory.array("fine", channels["fine"], rows, cols)
+        coarse = memory.array("coarse", counts[-1], rows // 4, cols // 4)
         met = memory.array("met", kernel.shape[1], rows // 2, cols // 2)
+        mean, mixed, doubled = np.split(met[:-1], np.cumsum([bands, counts[1]]))
+        halve(image, mean)
         binding = session.io_binding()
         binding.bind_cpu_input("image", image[None])
-        first = 0
-        for name, count in channels.items():
-            if name == "fine":
-                array = fine
-            else:  # side by side: they meet
-                array, first = met[first : first + count], first + count
+        binding.bind_cpu_input("mean1", mean[None])
+        for name, array in zip(names, (fine, mixed, coarse), strict=True):
             binding.bind_output(name, "cpu", 0, np.float32, (1, *array.shape), array.ctypes.data)
         session.run_with_iobinding(binding)
-        met[first:] = 1
-        return Features(fine, Code(met, kernel))
+        double(coarse, out=doubled)
+        met[-1] = 1
+        return Code(met, kernel)
 
-    return encode
+    return Encoder(counts[0], compute)
 
 
 def _load_keras(path: Path) -> Encoder:
@@ -163,12 +181,13 @@ def _load_keras(path: Path) -> Encoder:
     outputs = [whole.get_layer(name).output for name in ("fine", "met")]
     model = tensorflow.function(keras.Model(whole.input, outputs))
 
-    def encode(image: Image, memory: Memory | None = None) -> Features:  # noqa: ARG001
-        fine, met = model(np.moveaxis(image, 0, -1)[None], training=False)
+    def compute(image: Image, fine: Image, _memory: Memory) -> Code:
+        found, met = model(np.moveaxis(image, 0, -1)[None], training=False)
+        fine[:] = _bands_first(found.numpy())
         met = np.pad(met.numpy(), ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=1)
-        return Features(_bands_first(fine.numpy()), Code(_bands_first(met), kernel))
+        return Code(_bands_first(met), kernel)
 
-    return encode
+    return Encoder(int(outputs[0].shape[-1]), compute)
 
 
 def _bands_first(batch: Image) -> Image:

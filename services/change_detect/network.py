@@ -30,7 +30,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17
 IR_VERSION = 8  # the oldest that knows the opset: old runtimes read the file
-MEETING = ("mean1", "mix1", "context")  # the layers that meet at the code, in this order
 OPERATORS: dict[str, tuple[str, list[str], dict[str, Any]]] = {
     "Add": ("Add", [], {}),
     "AveragePooling2D": ("AveragePool", [], {"kernel_shape": [2, 2], "strides": [2, 2]}),
@@ -90,14 +89,15 @@ def build_encoder(bands: int, widths: tuple[int, ...], context: int, code: int) 
 def export_onnx(encoder: Any, path: Path) -> None:  # noqa: ANN401 - Keras is untyped
     """Write the encoder as an ONNX graph with inputs and outputs in (batch, bands, rows, cols).
 
-    It ends before the code: its outputs are the fine features, what meets at the last layer, one
-    after the other (who runs the graph has them written side by side), and the ``kernel`` (units,
-    channels) and ``bias`` of this layer, which ``Code`` computes.
+    It leaves out what others compute faster. Its inputs are the image and ``mean1``, its means of
+    two by two pixels; it ends before the code, with the fine features, the features at 20 m, the
+    context, still at 40 m, and the ``kernel`` (units, channels) and ``bias`` of the code's layer.
+    Who runs it lets means, features and context meet there.
     """
     nodes: list[onnx.NodeProto] = []
     weights: list[onnx.TensorProto] = []
     for layer in encoder.layers[1:-1]:
-        if layer.name in {"known1", "met"}:
+        if layer.name in {"mean1", "known1", "context", "met"}:
             continue
         inputs = layer.input if isinstance(layer.input, list) else [layer.input]
         sources = [_tensor_name(tensor) for tensor in inputs]
@@ -118,14 +118,15 @@ def export_onnx(encoder: Any, path: Path) -> None:  # noqa: ANN401 - Keras is un
                 )
             )
     weights.append(numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "twice"))
-    described = [encoder.get_layer(name).output for name in ("fine", *MEETING)]
+    described = [encoder.get_layer(name).output for name in ("fine", "mix1")]
+    described.append(encoder.get_layer("context").input)
     outputs = [_image_info(_tensor_name(output), int(output.shape[-1])) for output in described]
     for name, weight in zip(("kernel", "bias"), encoder.layers[-1].get_weights(), strict=True):
         stored = np.asarray(weight)[0, 0].T.copy() if name == "kernel" else np.asarray(weight)
         weights.append(numpy_helper.from_array(stored, f"last.{name}"))
         nodes.append(helper.make_node("Identity", [f"last.{name}"], [name], name=name))
         outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, stored.shape))
-    inputs = [_image_info("image", int(encoder.input_shape[-1]))]
+    inputs = [_image_info(name, int(encoder.input_shape[-1])) for name in ("image", "mean1")]
     _write_model(helper.make_graph(nodes, "encoder", inputs, outputs, weights), path)
 
 

@@ -17,7 +17,7 @@ from candela.eo.regression import RobustFit, fit_robust, refine_robust
 from .cells import Cells
 from .code import doubled_rows
 from .encoder import BANDS
-from .views import BLUE, RED, SHORTWAVE, VISIBLE, View
+from .views import BLUE, RED, SHORTWAVE, VISIBLE, View, Views
 
 SMALLEST_NOISE = 0.15  # of the standardised spectrum: flat surfaces are not judged finer
 PARTS = {
@@ -58,13 +58,13 @@ class Samples(NamedTuple):
     @classmethod
     def of(cls, source: View, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> "Samples":
         """Take some pixels of a view."""
-        bands, shortwave, fine = (
-            part[:, rows, cols] for part in (source.bands, source.shortwave, source.fine)
+        bands, own, smooth = (
+            planes[:, rows, cols] for planes in (source.bands[SHORTWAVE], source.own, source.smooth)
         )
         return cls(
-            np.concatenate([bands, fine]).T,
+            own.T,
             source.code.doubled_at(rows, cols).T,
-            np.concatenate([bands[SHORTWAVE], shortwave]).T,
+            np.concatenate([bands, smooth]).T,
         )
 
     @classmethod
@@ -149,69 +149,37 @@ class Predictor:
             mixture=self.mixture,
         )
 
-    def coarse(self, source: View) -> Image:
-        """Return what the code predicts, and the constant, shape (targets, rows / 2, cols / 2).
+    def code_sums(self, source: View, out: Image) -> None:
+        """Write what the code predicts, and the constant, (targets, rows / 2, cols / 2).
 
         Weighting and doubling commute: the sums are doubled, not the code.
         """
-        sums = source.code.weighted(self.code)
-        sums += self.intercept[:, None, None]
-        return sums
+        source.code.weighted(self.code, out)
+        out += self.intercept[:, None, None]
 
-    def residual(self, coarse: Image, source: View, target: View, rows: slice) -> Image:
-        """Return what the prediction leaves in some rows, in units of noise.
+    def plane_weights(self, planes: int) -> tuple[Matrix, Matrix]:
+        """Return what makes the residual, in units of noise, but for the code.
 
         Parameters
         ----------
-        coarse : ndarray
-            As ``coarse`` gives it.
-        source, target : View
-            The date that predicts, and the one that is predicted.
-        rows : slice
-            The first is even.
+        planes : int
+            How many a view has.
 
         Returns
         -------
-        ndarray, shape (targets, rows, cols), float32
+        source, target : ndarray, shape (targets, planes), float32
+            Weights of the planes of the date that predicts, and of the one that is predicted.
         """
-        rest = self._without_code(
-            (source.bands[:, rows], source.fine[:, rows]),
-            (target.bands[:, rows], target.shortwave[:, rows]),
-        )
-        rest -= doubled_rows(coarse, rows, rest.shape[2])
-        return rest
-
-    def common(self, coarse: Image, source: View, target: View, valid: Mask) -> Image:
-        """Return the residual that a neighbourhood has in common, of the shape of ``coarse``."""
-        cells = Cells(valid)
-        rest = self._without_code(
-            (cells.means(source.bands), cells.means(source.fine)),
-            (cells.means(target.bands), cells.means(target.shortwave)),
-        )
-        rest -= cells.means(coarse)
-        return cells.common(rest, judged=self.mixture.shape[1], shape=coarse.shape[1:])
-
-    def _without_code(self, source: tuple[Image, Image], target: tuple[Image, Image]) -> Image:
-        """Return the residual but for what the code predicts.
-
-        Parameters
-        ----------
-        source : tuple of two ndarray
-            Bands and fine features of the date that predicts.
-        target : tuple of two ndarray
-            Bands and smoothed short-wave infrared of the other date.
-        """
-        count = len(source[0])
-        helped = len(self.shortwave) if self.shortwave.size else 0
-        observed = self._observed()
-        if helped:
-            observed[-helped:, SHORTWAVE] -= self.shortwave[:, :2]
-        rest = _weighted_sums(observed, target[0])
-        rest -= _weighted_sums(self.own[:, :count], source[0])
-        rest -= _weighted_sums(self.own[:, count:], source[1])
-        if helped:
-            rest[-helped:] -= _weighted_sums(self.shortwave[:, 2:], target[1])
-        return rest
+        source = np.zeros((len(self.own), planes), np.float32)
+        source[:, : self.own.shape[1]] = -self.own
+        target = np.zeros_like(source)
+        target[:, : self.mixture.shape[1]] = self._observed()
+        if self.shortwave.size:
+            helped = target[-len(self.shortwave) :]
+            sharp, smooth = np.split(self.shortwave, 2, axis=1)
+            helped[:, SHORTWAVE] -= sharp
+            helped[:, self.own.shape[1] :] = -smooth
+        return source, target
 
     def _observed(self) -> Matrix:
         """Return the targets as sums of bands, in units of noise."""
@@ -264,12 +232,12 @@ class CrossPrediction:
             extensive,
         )
 
-    def fitted_to(self, before: View, after: View, valid: Mask) -> "CrossPrediction":
+    def fitted_to(self, views: Views, valid: Mask) -> "CrossPrediction":
         """Fit it again to one place, beginning with what it is; as it is where hardly any is valid.
 
         Parameters
         ----------
-        before, after : View
+        views : Views
             Both dates of the place.
         valid : ndarray, shape (rows, cols), bool
             The pixels to learn from.
@@ -280,14 +248,14 @@ class CrossPrediction:
         drawn = np.random.default_rng(SEED).choice(len(candidates), LOCAL_SAMPLES)
         drawn.sort()  # memory is read in its order
         rows, cols = np.unravel_index(candidates[drawn], valid.shape)
-        first, second = Samples.of(before, rows, cols), Samples.of(after, rows, cols)
+        first, second = (Samples.of(view, rows, cols) for view in (views.before, views.after))
         return replace(
             self,
             forward=self.forward.refined(first, second),
             backward=self.backward.refined(second, first),
         )
 
-    def __call__(self, before: View, after: View, valid: Mask) -> Image:
+    def __call__(self, views: Views, valid: Mask) -> Image:
         """Return the disagreement, shape (rows, cols), in units of noise.
 
         It is the geometric mean of all parts of the emphasis. Each but ``agreed`` is the smaller of
@@ -295,18 +263,34 @@ class CrossPrediction:
         harm to large areas, all alike, is soon learnt by the direction that has seen what it looks
         like, and not by the other.
         """
-        first, second = self.forward.coarse(before), self.backward.coarse(after)
+        sums = self._code_sums(views)
+        weights = self._plane_weights(len(views.planes) // 2)
         if not self.extensive:
-            first += self.forward.common(first, before, after, valid)
-            second += self.backward.common(second, after, before, valid)
-        height, width = before.guide.shape
+            cells = Cells(valid)
+            rest = np.tensordot(weights, cells.means(views.planes), 1) - cells.means(sums)
+            for each, own in zip(np.split(rest, 2), np.split(sums, 2), strict=True):
+                own += cells.common(each, judged=len(self.bands), shape=own.shape[1:])
+        height, width = valid.shape
         disagreement = np.empty((height, width), np.float32)
         for rows in _strips(height, width):
-            disagreement[rows] = self._combine(
-                self.forward.residual(first, before, after, rows),
-                self.backward.residual(second, after, before, rows),
-            )
+            rest = _weighted_sums(weights, views.planes[:, rows])
+            rest -= doubled_rows(sums, rows, width)
+            disagreement[rows] = self._combine(*np.split(rest, 2))
         return disagreement
+
+    def _code_sums(self, views: Views) -> Image:
+        """Return what is predicted from the codes, shape (2 targets, rows / 2, cols / 2)."""
+        targets = len(self.forward.own)
+        sums = np.empty((2 * targets, *views.before.code.met.shape[1:]), np.float32)
+        self.forward.code_sums(views.before, sums[:targets])
+        self.backward.code_sums(views.after, sums[targets:])
+        return sums
+
+    def _plane_weights(self, planes: int) -> Matrix:
+        """Return what weighs the planes of both dates, shape (2 targets, 2 planes)."""
+        before, after = self.forward.plane_weights(planes)
+        later, earlier = self.backward.plane_weights(planes)
+        return np.block([[before, after], [earlier, later]])
 
     def _combine(self, forward: Image, backward: Image) -> Image:
         """Put together what both directions leave; the arrays are written over."""

@@ -28,7 +28,7 @@ from .encoder import Encoder
 from .models import MODELS, Model
 from .pair import Pair, Reflectance
 from .prediction import CrossPrediction, Samples
-from .views import VISIBLE, Part, Standardisation, View
+from .views import VISIBLE, Part, Standardisation, Views
 
 WHOLE_PIXELS = 1024 * 1024  # an image up to this size is surveyed whole
 WINDOW = 512  # pixels; the files' own blocks
@@ -130,7 +130,10 @@ def survey_pair(pair: Pair) -> Survey:
     first, second = (
         Standardisation.of(
             np.concatenate(
-                [image[:, mask][:, ::step] for image, mask in zip(images, valid, strict=True)],
+                [
+                    image.reshape(len(image), -1)[:, np.flatnonzero(mask)[::step]]
+                    for image, mask in zip(images, valid, strict=True)
+                ],
                 axis=1,
             )
         )
@@ -244,8 +247,8 @@ def _sample(surveyed: Survey, encode: Encoder) -> list[tuple[Samples, Samples]]:
 
     def take(window: Looked, pixels: NDArray[np.intp]) -> tuple[Samples, Samples]:
         rows, cols = np.unravel_index(pixels, window.sampled.shape)
-        before, after = _look(window, surveyed, encode)
-        return Samples.of(before, rows, cols), Samples.of(after, rows, cols)
+        views = _look(window, surveyed, encode)
+        return Samples.of(views.before, rows, cols), Samples.of(views.after, rows, cols)
 
     count = SAMPLES if surveyed.local else WHOLE_SAMPLES
     chosen = _choose_pixels([window.sampled for window in surveyed.windows], count)
@@ -253,7 +256,7 @@ def _sample(surveyed: Survey, encode: Encoder) -> list[tuple[Samples, Samples]]:
         return list(pool.map(take, surveyed.windows, chosen))
 
 
-def _look(window: Looked, surveyed: Survey, encode: Encoder) -> tuple[View, View]:
+def _look(window: Looked, surveyed: Survey, encode: Encoder) -> Views:
     images, scales = (window.before, window.after), (surveyed.before, surveyed.after)
     return look(images, window.valid, scales, surveyed.applied, encode, window.whole)
 
