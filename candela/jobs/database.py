@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
+from candela import sqlite
 from candela.errors import InvalidValueError, UnavailableError
 from candela.postgresql import CONNECTION
 
@@ -27,12 +28,14 @@ def open_engine(url: str) -> Engine:
         )
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(parsed, connect_args={"timeout": 30, "check_same_thread": False})
+    engine = sa.create_engine(
+        parsed, connect_args={"timeout": sqlite.PATIENCE_S, "check_same_thread": False}
+    )
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's own type
         connection.isolation_level = None  # the store says BEGIN itself, see below
-        connection.execute("PRAGMA journal_mode=WAL")
+        sqlite.write_ahead(connection)
         connection.execute("PRAGMA synchronous=FULL")  # what is answered is on disk
 
     @sa.event.listens_for(engine, "begin")

@@ -12,6 +12,7 @@ from alembic.util import CommandError
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
+from candela import sqlite
 from candela.errors import InvalidValueError, LimitError, StorageError
 from candela.patches.migrations import is_current, upgrade
 from candela.patches.migrations.groups import grant_rights
@@ -193,12 +194,14 @@ def open_server(url: str) -> PatchDatabase:
 
 
 def _sqlite_engine(url: sa.URL) -> Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+    engine = sa.create_engine(
+        url, connect_args={"timeout": sqlite.PATIENCE_S, "check_same_thread": False}
+    )
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's own type
         connection.isolation_level = None  # see _begin
-        connection.execute("PRAGMA journal_mode=WAL")
+        sqlite.write_ahead(connection)
         connection.execute("PRAGMA foreign_keys=ON")
         for name, arguments, function in _POSTGIS:
             connection.create_function(name, arguments, function, deterministic=True)

@@ -55,7 +55,13 @@ def test_every_style_that_a_process_asks_for_exists(identifier):
         ("candela/eo", ("candela.eo", "candela.errors")),
         (
             "candela/patches",
-            ("candela.patches", "candela.eo", "candela.errors", "candela.postgresql"),
+            (
+                "candela.patches",
+                "candela.eo",
+                "candela.errors",
+                "candela.postgresql",
+                "candela.sqlite",
+            ),
         ),
         ("services", ("candela.services", "candela.eo", "candela.patches", "candela.errors")),
         ("client", ("candela.client",)),

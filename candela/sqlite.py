@@ -1,0 +1,30 @@
+"""How SQLite databases are opened; see https://www.sqlite.org/wal.html."""
+
+import sqlite3
+import time
+
+PATIENCE_S = 30  # for the lock that another connection holds
+_PAUSE_S = 0.01
+
+
+def write_ahead(connection: sqlite3.Connection) -> None:
+    """Let readers and a writer work side by side: the journal mode WAL, kept in the file.
+
+    Several connections that meet a new file would all turn it to WAL. To those that lose,
+    SQLite says "database is locked" at once, whatever their timeout; so they try again here.
+
+    Raises
+    ------
+    sqlite3.OperationalError
+        If the file is still locked after `PATIENCE_S`, or cannot be used.
+    """
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
