@@ -3,8 +3,23 @@
 import sqlite3
 import time
 
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Engine
+
 PATIENCE_S = 30  # for the lock that another connection holds
 _PAUSE_S = 0.01
+
+
+def create_engine(url: URL) -> Engine:
+    """Return an engine for threads, in journal mode WAL; who has it says BEGIN at each "begin"."""
+    engine = sa.create_engine(url, connect_args={"timeout": PATIENCE_S, "check_same_thread": False})
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None  # the driver says no BEGIN
+        write_ahead(connection)
+
+    return engine
 
 
 def write_ahead(connection: sqlite3.Connection) -> None:

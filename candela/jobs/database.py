@@ -28,14 +28,10 @@ def open_engine(url: str) -> Engine:
         )
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(
-        parsed, connect_args={"timeout": sqlite.PATIENCE_S, "check_same_thread": False}
-    )
+    engine = sqlite.create_engine(parsed)
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's own type
-        connection.isolation_level = None  # the store says BEGIN itself, see below
-        sqlite.write_ahead(connection)
         connection.execute("PRAGMA synchronous=FULL")  # what is answered is on disk
 
     @sa.event.listens_for(engine, "begin")

@@ -194,14 +194,10 @@ def open_server(url: str) -> PatchDatabase:
 
 
 def _sqlite_engine(url: sa.URL) -> Engine:
-    engine = sa.create_engine(
-        url, connect_args={"timeout": sqlite.PATIENCE_S, "check_same_thread": False}
-    )
+    engine = sqlite.create_engine(url)
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's own type
-        connection.isolation_level = None  # see _begin
-        sqlite.write_ahead(connection)
         connection.execute("PRAGMA foreign_keys=ON")
         for name, arguments, function in _POSTGIS:
             connection.create_function(name, arguments, function, deterministic=True)
