@@ -9,6 +9,7 @@ DATA ?= candela-data
 PRODUCTS ?=
 SIZE ?=
 TESTS ?= tests
+WORKERS ?= 2
 NAME ?= balanced
 OUTPUT ?= .cache/encoders
 DEBIAN := cgi-mapserver lighttpd fonts-dejavu-core
@@ -43,8 +44,8 @@ demo: dev system ## Run the whole pipeline on made-up scenes, or PRODUCTS="a.SAF
 serve: dev system ## Serve the gateway with the results in DATA (default: candela-data)
 	@$(BIN)/candela serve --data $(DATA)
 
-test: dev test-system schemas ## Run all tests; TESTS=tests/10_eo runs some
-	$(BIN)/python -m pytest -q $(TESTS)
+test: dev test-system schemas ## Run all tests in two processes; TESTS=tests/10_eo runs some, WORKERS=0 in this process
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(TESTS)
 
 test-cluster: dev test-system ## Run the tests that need a Kubernetes
 	@PYTHON=$(BIN)/python tests/run-in-cluster

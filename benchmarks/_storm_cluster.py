@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import psutil
 from _storm_places import Strike, kill_worker
@@ -167,14 +166,14 @@ class InCluster:
 
 
 @contextmanager
-def deployed_place(folder: Path) -> Iterator[InCluster]:
+def deployed_place() -> Iterator[InCluster]:
     """Deploy CANDELA in the cluster of KUBECONFIG for one storm."""
     cluster = given_cluster()
     if cluster is None:
         raise SystemExit("skipped: neither KUBECONFIG nor kubectl")
     os.environ |= CREDENTIALS
     template = {"ttlSecondsAfterFinished: 3600": f"ttlSecondsAfterFinished: {TTL_S}"}
-    with deployed(cluster, folder, template=template) as deployment:
+    with deployed(cluster, template=template) as deployment:
         yield InCluster(deployment, ttl_s=TTL_S)
 
 

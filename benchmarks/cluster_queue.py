@@ -13,7 +13,6 @@ import json
 import signal
 import statistics
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -121,12 +120,7 @@ def main():
         print("skipped: neither KUBECONFIG nor kubectl")
         return
     settings = {"CANDELA_RUNNING_JOBS": str(options.jobs if options.in_cluster else 1)}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        deployed(
-            cluster, Path(folder), settings=settings, template=SUSPENDED, is_gated=False
-        ) as deployment,
-    ):
+    with deployed(cluster, settings=settings, template=SUSPENDED, is_gated=False) as deployment:
         print(json.dumps(measure(deployment, options), indent=2))
 
 

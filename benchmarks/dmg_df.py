@@ -155,7 +155,7 @@ def measure_http(count: int, folder: Path) -> None:
     from candela.patches.load import store_model
 
     side = math.isqrt(count // 2 - 1) + 1
-    with own_postgis(folder / "postgresql") as url:
+    with own_postgis() as url:
         logins = make_logins(sa.make_url(url))
         open_server(logins["owner"]).upgrade()
         database = open_database(logins["writer"])
@@ -236,14 +236,14 @@ def random_model(number: int, side: int):
     )  # fmt: skip
 
 
-def own_postgis(folder: Path):
+def own_postgis():
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from databases import find_binaries, postgres_server
 
     binaries = find_binaries()
     if binaries is None:
         sys.exit("there is no PostgreSQL server here")
-    return postgres_server(folder, binaries)
+    return postgres_server(binaries)
 
 
 def main() -> None:
@@ -265,12 +265,11 @@ def main() -> None:
         return
     if given.http:
         with tempfile.TemporaryDirectory() as place:
-            (Path(place) / "postgresql").mkdir()
             measure_http(given.http, Path(place))
         return
     images = make_images(given.folder, given.size)
     with tempfile.TemporaryDirectory() as place:
-        server = own_postgis(Path(place)) if given.postgis else nullcontext(given.database)
+        server = own_postgis() if given.postgis else nullcontext(given.database)
         with server as database:
             if given.postgis:
                 from candela.patches.database import open_server

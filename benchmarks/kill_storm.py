@@ -286,7 +286,7 @@ def main() -> None:
             sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
             from _storm_cluster import deployed_place
 
-            place: Place = stack.enter_context(deployed_place(Path(folder)))
+            place: Place = stack.enter_context(deployed_place())
         else:
             place = Here(Path(folder), database=options.database, gateways=options.gateways)
         jobs = options.jobs or (100 if options.cluster else 200)

@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,18 +26,16 @@ class Postgres:
 
     Parameters
     ----------
-    folder : Path
-        Where its data are put; empty.
     binaries : Path
         The folder of its programs.
     host, port : str, int, optional
         Where it listens; another host than the loopback is for the pods of a cluster.
     """
 
-    def __init__(
-        self, folder: Path, binaries: Path, *, host: str = "127.0.0.1", port: int = 0
-    ) -> None:
-        self._folder = folder
+    def __init__(self, binaries: Path, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        # NOTE: not below pytest's folder, which each start of a pytest closes to other users.
+        self._folder = folder = Path(tempfile.mkdtemp(prefix="candela-postgres-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._binaries = binaries
         self._host = host
         with socket.create_server((host, port)) as probe:  # also where one has just been
@@ -44,10 +43,6 @@ class Postgres:
         self._as_user: list[str] = []
         if getpass.getuser() == "root":  # the server refuses to run as root
             shutil.chown(folder, "postgres")
-            for parent in (folder, *folder.parents):  # and must get to its files
-                if parent == Path(tempfile.gettempdir()):
-                    break
-                parent.chmod(0o755)
             self._as_user = ["runuser", "-u", "postgres", "--"]
         self._run("initdb", "-U", "candela", "--auth=trust", "--no-sync")
         with (folder / "data" / "pg_hba.conf").open("a") as rules:
@@ -84,11 +79,9 @@ class Postgres:
 
 
 @contextmanager
-def postgres_server(
-    folder: Path, binaries: Path, *, host: str = "127.0.0.1", port: int = 0
-) -> Iterator[str]:
+def postgres_server(binaries: Path, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     """Run a PostgreSQL; give the URL of its first database."""
-    server = Postgres(folder, binaries, host=host, port=port)
+    server = Postgres(binaries, host=host, port=port)
     server.start()
     try:
         yield server.url

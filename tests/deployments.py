@@ -76,7 +76,6 @@ class Deployment:
 @contextmanager
 def deployed(
     cluster: Cluster,
-    folder: Path,
     *,
     settings: Mapping[str, str] | None = None,
     template: Mapping[str, str] | None = None,
@@ -86,8 +85,6 @@ def deployed(
 
     Parameters
     ----------
-    folder : Path
-        Where the database puts its data; empty.
     settings : mapping of str to str, optional
         Settings of the gateway in addition to those of the overlay, or in their place.
     template : mapping of str to str, optional
@@ -98,7 +95,7 @@ def deployed(
     binaries = find_binaries()
     assert binaries is not None, NO_POSTGRES
     with ExitStack() as stack:
-        server = Postgres(folder, binaries, host=cluster.host, port=DATABASE_PORT)
+        server = Postgres(binaries, host=cluster.host, port=DATABASE_PORT)
         server.start()
         stack.callback(server.stop)
         gate = None

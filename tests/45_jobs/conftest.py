@@ -78,12 +78,12 @@ class Engine:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
+def postgres():
     """Return the URL of a PostgreSQL server, or skip the test."""
     binaries = find_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL server on this machine (Debian package postgresql)")
-    with postgres_server(tmp_path_factory.mktemp("postgres"), binaries) as url:
+    with postgres_server(binaries) as url:
         yield url
 
 

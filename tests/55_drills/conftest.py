@@ -54,12 +54,12 @@ def disk(tmp_path):
 
 
 @pytest.fixture
-def postgres(tmp_path_factory):
+def postgres():
     """Return a PostgreSQL that runs and may be stopped, or skip the test."""
     binaries = find_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL server on this machine (Debian package postgresql)")
-    server = Postgres(tmp_path_factory.mktemp("postgres"), binaries)
+    server = Postgres(binaries)
     server.start()
     yield server
     server.stop()

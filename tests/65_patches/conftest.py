@@ -18,14 +18,14 @@ SERVICE, DATABASE = "candela_service", "patches"
 
 
 @pytest.fixture(scope="session")
-def postgis_admin(tmp_path_factory):
+def postgis_admin():
     """Give the URL of a superuser of a PostgreSQL with PostGIS."""
     binaries = find_binaries()
     if binaries is None:
         pytest.skip("there is no PostgreSQL server here")
     if not list(binaries.parent.glob("../../../share/postgresql/*/extension/postgis.control")):
         pytest.skip("PostgreSQL here has no PostGIS")
-    with postgres_server(tmp_path_factory.mktemp("postgis"), binaries) as url:
+    with postgres_server(binaries) as url:
         yield url
 
 

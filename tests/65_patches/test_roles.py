@@ -20,9 +20,9 @@ LOGINS = ("owner", "writer", "reader")
 
 
 @pytest.fixture(scope="module")
-def server(postgis_admin, tmp_path_factory):
+def server(postgis_admin):
     """Run a PostgreSQL of its own, as roles are of a whole server."""
-    with postgres_server(tmp_path_factory.mktemp("roles"), find_binaries()) as url:
+    with postgres_server(find_binaries()) as url:
         admin = sa.make_url(url)
         environment = {f"PATCHES_{name.upper()}_PASSWORD": f"{name}'s secret" for name in LOGINS}
         place = f"host={admin.host} port={admin.port} user={admin.username} dbname=postgres"

@@ -34,14 +34,14 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def deployment(cluster, tmp_path_factory) -> Iterator[Deployment]:
+def deployment(cluster) -> Iterator[Deployment]:
     """Deploy the overlay, unless CANDELA_TEST_DEPLOYED says that somebody has."""
     if os.environ.get("CANDELA_TEST_DEPLOYED"):
         yield Deployment(cluster)
         return
     if find_binaries() is None:
         pytest.skip(NO_POSTGRES)
-    with deployed(cluster, tmp_path_factory.mktemp("postgres")) as made:
+    with deployed(cluster) as made:
         yield made
 
 

@@ -18,7 +18,7 @@ def test_a_storm_of_kills_costs_no_job(tmp_path_factory: pytest.TempPathFactory,
         binaries = find_binaries()
         if binaries is None:
             pytest.skip("no PostgreSQL server on this machine (Debian package postgresql)")
-        with postgres_server(tmp_path_factory.mktemp("postgres"), binaries) as url:
+        with postgres_server(binaries) as url:
             report = Storm(Here(folder, database=url, gateways=2), jobs=10, seed=7).run()
     assert report.is_clean, report
     assert report.states["succeeded"] == 8
