@@ -10,6 +10,7 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioIOError
 
 from candela.eo.grid import Grid
+from candela.eo.placement import check_place
 from candela.eo.threads import thread_count
 from candela.errors import InputError
 
@@ -74,7 +75,8 @@ def open_image(image: Path | str | Source) -> Iterator[rasterio.DatasetReader]:
     Raises
     ------
     InputError
-        If the file is no such image, a damaged one, or one that refers to other files.
+        If the file is no such image, a damaged one, one that refers to other files, or one that
+        lies nowhere on Earth.
     """
     source = image if isinstance(image, Source) else Source("", str(image))
     name = Path(source.location).name
@@ -87,6 +89,10 @@ def open_image(image: Path | str | Source) -> Iterator[rasterio.DatasetReader]:
         # NOTE: a GeoTIFF can name any file or address as its overviews, and GDAL would open it.
         if dataset.tags(ns="OVERVIEWS"):
             raise InputError(f"{name} refers to overviews in another file, which is not accepted")
+        try:
+            check_place(dataset)
+        except ValueError as error:
+            raise InputError(f"{name} {error}") from None
         yield dataset
 
 

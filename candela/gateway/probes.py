@@ -1,7 +1,7 @@
 """Whether the gateway lives, and whether what it needs answers."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from flask import Blueprint, jsonify
 from werkzeug.wrappers import Response as BaseResponse
@@ -12,14 +12,19 @@ from candela.jobs.service import JobService
 
 logger = logging.getLogger(__name__)
 
+MOST_TOLD = 20  # layers
+
 
 def blueprint(jobs: JobService) -> Blueprint:
     """Return the probes, and the answer of all other routes while a part is away."""
     routes = Blueprint("probes", __name__)
-    parts: dict[str, Callable[[], object]] = {
+    publisher = jobs.publisher
+    needed: dict[str, Callable[[], object]] = {
         "database": jobs.store.ping,
         "storage": lambda: jobs.storage.list("probe"),
     }
+    useful: dict[str, Callable[[], object]] = {}  # jobs go on without
+    (needed if publisher.is_embedded else useful)["map server"] = publisher.ping
 
     @routes.get("/healthz")
     def alive() -> BaseResponse:
@@ -27,10 +32,13 @@ def blueprint(jobs: JobService) -> Blueprint:
 
     @routes.get("/readyz")
     def ready() -> tuple[BaseResponse, int]:
-        away = [name for name, probe in parts.items() if not _answers(name, probe)]
+        away, missed = _away(needed), _away(useful)
+        unreadable = publisher.unreadable()[:MOST_TOLD]
+        told = {"degraded": missed, "unreadableLayers": unreadable}
+        told = {key: names for key, names in told.items() if names}
         if away:
-            return jsonify(status="not ready", away=away), 503
-        return jsonify(status="ready"), 200
+            return jsonify(status="not ready", away=away, **told), 503
+        return jsonify(status="ready", **told), 200
 
     @routes.app_errorhandler(StorageError)
     @routes.app_errorhandler(UnavailableError)
@@ -41,6 +49,10 @@ def blueprint(jobs: JobService) -> Blueprint:
         return response, fault.status
 
     return routes
+
+
+def _away(parts: Mapping[str, Callable[[], object]]) -> list[str]:
+    return [name for name, probe in parts.items() if not _answers(name, probe)]
 
 
 def _answers(name: str, probe: Callable[[], object]) -> bool:

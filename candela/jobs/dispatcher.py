@@ -17,6 +17,7 @@ from candela.jobs.endings import failure_of, fault_of, pause_before, with_id
 from candela.jobs.logs import tail, without_folders
 from candela.jobs.model import ACTIVE, Job, State, now
 from candela.jobs.publication import Publication
+from candela.jobs.request import UnreadableRequest
 from candela.jobs.service import JobService
 from candela.jobs.tokens import token_for
 from candela.runners.base import Cause, Limits, RunState
@@ -153,6 +154,8 @@ class Dispatcher:
             self._publication.offer(job)
 
     def _submit(self, job: Job) -> None:
+        if isinstance(job.request, UnreadableRequest):
+            raise RunnerError("its request in the database is not valid")
         spec = self._service.spec(job)
         document = JobDocument(
             id=job.id,

@@ -101,6 +101,8 @@ class Publication:
             self._service.clear(job)
 
     def _links(self, job: Job) -> dict[str, Link]:
+        if job.result is None:
+            raise PublicationError(f"the result of job {job.id} in the database is not valid")
         links = {}
         for output, layer in layers_of(self._service, job).items():
             made = self._service.publisher.publish(layer)

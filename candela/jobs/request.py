@@ -57,6 +57,10 @@ class ExecuteRequest(Document):
     lineage: bool = False
 
 
+class UnreadableRequest(ExecuteRequest):
+    """Stands for a request in the database that is not valid; such a job is never started."""
+
+
 def checked(spec: ProcessSpec, request: ExecuteRequest, *, max_input_bytes: int) -> ExecuteRequest:
     """Check a request against the description of its process.
 

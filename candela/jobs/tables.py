@@ -1,15 +1,19 @@
 """The tables of the job database; their migrations are in ``migrations/``."""
 
 import datetime as dt
+import logging
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlalchemy.engine import Dialect
 
 from candela.jobs.model import Link
-from candela.jobs.request import ExecuteRequest
+from candela.jobs.request import ExecuteRequest, UnreadableRequest
 from candela.worker.contract import Failure, ResultDocument
+
+logger = logging.getLogger(__name__)
 
 
 class UtcTime(sa.types.TypeDecorator[dt.datetime]):
@@ -28,7 +32,11 @@ class UtcTime(sa.types.TypeDecorator[dt.datetime]):
 
 
 class DocumentColumn(sa.types.TypeDecorator[BaseModel]):
-    """A pydantic document, kept as JSON text."""
+    """A pydantic document, kept as JSON text.
+
+    One that is not valid must not hide the other rows of a list: it is told of and read as None, a
+    request as one that is never started.
+    """
 
     impl = sa.Text
     cache_ok = True
@@ -46,7 +54,21 @@ class DocumentColumn(sa.types.TypeDecorator[BaseModel]):
 
     def process_result_value(self, value: str | None, _: Dialect) -> Any | None:  # noqa: ANN401
         """Read the document."""
-        return None if value is None else self._adapter.validate_json(value)
+        if value is None:
+            return None
+        try:
+            return self._adapter.validate_json(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(str(part) for part in first["loc"])
+            _tell_once(getattr(self.document, "__name__", "document"), f"{place}: {first['msg']}")
+            return UnreadableRequest() if self.document is ExecuteRequest else None
+
+
+@lru_cache(maxsize=1000)
+def _tell_once(document: str, reason: str) -> None:
+    """Tell of a document that is not valid, not each time that somebody lists jobs."""
+    logger.error("A %s in the job database cannot be read: %s", document, reason)
 
 
 SCHEMA = sa.MetaData()

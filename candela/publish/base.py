@@ -134,10 +134,13 @@ class Publisher(Protocol):
         Whether a raster must stay where it was when it was published.
     shows_polygons: bool
         Whether polygons can be shown as well as rasters.
+    is_embedded : bool
+        Whether the map server is part of the gateway, which is not ready without it.
     """
 
     reads_in_place: bool
     shows_polygons: bool
+    is_embedded: bool
 
     def start(self) -> None:
         """Make the map server ready, or check that it is."""
@@ -165,3 +168,9 @@ class Publisher(Protocol):
 
     def series(self) -> list[ServedSeries]:
         """List the time series of what is served, by name."""
+
+    def unreadable(self) -> list[str]:
+        """List the layers that are there but not served, since their record cannot be read."""
+
+    def ping(self) -> None:
+        """Ask the map server whether it is there, and give up soon."""

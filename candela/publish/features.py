@@ -6,7 +6,6 @@ out, since map servers do not agree on what they are.
 """
 
 import json
-import math
 import re
 import unicodedata
 import uuid
@@ -20,12 +19,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
-from rasterio.warp import transform_bounds
 from shapely.errors import ShapelyError
 
+from candela.eo.placement import geographic_bounds
 from candela.errors import PublicationError, PublisherAwayError
 
-WGS84 = "EPSG:4326"
 ID = "feature_id"  # counts the features of the result; patches have the number that vectors name
 GEOMETRY = "geom"
 MOST_ATTRIBUTES = 1000  # SQLite has room for 2000 columns
@@ -58,7 +56,7 @@ class VectorHeader(BaseModel):
         Their names as they are served.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     epsg: int
     extent: tuple[float, float, float, float]
@@ -158,12 +156,14 @@ def _header_of(
     if epsg is None:
         raise PublicationError(f"the coordinate reference system of {name} has no EPSG code")
     left, bottom, right, top = (float(edge) for edge in shapely.total_bounds(shapes))
-    if not all(math.isfinite(edge) for edge in (left, bottom, right, top)):
-        raise PublicationError(f"{name} has coordinates that are no numbers")
+    try:
+        bounds = geographic_bounds(CRS.from_epsg(epsg), (left, bottom, right, top))
+    except ValueError as error:
+        raise PublicationError(f"{name} {error}") from None
     return VectorHeader(
         epsg=epsg,
         extent=(left, bottom, right, top),
-        bounds=transform_bounds(f"EPSG:{epsg}", WGS84, left, bottom, right, top),
+        bounds=tuple(bounds),
         geometry="Polygon" if kinds == {"Polygon"} else "MultiPolygon",
         count=len(shapes),
         attributes=names,

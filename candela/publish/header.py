@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,12 +11,11 @@ import numpy as np
 import rasterio
 from pydantic import BaseModel, ConfigDict
 from rasterio.errors import CRSError, RasterioIOError
-from rasterio.warp import transform_bounds
 
+from candela.eo.placement import check_place, geographic_bounds
 from candela.errors import PublicationError
 from candela.publish.styles import BandReference, Range
 
-WGS84 = "EPSG:4326"
 SAMPLE_PIXELS = 512  # side of the reduced copy from which the usual range of values is taken
 USUAL_PERCENTILES = (2, 98)
 TIME_TAGS = ("End_date", "SENSING_TIME")  # of a change map, of an image
@@ -44,7 +44,7 @@ class RasterHeader(BaseModel):
         When what it shows was seen last, from the dataset tags that processes write.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     epsg: int
     extent: tuple[float, float, float, float]
@@ -102,10 +102,15 @@ def _header_of(dataset: rasterio.DatasetReader) -> RasterHeader:
     transform = dataset.transform
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
         raise PublicationError(f"{name} is not north up (transform {tuple(transform)[:6]})")
+    try:
+        check_place(dataset)
+        bounds = geographic_bounds(dataset.crs, dataset.bounds)
+    except ValueError as error:
+        raise PublicationError(f"{name} {error}") from None
     return RasterHeader(
         epsg=epsg,
         extent=tuple(dataset.bounds),
-        bounds=transform_bounds(dataset.crs, WGS84, *dataset.bounds),
+        bounds=tuple(bounds),
         rows=dataset.height,
         cols=dataset.width,
         dtype=dataset.dtypes[0],
@@ -157,4 +162,7 @@ def usual_range(path: Path, band: int) -> Range:
     if values.size == 0:
         return 0.0, 1.0
     low, high = (float(value) for value in np.percentile(values, USUAL_PERCENTILES))
-    return (low, high) if low < high else (low, low + 1)
+    if low >= high:
+        high = max(low + 1, math.nextafter(low, math.inf))  # 1 is nothing to a large number
+    # Between the largest numbers there are is an infinite one.
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else (0.0, 1.0)

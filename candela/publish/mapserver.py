@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-from candela.errors import PublicationError
+from candela.errors import PublicationError, PublisherAwayError
 from candela.publish.base import Layer, LayerLinks, ServedLayer, ServedSeries
 from candela.publish.drawing import drawn_raster
 from candela.publish.features import read_polygons, write_geopackage
@@ -77,6 +77,7 @@ class MapServerPublisher:
 
     reads_in_place = True
     shows_polygons = True
+    is_embedded = True
 
     def __init__(
         self,
@@ -117,7 +118,7 @@ class MapServerPublisher:
         with self.store.lock():
             self.store.sweep()
             is_current = False
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
                 is_current = made_by.read_text(encoding="utf-8") == signature
             for folder in DERIVED:
                 shutil.rmtree(self.folder / folder, ignore_errors=True)
@@ -173,19 +174,35 @@ class MapServerPublisher:
     def remove(self, job_id: str) -> None:
         """Serve the layers of a job no longer."""
         with self.store.lock():
-            gone = [record for record in self.store.records() if record.layer.job_id == job_id]
+            gone = [name for name in self.store.names() if self.store.job_of(name) == job_id]
             if not gone:
                 return
-            for record in gone:
-                self.store.hide(record.layer.name)
-            self._refresh_series({record.series for record in gone})
-            for record in gone:
-                self.store.clear(record.layer.name)
+            records = [record for name in gone if (record := self.store.get(name))]
+            for name in gone:
+                self.store.hide(name)
+            self._refresh_series({record.series for record in records})
+            for name in gone:
+                self.store.clear(name)
         logger.info("%d layers of job %s are removed", len(gone), job_id)
 
     def jobs(self) -> set[str]:
         """Return the ids of the jobs of which anything is there."""
-        return {record.layer.job_id for record in self.store.records()}
+        return {job for name in self.store.names() if (job := self.store.job_of(name))}
+
+    def unreadable(self) -> list[str]:
+        """List the layers that are there but cannot be served."""
+        return self.store.unreadable()
+
+    def ping(self) -> None:
+        """Ask MapServer whether it takes requests.
+
+        Raises
+        ------
+        PublisherAwayError
+            If it does not.
+        """
+        if not self.server.is_ready():
+            raise PublisherAwayError("MapServer does not answer")
 
     def layers(self) -> list[ServedLayer]:
         """List what is served, in the order of publication."""

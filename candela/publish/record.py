@@ -1,6 +1,6 @@
 """What is remembered of each layer, on disk: the state from which all map files are made.
 
-<folder>/layers/<name>/layer.json   the layer exists as long as this file does
+<folder>/layers/<name>/layer.json   the layer exists as long as this file does, and can be read
 <folder>/layers/<name>/*.map        its services
 <folder>/layers.changed             touched with every change
 """
@@ -8,6 +8,8 @@
 import datetime as dt
 import fcntl
 import hashlib
+import json
+import logging
 import os
 import re
 import shutil
@@ -19,7 +21,7 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from candela.errors import PublicationError
 from candela.publish.base import Layer, LayerLinks, LegendEntry, ServedLayer
@@ -35,9 +37,12 @@ from candela.publish.styles import (
     load_style,
 )
 
+logger = logging.getLogger(__name__)
+
 LAYER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,199}")
 RECORD_FILE = "layer.json"
 CHANGE_FILE = "layers.changed"
+JOB_IN_NAME = re.compile(r"_([0-9a-f]{8}(?:_[0-9a-f]{4}){3}_[0-9a-f]{12})_")
 FALLBACK = "grey"  # a style that every raster can have
 
 
@@ -50,7 +55,7 @@ class LayerRecord(BaseModel):
         The values from black to white, where the style is grey.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     layer: Layer
     header: RasterHeader | VectorHeader
@@ -90,6 +95,24 @@ class LayerRecord(BaseModel):
         if isinstance(style, GreyStyle):
             shown = style.range or usual_range(layer.path, header.band_position(style.band))
         return cls(layer=layer, header=header, shown=shown, published=published)
+
+    @classmethod
+    def read(cls, text: str | bytes) -> "LayerRecord":
+        """Read what was kept of a layer.
+
+        Raises
+        ------
+        PublicationError
+            If it is not valid, or asks for a style or band that there is not.
+        """
+        try:
+            record = cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise PublicationError(f"the record is not valid: {place}: {first['msg']}") from None
+        _check_style(record.style, record.header)
+        return record
 
     @property
     def raster(self) -> RasterHeader:
@@ -146,6 +169,28 @@ class LayerRecord(BaseModel):
         )
 
 
+def _check_style(style: Style, header: RasterHeader | VectorHeader) -> None:
+    """Refuse a style that is for something else than the header tells of."""
+    if isinstance(style, PolygonStyle):
+        if not isinstance(header, VectorHeader) or style.attribute not in header.attributes:
+            raise PublicationError(f"no attribute {style.attribute!r} for its style")
+        return
+    if not isinstance(header, RasterHeader):
+        raise PublicationError("its style is for rasters")
+    channels = style.channels if isinstance(style, CompositeStyle) else (style,)
+    for channel in channels:
+        header.band_position(channel.band)
+
+
+def job_told(name: str, text: str | bytes) -> str:
+    """Return the job of a layer whose record is not valid; nothing where that cannot be told."""
+    try:
+        return str(json.loads(text)["layer"]["job_id"])
+    except (ValueError, RecursionError, LookupError, TypeError):
+        found = JOB_IN_NAME.search(name)
+        return found[1].replace("_", "-") if found else ""
+
+
 def short_hash(text: str) -> str:
     """Return eight letters that stand for a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -170,7 +215,8 @@ class LayerStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.layers_folder = folder / "layers"
-        self._read: dict[str, tuple[tuple[int, int], LayerRecord]] = {}  # by name, with its version
+        # By name, with its version; None where it cannot be read.
+        self._read: dict[str, tuple[tuple[int, int], LayerRecord | None]] = {}
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -185,30 +231,67 @@ class LayerStore:
         return self.layers_folder / name
 
     def get(self, name: str) -> LayerRecord | None:
-        """Return a layer, or None where there is none of that name."""
+        """Return a layer, or None where there is none of that name that can be read."""
         if not LAYER_NAME.fullmatch(name):
             return None
         path = f"{self.layers_folder}/{name}/{RECORD_FILE}"
         try:
             status = os.stat(path)  # noqa: PTH116 - of thousands of layers, time and again
-            version = (status.st_mtime_ns, status.st_ino)
-            known, record = self._read.get(name, (None, None))
-            if record is None or known != version:
-                record = LayerRecord.model_validate_json(Path(path).read_text(encoding="utf-8"))
-                self._read[name] = (version, record)
-        except FileNotFoundError:
+        except OSError:
             self._read.pop(name, None)
             return None
+        version = (status.st_mtime_ns, status.st_ino)
+        known = self._read.get(name)
+        if known is not None and known[0] == version:
+            return known[1]
+        record = None
+        try:
+            record = LayerRecord.read(Path(path).read_bytes())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            logger.warning("Layer %s cannot be read now: %s", name, error)
+            return None
+        except PublicationError as error:
+            logger.error("Layer %s is not served, %s: %s", name, path, error)  # noqa: TRY400
+        self._read[name] = (version, record)
         return record
 
+    def names(self) -> list[str]:
+        """List the layers that are there, whether they can be read or not."""
+        return [name for name in self._folders() if self._is_there(name)]
+
+    def unreadable(self) -> list[str]:
+        """List the layers that are there but not served, since nobody can read their record.
+
+        They go with their job, or are replaced when it is published again.
+        """
+        folders = sorted(self._folders())
+        return [name for name in folders if self.get(name) is None and self._is_there(name)]
+
     def records(self) -> list[LayerRecord]:
-        """List the layers in the order of publication."""
+        """List the layers that can be read, in the order of publication."""
+        found = [record for name in self._folders() if (record := self.get(name)) is not None]
+        return sorted(found, key=lambda record: (record.published, record.layer.name))
+
+    def _folders(self) -> list[str]:
         try:
-            names = [entry.name for entry in os.scandir(self.layers_folder)]
+            return [entry.name for entry in os.scandir(self.layers_folder)]
         except FileNotFoundError:
             return []
-        found = [record for name in names if (record := self.get(name)) is not None]
-        return sorted(found, key=lambda record: (record.published, record.layer.name))
+
+    def _is_there(self, name: str) -> bool:
+        return (self.layers_folder / name / RECORD_FILE).exists()
+
+    def job_of(self, name: str) -> str:
+        """Return the job of a layer, readable or not; nothing where that cannot be told."""
+        record = self.get(name)
+        if record is not None:
+            return record.layer.job_id
+        try:
+            return job_told(name, (self.path(name) / RECORD_FILE).read_bytes())
+        except OSError:
+            return job_told(name, b"")
 
     def save(self, record: LayerRecord) -> None:
         """Make a layer exist; its map files must be there already."""
@@ -217,7 +300,10 @@ class LayerStore:
 
     def hide(self, name: str) -> None:
         """Make a layer exist no longer; its files remain for requests that are under way."""
-        (self.path(name) / RECORD_FILE).unlink(missing_ok=True)
+        path = self.path(name) / RECORD_FILE
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        path.unlink(missing_ok=True)
         self.mark_changed()
 
     def mark_changed(self) -> None:
@@ -240,7 +326,7 @@ class LayerStore:
     def sweep(self) -> None:
         """Remove the files of layers that do not exist."""
         for path in self.layers_folder.iterdir():
-            if not (path / RECORD_FILE).is_file():
+            if not (path / RECORD_FILE).exists():
                 shutil.rmtree(path, ignore_errors=True)
 
 

@@ -89,7 +89,7 @@ class MapServerProcess:
         programs = {name: find_program(name) for name in PROGRAMS}
         with self._lock:
             deadline = time.monotonic() + timeout_s
-            while not self._is_ready():
+            while not self.is_ready():
                 if self._supervisor is None or not self._supervisor.is_alive():
                     self._try_to_own(programs)
                 if time.monotonic() > deadline:
@@ -121,7 +121,8 @@ class MapServerProcess:
     def _address_file(self) -> Path:
         return self.folder / "port"
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
+        """Tell whether the server takes connections."""
         port = self.port()
         if port is None:
             return False

@@ -77,7 +77,7 @@ def test_every_style_that_a_process_asks_for_exists(identifier):
                 "candela.errors",
             ),
         ),
-        ("candela/publish", ("candela.publish", "candela.errors")),
+        ("candela/publish", ("candela.publish", "candela.eo", "candela.errors")),
     ],
 )
 def test_imports_point_one_way(folder, allowed):

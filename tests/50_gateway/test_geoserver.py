@@ -46,8 +46,12 @@ def test_the_settings_make_a_publisher_that_geoserver_lets_in(gateway, double) -
 def test_pages_work_while_geoserver_is_away(gateway, double) -> None:
     http = gateway.application().test_client()
     assert http.get("/layers.json").get_json() == {"layers": [], "series": []}
+    assert http.get("/readyz").get_json() == {"status": "ready"}
     double.break_all("before")
     assert http.get("/layers.json").status_code == 503
+    answer = http.get("/readyz")
+    assert answer.status_code == 200  # jobs go on without a map
+    assert answer.get_json() == {"status": "ready", "degraded": ["map server"]}
     assert http.get("/").status_code == 200
 
 

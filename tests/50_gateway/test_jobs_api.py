@@ -105,6 +105,8 @@ def test_the_log_and_the_events_of_a_job_can_be_read(http):
     assert job_id in http.get(f"/jobs/{job_id}/log").text
 
 
-def test_probes_answer(idle):
-    assert idle.get("/healthz").json == {"status": "alive"}
-    assert idle.get("/readyz").json == {"status": "ready"}
+def test_probes_answer(http, idle):
+    assert http.get("/healthz").json == {"status": "alive"}
+    assert http.get("/readyz").json == {"status": "ready"}
+    assert idle.get("/healthz").json == {"status": "alive"}  # nobody started it
+    assert idle.get("/readyz").json == {"status": "not ready", "away": ["map server"]}

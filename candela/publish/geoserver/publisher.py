@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import ValidationError
-
 from candela.errors import PublicationError, PublisherAwayError
 from candela.publish.base import Layer, LayerLinks, ServedLayer, ServedSeries
 from candela.publish.geoserver import documents
@@ -25,7 +23,7 @@ from candela.publish.geoserver.documents import KINDS, Kind
 from candela.publish.geoserver.granules import Granules
 from candela.publish.geoserver.mosaic import Mosaics
 from candela.publish.geoserver.rest import Document, GeoServerRest, entries, listed
-from candela.publish.record import LayerRecord
+from candela.publish.record import LayerRecord, job_told
 from candela.publish.series import Series, all_series
 from candela.publish.styles.sld import MEDIA_TYPE
 
@@ -86,6 +84,7 @@ class GeoServerPublisher:
     """
 
     reads_in_place = False  # it has links, copies or addresses of its own
+    is_embedded = False
 
     def __init__(
         self, rest: GeoServerRest, site: Site, *, first_pause_s: float = FIRST_PAUSE_S
@@ -98,6 +97,7 @@ class GeoServerPublisher:
         self.mosaics = Mosaics(rest, is_cog=site.mode != "file", datastore=site.mosaic_index)
         # What stores remember, by workspace, kind and store; None where it is nothing of ours.
         self._known: dict[tuple[str, Kind, str], LayerRecord | None] = {}
+        self._unreadable: dict[tuple[str, Kind, str], str] = {}  # stores of ours, with their job
         self._lock = threading.Lock()  # mosaics are changed by one thread of a gateway at a time
 
     def start(self) -> None:
@@ -140,7 +140,8 @@ class GeoServerPublisher:
 
     def jobs(self) -> set[str]:
         """Return the jobs of which anything is there, even by halves."""
-        return {record.layer.job_id for _, record in self._all_records()}
+        found = {record.layer.job_id for _, record in self._all_records()}
+        return found | {job for job in list(self._unreadable.values()) if job}
 
     def layers(self) -> list[ServedLayer]:
         """List what is served, in the order of publication."""
@@ -156,6 +157,20 @@ class GeoServerPublisher:
             series.served(self.links(series.first.layer.owner, series.name))
             for series in all_series(records).values()
         ]
+
+    def unreadable(self) -> list[str]:
+        """List the stores that are ours and whose record cannot be read, as of the last look."""
+        return sorted(name for _, _, name in list(self._unreadable))
+
+    def ping(self) -> None:
+        """Ask GeoServer whether it is there, and give up soon.
+
+        Raises
+        ------
+        PublisherAwayError
+            If it does not answer.
+        """
+        self.rest.ping()
 
     def links(self, owner: str, name: str) -> LayerLinks:
         """Return where a layer of a raster, or a series, is served."""
@@ -248,6 +263,7 @@ class GeoServerPublisher:
         else:
             self.rest.put(*place, record.layer.name, document=document)
         self._known[workspace, kind, record.layer.name] = documents.remembered(record)
+        self._unreadable.pop((workspace, kind, record.layer.name), None)
         return found is not None
 
     def _leave_series(self, workspace: str, record: LayerRecord) -> bool:
@@ -304,6 +320,11 @@ class GeoServerPublisher:
             if record.layer.job_id == job_id:
                 self._remove_layer(workspace, record)
                 logger.info("Layer %s is removed", record.layer.name)
+        for (workspace, kind, name), job in list(self._unreadable.items()):
+            if job == job_id:
+                place = ("rest", "workspaces", workspace, kind.stores)
+                self.rest.delete(*place, name, recurse="true")
+                self._unreadable.pop((workspace, kind, name), None)
 
     def _remove_layer(self, workspace: str, record: LayerRecord) -> None:
         """Remove all of a layer; its store, which remembers it, comes last."""
@@ -359,11 +380,17 @@ class GeoServerPublisher:
             for key in list(self._known):  # other threads change it meanwhile
                 if key[:2] == (workspace, kind) and key[2] not in names:
                     self._known.pop(key, None)
+                    self._unreadable.pop(key, None)
             for name in names:
                 key = (workspace, kind, name)
                 if key not in self._known:
                     found = self.rest.get(*place, f"{name}.json") or {}
-                    self._known[key] = _record_of(found.get(kind.store) or {})
+                    store = found.get(kind.store) or {}
+                    self._known[key] = _record_of(store)
+                    text = entries(store).get(documents.RECORD_KEY)
+                    if text and self._known[key] is None:
+                        logger.error("Layer %s:%s is not served: no valid record", workspace, name)
+                        self._unreadable[key] = job_told(name, text)
                 record = self._known[key]
                 if record is not None:
                     yield workspace, record
@@ -373,6 +400,6 @@ def _record_of(store: Document) -> LayerRecord | None:
     """Return what a store remembers, or None where it is not ours."""
     text = entries(store).get(documents.RECORD_KEY)
     try:
-        return LayerRecord.model_validate_json(text) if text else None
-    except ValidationError:
+        return LayerRecord.read(text) if text else None
+    except PublicationError:
         return None

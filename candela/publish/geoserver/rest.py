@@ -23,6 +23,7 @@ Document = dict[str, Any]
 
 JSON = "application/json"
 TIMEOUT_S = (5.0, 60.0)  # to connect, and between two pieces of an answer
+PING_TIMEOUT_S = (1.0, 2.0)
 # Trying again does not help; it does where somebody else was faster (409, and 403 or 500).
 REFUSALS = frozenset({400, 405, 406, 411, 413, 414, 415, 422})
 SHOWN_CHARACTERS = 300  # of an answer that tells of an error
@@ -83,6 +84,16 @@ class GeoServerRest:
             raise PublisherAwayError(f"GeoServer: no JSON from {_shown(path)}") from error
         return document if isinstance(document, dict) else {}
 
+    def ping(self) -> None:
+        """Ask for next to nothing, and give up soon.
+
+        Raises
+        ------
+        PublisherAwayError
+            If GeoServer does not answer.
+        """
+        self._ask("GET", ("rest", "workspaces.json"), {}, timeout_s=PING_TIMEOUT_S)
+
     def post(self, *path: str, document: Document | None = None, **query: str) -> None:
         """Make something of a document."""
         self._ask("POST", path, query, json=document)
@@ -112,13 +123,14 @@ class GeoServerRest:
         *,
         allowed: frozenset[int] | set[int] = frozenset(),
         headers: Mapping[str, str] | None = None,
+        timeout_s: tuple[float, float] = TIMEOUT_S,
         **content: Any,  # noqa: ANN401 - json= or data=
     ) -> requests.Response:
         url = "/".join((self.url, *(quote(part, safe=":") for part in path)))
         try:
             answer = self._session.request(
                 method, url, params=dict(query), headers={"Accept": JSON, **(headers or {})},
-                timeout=TIMEOUT_S, allow_redirects=False, **content,
+                timeout=timeout_s, allow_redirects=False, **content,
             )  # fmt: skip
         except requests.RequestException as error:
             raise PublisherAwayError(f"GeoServer does not answer: {_reason(error)}") from error
