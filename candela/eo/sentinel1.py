@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.windows import Window
 
+from candela.eo.file_names import output_file
 from candela.eo.grid import Shape
 from candela.eo.raster import open_image
 from candela.eo.safe import Safe, open_safe
@@ -31,6 +32,7 @@ from candela.errors import InputError
 POLARISATIONS = ("VV", "VH", "HH", "HV")
 MODE = "IW"
 NODATA = 0
+DIRECTIONS = {"ASCENDING": "ASC", "DESCENDING": "DES"}
 _MARKER = re.compile(r"manifest\.safe")
 _FILE = re.compile(
     r"(?P<kind>calibration-|noise-)?s1[a-d]-iw-grd-(?P<polarisation>vv|vh|hh|hv)-.*\.(?:xml|tiff)"
@@ -167,10 +169,10 @@ def open_product(path: Path) -> Product:
         raise InputError(f"{safe.name} has no measurement: there is no file measurement/s1*.tiff")
     return Product(
         safe=safe,
-        platform=f"S1{manifest.text('platform/number')}",
+        platform="S1" + manifest.one_of("platform/number", ("A", "B", "C", "D")),
         absolute_orbit=manifest.integer("orbitNumber"),
         relative_orbit=manifest.integer("relativeOrbitNumber"),
-        direction=manifest.text("pass")[:3].upper(),
+        direction=DIRECTIONS[manifest.one_of("pass", tuple(DIRECTIONS))],
         datatake=manifest.integer("missionDataTakeID"),
         start=manifest.time("startTime"),
         stop=manifest.time("stopTime"),
@@ -234,7 +236,7 @@ def open_measurement(
         If it is missing, damaged, or not of the annotation's size.
     """
     name = product.file(polarisation, "measurement")
-    unpacked = folder / PurePosixPath(name).name
+    unpacked = output_file(folder, name)
     location = product.safe.location(name)
     try:
         if product.safe.is_archive:

@@ -12,17 +12,16 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import shapely
 from rasterio.crs import CRS
-from rasterio.errors import CRSError
 from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
+from candela.eo.reference_system import LONGITUDE_LATITUDE, reference_system
 from candela.errors import InputError
 
 Kind = Literal["geojson", "geopackage", "shapefile"]
 
 LARGEST_BYTES = 256 * 2**20  # of a file, unpacked: all of it is held in memory
 MOST_FEATURES = 200_000
-LONGITUDE_LATITUDE = CRS.from_epsg(4326)
 PARTS_OF_SHAPEFILE = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 NEEDED_PARTS = (".shp", ".shx", ".dbf", ".prj")
 
@@ -192,12 +191,7 @@ def _crs_of_geojson(name: str, member: object) -> CRS:
 def _parse_crs(name: str, text: str | None) -> CRS:
     if not text:
         raise InputError(f"{name} does not tell its coordinate reference system")
-    if text.upper().endswith("CRS84"):
-        return LONGITUDE_LATITUDE
-    try:
-        return CRS.from_user_input(text)
-    except CRSError as error:
-        raise InputError(f"{name} has an unknown reference system: {error}") from None
+    return reference_system(text, name)
 
 
 def _unpack_shapefile(path: Path, folder: Path) -> Path:

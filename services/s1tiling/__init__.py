@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from candela.eo.file_names import output_file
 from candela.eo.grid import Area
 from candela.eo.heights import Dem, ProductHeights
 from candela.eo.progress import Progress, part
@@ -124,7 +125,9 @@ damping, incidence_angle, minimum_coverage
                 if number:
                     _pack(workdir / "tiles.zip", made[-1])
     outputs = _outputs(made[0])
-    outputs["metadata"] = workdir / f"{made[0].mask.stem.removesuffix('_BorderMask')}.json"
+    outputs["metadata"] = output_file(
+        workdir, made[0].mask.stem.removesuffix("_BorderMask"), ".json"
+    )
     text = json.dumps(_facts(products, made, shares, treatment), indent=2)
     outputs["metadata"].write_text(text + "\n", encoding="utf-8")
     if len(made) > 1:

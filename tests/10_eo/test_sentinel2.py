@@ -196,3 +196,12 @@ def test_the_tile_tells_where_a_band_without_georeference_lies(write_product):
     ) as image:  # fmt: skip
         image.write(np.ones((1, 120, 120), dtype=np.uint16))
     assert open_product(path).granule().base_grid.matches(expected)
+
+
+@pytest.mark.parametrize("code", ["/etc/passwd", "+proj=utm +zone=31", "http://127.0.0.1:9/x"])
+def test_a_reference_system_that_is_no_name_is_refused(write_product, code):
+    path = write_product()
+    document = next(path.rglob("MTD_TL.xml"))
+    document.write_text(document.read_text().replace("EPSG:32631", code))
+    with pytest.raises(InputError, match=r"MTD_TL\.xml has the reference system"):
+        open_product(path)
