@@ -2,10 +2,7 @@
 
 import datetime as dt
 import re
-import shutil
 import warnings
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -237,11 +234,11 @@ def open_measurement(
     """
     name = product.file(polarisation, "measurement")
     unpacked = output_file(folder, name)
-    location = product.safe.location(name)
+    archive = product.safe.archive
     try:
-        if product.safe.is_archive:
-            _unpack(product.safe, name, unpacked)
-            location = str(unpacked)
+        if archive is not None:
+            archive.unpack(product.safe.inside(name), unpacked)
+        location = product.safe.location(name) if archive is None else str(unpacked)
         with _without_georeference(), open_image(location) as dataset:
             found, expected = dataset.shape, (annotation.lines, annotation.samples)
             if found != expected or dataset.count != 1 or dataset.dtypes[0] != "uint16":
@@ -297,19 +294,6 @@ def _without_georeference() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
-
-
-def _unpack(safe: Safe, name: str, path: Path) -> None:
-    inside = f"{safe.root}/{name}" if safe.root else name
-    try:
-        with (
-            zipfile.ZipFile(safe.path) as archive,
-            archive.open(inside) as packed,
-            path.open("wb") as file,
-        ):
-            shutil.copyfileobj(packed, file, 2**20)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise InputError(f"{name} in {safe.path.name} is truncated or damaged: {error}") from error
 
 
 def _find_images(safe: Safe) -> dict[str, ImageFiles]:

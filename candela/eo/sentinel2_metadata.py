@@ -136,6 +136,7 @@ class ProductDocument:
     level: str
     processing_baseline: str
     radiometry: Radiometry
+    image_names: frozenset[str] = frozenset()  # of its images, without ending
 
 
 def read_product_document(root: Element, name: str, fallback_id: str) -> ProductDocument:
@@ -171,7 +172,23 @@ def read_product_document(root: Element, name: str, fallback_id: str) -> Product
         level=f"L{found[1]}",
         processing_baseline=_text(root, name, "PROCESSING_BASELINE"),
         radiometry=_read_radiometry(root, name),
+        image_names=frozenset(
+            (element.text or "").strip().rpartition("/")[2]
+            for tag in ("IMAGE_FILE", "IMAGE_FILE_2A", "IMAGE_ID", "IMAGE_ID_2A")
+            for element in _elements(root, tag)
+        ),
     )
+
+
+def read_tile_id(root: Element) -> str:
+    """Return what a tile's metadata says which tile it is: ``T31TCJ``, or nothing."""
+    return find_tile(_text(root, "", "TILE_ID", "TILE_ID_2A", default=""))
+
+
+def find_tile(name: str) -> str:
+    """Return the id of the tile in a name, with ``T`` before it, or nothing."""
+    found = TILE.search(name.replace("_", " "))
+    return f"T{found[1]}" if found else ""
 
 
 def read_geocoding(root: Element, name: str) -> dict[int, Grid]:

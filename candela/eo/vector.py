@@ -3,9 +3,8 @@
 import json
 import math
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
@@ -15,6 +14,7 @@ from rasterio.crs import CRS
 from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
+from candela.eo.archive import Archive, open_archive
 from candela.eo.reference_system import LONGITUDE_LATITUDE, reference_system
 from candela.errors import InputError
 
@@ -196,39 +196,35 @@ def _parse_crs(name: str, text: str | None) -> CRS:
 
 def _unpack_shapefile(path: Path, folder: Path) -> Path:
     target = folder / "parcels.shp"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for suffix, part in _parts(path.name, archive):
-                target.with_suffix(suffix).write_bytes(archive.read(part))
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
-        raise InputError(f"{path.name} cannot be unpacked: {error}") from None
+    archive = open_archive(path)
+    for suffix, part in _parts(path.name, archive):
+        archive.unpack(part, target.with_suffix(suffix))
     with target.open("rb") as file:
         if file.read(4) != _SHAPEFILE_START:  # GDAL goes by the content, and VRT names files
             raise InputError(f"the .shp in {path.name} is no shapefile")
     return target
 
 
-def _parts(name: str, archive: zipfile.ZipFile) -> Iterator[tuple[str, zipfile.ZipInfo]]:
+def _parts(name: str, archive: Archive) -> Iterator[tuple[str, str]]:
     """Find the files of the one shapefile in an archive."""
-    entries = {PurePosixPath(info.filename): info for info in archive.infolist()}
-    shapes = [
-        entry
-        for entry in entries
-        if entry.suffix.lower() == ".shp" and "__MACOSX" not in entry.parts
-    ]
+    entries = [PurePosixPath(member) for member in archive.members]
+    shapes = [entry for entry in entries if entry.suffix.lower() == ".shp"]
     if len(shapes) != 1:
         found = ", ".join(sorted(str(shape) for shape in shapes)) or "none"
         raise InputError(f"{name} must have one shapefile in it, found: {found}")
     parts = {
-        entry.suffix.lower(): info
-        for entry, info in entries.items()
+        entry.suffix.lower(): entry.as_posix()
+        for entry in entries
         if entry.with_suffix("") == shapes[0].with_suffix("")
         and entry.suffix.lower() in PARTS_OF_SHAPEFILE
     }
     missing = [suffix for suffix in NEEDED_PARTS if suffix not in parts]
     if missing:
         raise InputError(f"{shapes[0]} in {name} lacks its {', '.join(missing)}")
-    _check_size(name, sum(info.file_size for info in parts.values()))
+    _check_size(name, sum(archive.members[part].file_size for part in parts.values()))
+    replace(
+        archive, members={part: archive.members[part] for part in parts.values()}
+    ).check_methods()
     yield from parts.items()
 
 

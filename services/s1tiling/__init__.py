@@ -12,7 +12,7 @@ from candela.eo.grid import Area
 from candela.eo.heights import Dem, ProductHeights
 from candela.eo.progress import Progress, part
 from candela.eo.raster import gdal_environment
-from candela.eo.safe import MAX_DOCUMENT_BYTES
+from candela.eo.safe import read_document
 from candela.eo.sentinel1 import Product, open_slices
 from candela.eo.sentinel1_orbit import StateVectors, read_orbit_file
 from candela.eo.speckle import Filter
@@ -160,9 +160,7 @@ def _open_dem(dem: Path | None, geoid: Path | None) -> Dem | None:
 
 def _read_orbit(path: Path, platform: str) -> StateVectors:
     with blamed_on("orbits"):
-        if path.stat().st_size > MAX_DOCUMENT_BYTES:
-            raise InputError(f"{path.name} is too large for an orbit file")
-        return read_orbit_file(path.read_bytes(), platform, name=path.name)
+        return read_orbit_file(read_document(path), platform, name=path.name)
 
 
 def _outputs(tile: Tile) -> dict[str, Path]:

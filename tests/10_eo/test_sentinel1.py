@@ -143,7 +143,7 @@ def test_a_damaged_archive_is_refused(write, tmp_path):
     content = bytearray(path.read_bytes())
     content[member.header_offset + 300 : member.header_offset + 400] = bytes(100)
     path.write_bytes(content)
-    with pytest.raises(InputError, match="truncated or damaged"):
+    with pytest.raises(InputError, match=r"-vv-.* is damaged"):
         read(open_product(path), tmp_path)
     assert list(tmp_path.glob("*.tiff")) == []
 
