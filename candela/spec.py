@@ -121,6 +121,7 @@ class InputSpec(Described):
     min_occurs: int = Field(default=1, ge=0, alias="minOccurs")
     max_occurs: PositiveInt = Field(default=1, alias="maxOccurs")
     access: Literal["whole", "header"] = "whole"
+    zipped: bool = False  # a zip file with one such file in it is taken as well
 
     @field_validator("max_occurs", mode="before")
     @classmethod

@@ -8,6 +8,8 @@ from rasterio.crs import CRS
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window, from_bounds
 
+from candela.eo.reference_system import reference_system
+
 
 class Shape(NamedTuple):
     """The size of an image in pixels."""
@@ -78,7 +80,7 @@ class Grid(NamedTuple):
         The window is empty (a side of 0) where the area and the grid have nothing in common.
         """
         bounds = area.bounds
-        if self.crs is not None and CRS.from_user_input(area.crs) != self.crs:
+        if self.crs is not None and reference_system(area.crs, "the area") != self.crs:
             bounds = Bounds(*transform_bounds(area.crs, self.crs, *bounds))
         exact = from_bounds(*bounds, transform=self.transform)
         tolerance = 1e-6

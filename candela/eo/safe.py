@@ -3,20 +3,18 @@
 import os
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 from xml.etree import ElementTree
 
+from candela.eo.archive import MAX_FILES, Archive, is_leftover, open_archive
 from candela.errors import InputError
 
-MAX_FILES = 100_000
 MAX_DOCUMENT_BYTES = 64 * 2**20
-MAX_TOTAL_BYTES = 64 * 2**30  # unpacked: several times the largest product
-MAX_RATIO = 200  # unpacked to packed; XML reaches about 50, images hardly 2
-RATIO_MATTERS_BYTES = 16 * 2**20
+# LookupError: the declared encoding is unknown; ValueError: it is of several bytes, or no text.
+_XML_DAMAGES = (ElementTree.ParseError, LookupError, ValueError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -31,14 +29,14 @@ class Safe:
         Where in it the product lies; empty if it is the product itself.
     sizes : dict of str to int
         Every file of the product and its size in bytes.
-    is_archive : bool
-        Whether ``path`` is a zip file.
+    archive : Archive or None
+        The zip file, if it is one.
     """
 
     path: Path
     root: str
     sizes: dict[str, int]
-    is_archive: bool
+    archive: Archive | None
 
     @property
     def name(self) -> str:
@@ -47,10 +45,13 @@ class Safe:
 
     def location(self, name: str) -> str:
         """Return what GDAL opens for a file of the product."""
-        inside = f"{self.root}/{name}" if self.root else name
-        if self.is_archive:
-            return f"/vsizip/{{{self.path.resolve()}}}/{inside}"
-        return str(self.path / inside)
+        if self.archive is not None:
+            return self.archive.location(self.inside(name))
+        return str(self.path / self.inside(name))
+
+    def inside(self, name: str) -> str:
+        """Return the path of a file of the product below ``path``."""
+        return f"{self.root}/{name}" if self.root else name
 
     def read(self, name: str) -> bytes:
         """Return the content of a document.
@@ -60,19 +61,10 @@ class Safe:
         InputError
             If it is damaged, or larger than documents are.
         """
-        if self.sizes[name] > MAX_DOCUMENT_BYTES:
-            raise InputError(
-                f"{name} in {self.path.name} has {self.sizes[name]} bytes; "
-                f"a document has at most {MAX_DOCUMENT_BYTES}"
-            )
-        inside = f"{self.root}/{name}" if self.root else name
-        if not self.is_archive:
-            return (self.path / inside).read_bytes()
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                return archive.read(inside)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-            raise InputError(f"{name} in {self.path.name} is damaged: {error}") from error
+        _check_size(f"{name} in {self.path.name}", self.sizes[name])
+        if self.archive is not None:
+            return self.archive.read(self.inside(name))
+        return (self.path / self.inside(name)).read_bytes()
 
     def read_xml(self, name: str) -> ElementTree.Element:
         """Return the root element of an XML document; see ``parse_xml``."""
@@ -101,9 +93,10 @@ def open_safe(path: Path, marker: re.Pattern[str], expected: str) -> Safe:
         If there is no product, more than one, or the zip file is damaged or dangerous.
     """
     if path.is_dir():
-        files, is_archive = dict(_walk(path)), False
+        files, archive = dict(_walk(path)), None
     elif path.is_file():
-        files, is_archive = _list_archive(path), True
+        archive = open_archive(path)
+        files = {name: member.file_size for name, member in archive.members.items()}
     else:
         raise InputError(f"{path.name} does not exist")
     roots = sorted(
@@ -123,7 +116,32 @@ def open_safe(path: Path, marker: re.Pattern[str], expected: str) -> Safe:
     sizes = {
         name.removeprefix(prefix): size for name, size in files.items() if name.startswith(prefix)
     }
-    return Safe(path, roots[0], sizes, is_archive)
+    if archive is not None:
+        members = {name: info for name, info in archive.members.items() if name.startswith(prefix)}
+        archive = replace(archive, members=members)
+        archive.check_methods()
+    return Safe(path, roots[0], sizes, archive)
+
+
+def read_document(path: Path) -> bytes:
+    """Return the content of a document that stands alone, or alone in a zip file.
+
+    Raises
+    ------
+    InputError
+        If it is larger than documents are, or the zip file is damaged or has not one file in it.
+    """
+    if not zipfile.is_zipfile(path):
+        _check_size(path.name, path.stat().st_size)
+        return path.read_bytes()
+    archive = open_archive(path)
+    if len(archive.members) != 1:
+        found = ", ".join(list(archive.members)[:5]) or "nothing"
+        raise InputError(f"{path.name} must have one file in it, found: {found}")
+    [name] = archive.members
+    _check_size(f"{name} in {path.name}", archive.members[name].file_size)
+    archive.check_methods()
+    return archive.read(name)
 
 
 def parse_xml(text: bytes, name: str) -> ElementTree.Element:
@@ -139,7 +157,7 @@ def parse_xml(text: bytes, name: str) -> ElementTree.Element:
     parser = ElementTree.XMLParser(target=_NoDoctype())
     try:
         return ElementTree.fromstring(text, parser)
-    except ElementTree.ParseError as error:
+    except _XML_DAMAGES as error:
         raise InputError(f"{name} is no well-formed XML: {error}") from error
     except _DoctypeError as error:
         raise InputError(f"{name} declares a document type, which is not accepted") from error
@@ -154,6 +172,11 @@ class _NoDoctype(ElementTree.TreeBuilder):
         raise _DoctypeError(name, pubid, system)
 
 
+def _check_size(what: str, size: int) -> None:
+    if size > MAX_DOCUMENT_BYTES:
+        raise InputError(f"{what} has {size} bytes; a document has at most {MAX_DOCUMENT_BYTES}")
+
+
 def _walk(folder: Path) -> Iterator[tuple[str, int]]:
     count = 0
     for parent, _, names in os.walk(folder):
@@ -162,42 +185,6 @@ def _walk(folder: Path) -> Iterator[tuple[str, int]]:
             if count > MAX_FILES:
                 raise InputError(f"{folder.name} has more than {MAX_FILES} files: not a product")
             file = Path(parent, name)
-            if file.is_file():
-                yield file.relative_to(folder).as_posix(), file.stat().st_size
-
-
-def _list_archive(path: Path) -> dict[str, int]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-    except zipfile.BadZipFile as error:
-        raise InputError(
-            f"{path.name} is neither a folder nor a readable zip file: {error}"
-        ) from error
-    _check_members(path.name, members)
-    return {member.filename: member.file_size for member in members}
-
-
-def _check_members(name: str, members: list[zipfile.ZipInfo]) -> None:
-    """Refuse archives that are no products but traps; they are read in place, never unpacked."""
-    if len(members) > MAX_FILES:
-        raise InputError(f"{name} has more than {MAX_FILES} files: not a product")
-    if len({member.filename for member in members}) < len(members):
-        raise InputError(f"{name} has several members of one name")
-    total = sum(member.file_size for member in members)
-    if total > MAX_TOTAL_BYTES:
-        raise InputError(
-            f"{name} has {total} bytes when unpacked; a product has at most {MAX_TOTAL_BYTES}"
-        )
-    for member in members:
-        parts = PurePosixPath(member.filename.replace("\\", "/"))
-        if parts.is_absolute() or ".." in parts.parts:
-            raise InputError(f"{name} has a member outside of itself: {member.filename}")
-        if member.flag_bits & 1:
-            raise InputError(f"{name} is encrypted")
-        size, packed = member.file_size, member.compress_size
-        if size > RATIO_MATTERS_BYTES and size > MAX_RATIO * packed:
-            raise InputError(
-                f"{member.filename} in {name} grows from {packed} to {size} bytes when unpacked: "
-                "not a part of a product"
-            )
+            inside = file.relative_to(folder).as_posix()
+            if file.is_file() and not is_leftover(inside):
+                yield inside, file.stat().st_size

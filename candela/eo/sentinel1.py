@@ -2,10 +2,7 @@
 
 import datetime as dt
 import re
-import shutil
 import warnings
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +18,7 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.windows import Window
 
+from candela.eo.file_names import output_file
 from candela.eo.grid import Shape
 from candela.eo.raster import open_image
 from candela.eo.safe import Safe, open_safe
@@ -31,6 +29,7 @@ from candela.errors import InputError
 POLARISATIONS = ("VV", "VH", "HH", "HV")
 MODE = "IW"
 NODATA = 0
+DIRECTIONS = {"ASCENDING": "ASC", "DESCENDING": "DES"}
 _MARKER = re.compile(r"manifest\.safe")
 _FILE = re.compile(
     r"(?P<kind>calibration-|noise-)?s1[a-d]-iw-grd-(?P<polarisation>vv|vh|hh|hv)-.*\.(?:xml|tiff)"
@@ -167,10 +166,10 @@ def open_product(path: Path) -> Product:
         raise InputError(f"{safe.name} has no measurement: there is no file measurement/s1*.tiff")
     return Product(
         safe=safe,
-        platform=f"S1{manifest.text('platform/number')}",
+        platform="S1" + manifest.one_of("platform/number", ("A", "B", "C", "D")),
         absolute_orbit=manifest.integer("orbitNumber"),
         relative_orbit=manifest.integer("relativeOrbitNumber"),
-        direction=manifest.text("pass")[:3].upper(),
+        direction=DIRECTIONS[manifest.one_of("pass", tuple(DIRECTIONS))],
         datatake=manifest.integer("missionDataTakeID"),
         start=manifest.time("startTime"),
         stop=manifest.time("stopTime"),
@@ -234,12 +233,12 @@ def open_measurement(
         If it is missing, damaged, or not of the annotation's size.
     """
     name = product.file(polarisation, "measurement")
-    unpacked = folder / PurePosixPath(name).name
-    location = product.safe.location(name)
+    unpacked = output_file(folder, name)
+    archive = product.safe.archive
     try:
-        if product.safe.is_archive:
-            _unpack(product.safe, name, unpacked)
-            location = str(unpacked)
+        if archive is not None:
+            archive.unpack(product.safe.inside(name), unpacked)
+        location = product.safe.location(name) if archive is None else str(unpacked)
         with _without_georeference(), open_image(location) as dataset:
             found, expected = dataset.shape, (annotation.lines, annotation.samples)
             if found != expected or dataset.count != 1 or dataset.dtypes[0] != "uint16":
@@ -295,19 +294,6 @@ def _without_georeference() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
-
-
-def _unpack(safe: Safe, name: str, path: Path) -> None:
-    inside = f"{safe.root}/{name}" if safe.root else name
-    try:
-        with (
-            zipfile.ZipFile(safe.path) as archive,
-            archive.open(inside) as packed,
-            path.open("wb") as file,
-        ):
-            shutil.copyfileobj(packed, file, 2**20)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise InputError(f"{name} in {safe.path.name} is truncated or damaged: {error}") from error
 
 
 def _find_images(safe: Safe) -> dict[str, ImageFiles]:

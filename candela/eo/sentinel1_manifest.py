@@ -47,6 +47,13 @@ class Manifest:
             raise InputError(f"manifest.safe of {self._product} has no {path}")
         return text
 
+    def one_of(self, path: str, allowed: tuple[str, ...]) -> str:
+        """Return a text that can be nothing but one of these; see ``find``."""
+        text = self.text(path)
+        if text not in allowed:
+            self._refuse(path, text[:60], " or ".join(allowed))
+        return text
+
     def integer(self, path: str) -> int:
         """Return a number; see ``find``."""
         text = self.text(path)

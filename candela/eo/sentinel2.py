@@ -14,18 +14,20 @@ from candela.eo.raster import open_image
 from candela.eo.safe import Safe, open_safe
 from candela.eo.sentinel2_metadata import (
     BANDS,
-    TILE,
     Metadata,
     ProductDocument,
     Radiometry,
+    find_tile,
     read_geocoding,
     read_product_document,
+    read_tile_id,
 )
 from candela.errors import InputError
 
 BASE_PIXEL_M = 10
 REFERENCE_BAND = "B02"  # all bands are brought to the grid of the blue one
 _PRODUCT_FILE = re.compile(r"(?:MTD_MSI(?:L1C|L2A).*|S2._(?:OPER|USER)_MTD_SAFL(?:1C|2A).*)\.xml")
+_PLAIN_FILES = {"MTD_MSIL1C.xml", "MTD_MSIL2A.xml"}  # others may be copies beside them
 _EXPECTED = "MTD_MSIL1C.xml or MTD_MSIL2A.xml"
 _OTHER_PRODUCT = re.compile(r"manifest\.safe|MTD_.*\.xml|xfdumanifest\.xml")
 _GRANULE_FILE = re.compile(r"(?:MTD_TL|S2._(?:OPER|USER)_MTD_L(?:1C|2A)_TL.*)\.xml")
@@ -81,6 +83,11 @@ class Granule:
     images: Mapping[tuple[str, int], ImageFile]
     masks: Mapping[str, ImageFile]
     geocoding: Mapping[int, Grid]
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there is any image: a folder without is what another program left behind."""
+        return any(file.size for file in self.images.values())
 
     def image(self, band: str, pixel_m: int) -> ImageFile:
         """Return the file of a band that suits a pixel size best.
@@ -226,7 +233,8 @@ def open_product(path: Path) -> Product:
     except InputError as error:
         _explain_other_product(path, error)
         raise
-    document_name = next(name for name in sorted(safe.sizes) if _PRODUCT_FILE.fullmatch(name))
+    documents = [name for name in sorted(safe.sizes) if _PRODUCT_FILE.fullmatch(name)]
+    document_name = min(documents, key=lambda name: (name not in _PLAIN_FILES, name))
     document = read_product_document(
         safe.read_xml(document_name), document_name, safe.name.removesuffix(".SAFE")
     )
@@ -236,7 +244,9 @@ def open_product(path: Path) -> Product:
     )  # fmt: skip
     if not folders:
         raise InputError(f"{safe.name} has no granule: there is nothing in its folder GRANULE")
-    return Product(document, tuple(_open_granule(safe, folder, document) for folder in folders))
+    granules = [_open_granule(safe, folder, document) for folder in folders]
+    with_images = [granule for granule in granules if granule.has_images]
+    return Product(document, tuple(with_images or granules[:1]))
 
 
 def _open_granule(safe: Safe, folder: str, document: ProductDocument) -> Granule:
@@ -244,6 +254,7 @@ def _open_granule(safe: Safe, folder: str, document: ProductDocument) -> Granule
     images: dict[tuple[str, int], ImageFile] = {}
     masks: dict[str, ImageFile] = {}
     geocoding: dict[int, Grid] = {}
+    tile_id = ""
     for name in sorted(names):
         base = PurePosixPath(name).name
         found = _IMAGE.fullmatch(base)
@@ -252,20 +263,33 @@ def _open_granule(safe: Safe, folder: str, document: ProductDocument) -> Granule
         elif found and "/IMG_DATA/" in name:
             pixel = int(found["pixel"] or _native_m(found["band"]))
             file = ImageFile(name, safe.location(name), safe.sizes[name], pixel)
-            images[found["band"], pixel] = file
+            key = found["band"], pixel
+            if key not in images or _is_listed(file, document):
+                images[key] = file
         elif _GRANULE_FILE.fullmatch(base) and safe.sizes[name]:
-            geocoding = read_geocoding(safe.read_xml(name), name)
-    tile = TILE.search(folder.replace("_", " ")) or TILE.search(safe.name.replace("_", " "))
+            told = safe.read_xml(name)
+            geocoding, tile_id = read_geocoding(told, name), read_tile_id(told)
+    told_elsewhere = (folder, document.product_id, safe.name, *map(_base_name, images.values()))
+    tile_id = next(filter(None, (tile_id, *map(find_tile, told_elsewhere))), "")
     metadata = Metadata(
         product_id=document.product_id,
         sensing_time=document.sensing_time,
-        tile_id=f"T{tile[1]}" if tile else "",
+        tile_id=tile_id,
         relative_orbit=document.relative_orbit,
         platform=document.platform,
         level=document.level,
         processing_baseline=document.processing_baseline,
     )
     return Granule(metadata, document.radiometry, safe, images, masks, geocoding)
+
+
+def _base_name(file: ImageFile) -> str:
+    return PurePosixPath(file.name).name
+
+
+def _is_listed(file: ImageFile, document: ProductDocument) -> bool:
+    """Tell whether the product lists an image as its own, by its name at least."""
+    return PurePosixPath(file.name).stem in document.image_names
 
 
 def _explain_other_product(path: Path, cause: InputError) -> None:

@@ -41,6 +41,7 @@ _SCENE_CLASSES[[3, 8, 9]] = Usability.CLOUD_SHADOW, Usability.CLOUD, Usability.C
 _SCENE_CLASSES[[10, 11]] = Usability.CIRRUS, Usability.SNOW
 
 _FLAG_PLANES = (Usability.CLOUD, Usability.CIRRUS, Usability.SNOW)  # of MSK_CLASSI_B00.jp2
+RING_TAGS = ("posList", "coordinates")
 _OUTLINE_KINDS = {"OPAQUE": Usability.CLOUD, "CIRRUS": Usability.CIRRUS}
 
 
@@ -122,7 +123,8 @@ def open_clouds(granule: Granule, grid: Grid) -> Iterator[Callable[[Window], Mas
                              out_shape=(dataset.count, int(window.height), int(window.width)))
             )  # fmt: skip
     elif outlines is not None and granule.masks[outlines].size:
-        shapes = list(_read_outlines(granule.safe.read_xml(granule.masks[outlines].name)))
+        name = granule.masks[outlines].name
+        shapes = list(_read_outlines(granule.safe.read_xml(name), name))
         yield lambda window: _from_outlines(shapes, grid.cut(window))
     else:
         raise InputError(
@@ -163,7 +165,7 @@ def _from_outlines(shapes: list[tuple[dict[str, Any], int]], grid: Grid) -> Mask
     return mask
 
 
-def _read_outlines(root: Element) -> Iterator[tuple[dict[str, Any], int]]:
+def _read_outlines(root: Element, name: str) -> Iterator[tuple[dict[str, Any], int]]:
     """Read the polygons of a GML mask, in the coordinate reference system of the tile.
 
     Cirrus comes first: what is drawn later wins.
@@ -172,16 +174,38 @@ def _read_outlines(root: Element) -> Iterator[tuple[dict[str, Any], int]]:
     for feature in _named(root, "MaskFeature"):
         kind = next((element.text or "" for element in _named(feature, "maskType")), "")
         meaning = _OUTLINE_KINDS.get(kind.strip())
-        rings = [_ring(element) for element in _named(feature, "posList")]
+        rings = (
+            [_ring(element, name) for tag in RING_TAGS for element in _named(feature, tag)]
+            if meaning
+            else []
+        )
         if meaning and rings:
             found.append(({"type": "Polygon", "coordinates": rings}, int(meaning)))
     yield from sorted(found, key=lambda item: -item[1])
 
 
-def _ring(element: Element) -> list[tuple[float, float]]:
-    numbers = [float(number) for number in (element.text or "").split()]
-    step = int(element.get("srsDimension", "2"))
-    return list(zip(numbers[::step], numbers[1::step], strict=True))
+def _ring(element: Element, name: str) -> list[tuple[float, float]]:
+    """Read the corners of a polygon, in GML 3 (``posList``) or GML 2 (``coordinates``)."""
+    tag, text = element.tag.rpartition("}")[2], element.text or ""
+    where = f"{name}: {tag}"
+    step = element.get("srsDimension") or "2"
+    if tag == "coordinates":
+        step = str(len(text.split()[0].split(","))) if text.split() else "2"
+        text = text.replace(",", " ")
+    try:
+        numbers = [float(number) for number in text.split()]
+    except ValueError:
+        raise InputError(f"{where} has {text.strip()[:40]!r}, expected numbers") from None
+    if step not in {"2", "3"}:
+        raise InputError(f"{where} has {step} numbers for each corner, expected 2 or 3")
+    if len(numbers) % int(step) or len(numbers) < 3 * int(step):
+        raise InputError(
+            f"{where} has {len(numbers)} numbers, expected {step} for each corner of a polygon"
+        )
+    if not np.isfinite(numbers).all():
+        raise InputError(f"{where} has a number that is not finite")
+    ring = list(zip(numbers[:: int(step)], numbers[1 :: int(step)], strict=True))
+    return ring if ring[0] == ring[-1] else [*ring, ring[0]]
 
 
 def _named(root: Element, tag: str) -> Iterator[Element]:

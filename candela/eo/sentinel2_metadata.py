@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 from affine import Affine
-from rasterio.crs import CRS
-from rasterio.errors import CRSError
 
+from candela.eo.file_names import file_name
 from candela.eo.grid import Grid, Shape
+from candela.eo.reference_system import reference_system
 from candela.errors import InputError
 
 BANDS = (
@@ -136,6 +136,7 @@ class ProductDocument:
     level: str
     processing_baseline: str
     radiometry: Radiometry
+    image_names: frozenset[str] = frozenset()  # of its images, without ending
 
 
 def read_product_document(root: Element, name: str, fallback_id: str) -> ProductDocument:
@@ -162,14 +163,32 @@ def read_product_document(root: Element, name: str, fallback_id: str) -> Product
     start = _text(root, name, "DATATAKE_SENSING_START", "PRODUCT_START_TIME")
     identifier = _text(root, name, "PRODUCT_URI", "PRODUCT_URI_2A", default=fallback_id)
     return ProductDocument(
-        product_id=identifier.removesuffix(".SAFE"),
+        product_id=file_name(
+            identifier.rstrip("/"), file_name(fallback_id, "product")
+        ).removesuffix(".SAFE"),
         sensing_time=parse_time(start, name),
         relative_orbit=int(_number(root, name, "SENSING_ORBIT_NUMBER")),
         platform=_text(root, name, "SPACECRAFT_NAME").replace("Sentinel-", "S"),
         level=f"L{found[1]}",
         processing_baseline=_text(root, name, "PROCESSING_BASELINE"),
         radiometry=_read_radiometry(root, name),
+        image_names=frozenset(
+            (element.text or "").strip().rpartition("/")[2]
+            for tag in ("IMAGE_FILE", "IMAGE_FILE_2A", "IMAGE_ID", "IMAGE_ID_2A")
+            for element in _elements(root, tag)
+        ),
     )
+
+
+def read_tile_id(root: Element) -> str:
+    """Return what a tile's metadata says which tile it is: ``T31TCJ``, or nothing."""
+    return find_tile(_text(root, "", "TILE_ID", "TILE_ID_2A", default=""))
+
+
+def find_tile(name: str) -> str:
+    """Return the id of the tile in a name, with ``T`` before it, or nothing."""
+    found = TILE.search(name.replace("_", " "))
+    return f"T{found[1]}" if found else ""
 
 
 def read_geocoding(root: Element, name: str) -> dict[int, Grid]:
@@ -183,10 +202,7 @@ def read_geocoding(root: Element, name: str) -> dict[int, Grid]:
     code = _text(root, name, "HORIZONTAL_CS_CODE", default="")
     if not code:
         return {}
-    try:
-        crs = CRS.from_user_input(code)
-    except CRSError as error:
-        raise InputError(f"{name}: {code} is no coordinate reference system") from error
+    crs = reference_system(code, name)
     places = {int(e.get("resolution", "0")): e for e in _elements(root, "Geoposition")}
     sizes = {int(e.get("resolution", "0")): e for e in _elements(root, "Size")}
     grids = {}

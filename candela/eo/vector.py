@@ -3,26 +3,25 @@
 import json
 import math
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import shapely
 from rasterio.crs import CRS
-from rasterio.errors import CRSError
 from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
+from candela.eo.archive import Archive, open_archive
+from candela.eo.reference_system import LONGITUDE_LATITUDE, reference_system
 from candela.errors import InputError
 
 Kind = Literal["geojson", "geopackage", "shapefile"]
 
 LARGEST_BYTES = 256 * 2**20  # of a file, unpacked: all of it is held in memory
 MOST_FEATURES = 200_000
-LONGITUDE_LATITUDE = CRS.from_epsg(4326)
 PARTS_OF_SHAPEFILE = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 NEEDED_PARTS = (".shp", ".shx", ".dbf", ".prj")
 
@@ -192,49 +191,40 @@ def _crs_of_geojson(name: str, member: object) -> CRS:
 def _parse_crs(name: str, text: str | None) -> CRS:
     if not text:
         raise InputError(f"{name} does not tell its coordinate reference system")
-    if text.upper().endswith("CRS84"):
-        return LONGITUDE_LATITUDE
-    try:
-        return CRS.from_user_input(text)
-    except CRSError as error:
-        raise InputError(f"{name} has an unknown reference system: {error}") from None
+    return reference_system(text, name)
 
 
 def _unpack_shapefile(path: Path, folder: Path) -> Path:
     target = folder / "parcels.shp"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for suffix, part in _parts(path.name, archive):
-                target.with_suffix(suffix).write_bytes(archive.read(part))
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
-        raise InputError(f"{path.name} cannot be unpacked: {error}") from None
+    archive = open_archive(path)
+    for suffix, part in _parts(path.name, archive):
+        archive.unpack(part, target.with_suffix(suffix))
     with target.open("rb") as file:
         if file.read(4) != _SHAPEFILE_START:  # GDAL goes by the content, and VRT names files
             raise InputError(f"the .shp in {path.name} is no shapefile")
     return target
 
 
-def _parts(name: str, archive: zipfile.ZipFile) -> Iterator[tuple[str, zipfile.ZipInfo]]:
+def _parts(name: str, archive: Archive) -> Iterator[tuple[str, str]]:
     """Find the files of the one shapefile in an archive."""
-    entries = {PurePosixPath(info.filename): info for info in archive.infolist()}
-    shapes = [
-        entry
-        for entry in entries
-        if entry.suffix.lower() == ".shp" and "__MACOSX" not in entry.parts
-    ]
+    entries = [PurePosixPath(member) for member in archive.members]
+    shapes = [entry for entry in entries if entry.suffix.lower() == ".shp"]
     if len(shapes) != 1:
         found = ", ".join(sorted(str(shape) for shape in shapes)) or "none"
         raise InputError(f"{name} must have one shapefile in it, found: {found}")
     parts = {
-        entry.suffix.lower(): info
-        for entry, info in entries.items()
+        entry.suffix.lower(): entry.as_posix()
+        for entry in entries
         if entry.with_suffix("") == shapes[0].with_suffix("")
         and entry.suffix.lower() in PARTS_OF_SHAPEFILE
     }
     missing = [suffix for suffix in NEEDED_PARTS if suffix not in parts]
     if missing:
         raise InputError(f"{shapes[0]} in {name} lacks its {', '.join(missing)}")
-    _check_size(name, sum(info.file_size for info in parts.values()))
+    _check_size(name, sum(archive.members[part].file_size for part in parts.values()))
+    replace(
+        archive, members={part: archive.members[part] for part in parts.values()}
+    ).check_methods()
     yield from parts.items()
 
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from affine import Affine
-from rasterio.crs import CRS
 from sqlalchemy.engine import Connection
 
+from candela.eo.reference_system import reference_system
 from candela.errors import InputError, NotFoundError
 from candela.patches.annotate import MANUAL, Source
 from candela.patches.confusion import Confusion
@@ -234,6 +234,6 @@ def _pixel_km2(crs: str, transform: str) -> float:
     """Return the area of a pixel; in degrees, that at the upper edge of the image."""
     place = Affine(*json.loads(transform))
     area = abs(place.determinant)
-    if CRS.from_string(crs).is_geographic:
+    if reference_system(crs, "the model").is_geographic:
         area *= METRES_PER_DEGREE**2 * math.cos(math.radians(place.f))
     return area / SQUARE_KILOMETRE

@@ -7,9 +7,9 @@ import numpy as np
 import shapely
 import sqlalchemy as sa
 from affine import Affine
-from rasterio.crs import CRS
 from sqlalchemy.engine import Connection
 
+from candela.eo.reference_system import reference_system
 from candela.errors import NotFoundError
 from candela.patches.model import outlines
 from candela.patches.query import Wanted, of_products, seen_by
@@ -147,4 +147,4 @@ def _outline(row: sa.Row[Any]) -> shapely.Geometry:
     place = Affine(*row.transform)
     corners = [(0, row.rows), (row.cols, row.rows), (row.cols, 0), (0, 0)]
     points = np.array([[place @ corner for corner in corners]])
-    return outlines(points, CRS.from_string(row.crs))[0]
+    return outlines(points, reference_system(row.crs, "the model"))[0]

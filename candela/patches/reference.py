@@ -7,7 +7,6 @@ import numpy as np
 import sqlalchemy as sa
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 from rasterio.warp import Resampling, reproject
 from sqlalchemy.engine import Connection
 
@@ -15,6 +14,7 @@ from candela.eo.cells import cell_histograms
 from candela.eo.grid import Grid, Shape
 from candela.eo.patches import Level, gather
 from candela.eo.raster import open_image
+from candela.eo.reference_system import reference_system
 from candela.errors import NotFoundError
 from candela.patches.annotate import REFERENCE, Given, annotate
 from candela.patches.query import seen_by
@@ -67,7 +67,9 @@ def annotate_from_map(
     row = connection.execute(query.where(seen_by(owner))).first()
     if row is None:
         raise NotFoundError(f"{owner!r} has no product {product!r}")
-    grid = Grid(CRS.from_string(row.crs), Affine(*row.transform), Shape(row.rows, row.cols))
+    grid = Grid(
+        reference_system(row.crs, "the model"), Affine(*row.transform), Shape(row.rows, row.cols)
+    )
     classes = _on_grid(land_cover, grid)
     values = np.unique(classes[classes != NOTHING])
     if not len(values):

@@ -1,8 +1,6 @@
 """Names of coordinate reference systems that come from outside."""
 
-from rasterio.crs import CRS
-from rasterio.errors import CRSError
-
+from candela.eo.reference_system import reference_system
 from candela.errors import InputError
 from candela.worker.names import is_crs_name
 
@@ -21,11 +19,4 @@ def check_crs(name: str) -> None:
     expected = "expected a name such as EPSG:32631"
     if not is_crs_name(name):
         raise InputError(f"{name!r} is no coordinate reference system ({expected})")
-    try:
-        crs = CRS.from_user_input(name)
-    except CRSError:
-        raise InputError(
-            f"{name!r} is no coordinate reference system that is known here ({expected})"
-        ) from None
-    if not crs.is_geographic and not crs.is_projected:
-        raise InputError(f"{name!r} is neither geographic nor projected ({expected})")
+    reference_system(name, "the bounding box")

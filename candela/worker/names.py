@@ -5,7 +5,9 @@ from email.message import Message
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-MAX_LETTERS = 150
+from candela.eo.file_names import file_name
+
+safe_name = file_name  # what servers and addresses say is no more to be trusted than documents
 SUFFIXES = {
     "raster": ".tif",
     "product": ".zip",
@@ -36,13 +38,6 @@ _CRS_NAME = re.compile(
 def suffix_of(kind: str, media_type: str | None) -> str:
     """Return the suffix that fits a complex type, or its media type where that says more."""
     return MEDIA_SUFFIXES.get(media_type or "", SUFFIXES[kind])
-
-
-def safe_name(name: str, default: str) -> str:
-    """Return the last part of a path as a harmless file name: product names stay as they are."""
-    last = PurePosixPath(name.replace("\\", "/")).name
-    letters = re.sub(r"[^A-Za-z0-9._+-]", "_", last).lstrip(".-")
-    return letters[-MAX_LETTERS:].lstrip(".-") or default
 
 
 def disposition_name(header: str) -> str:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import os
+import zipfile
 from pathlib import Path
 
 from candela.eo.grid import Area, Bounds
@@ -156,7 +157,7 @@ def _check_size(name: str, size: int, max_bytes: int) -> None:
 
 
 def _check_content(described: InputSpec, path: Path) -> None:
-    if described.type in OPENED_BY_PROCESS:
+    if described.type in OPENED_BY_PROCESS or (described.zipped and zipfile.is_zipfile(path)):
         return
     try:
         check_format(described.type, path)

@@ -15,6 +15,7 @@ from rasterio.windows import Window
 
 from candela.eo.blocks import Block, split
 from candela.eo.crossfade import CrossFade
+from candela.eo.file_names import output_file
 from candela.eo.parcels import ParcelTally
 from candela.eo.progress import Progress, part
 from candela.eo.raster import add_overviews, band_indexes, create_image, gdal_environment
@@ -118,9 +119,9 @@ def run(
     ):
         name = _name(pair)
         outputs = {
-            "change": workdir / f"{name}.tif",
-            "preview": workdir / f"{name}_preview.png",
-            "statistics": workdir / f"{name}_statistics.json",
+            "change": output_file(workdir, name, ".tif"),
+            "preview": output_file(workdir, name, "_preview.png"),
+            "statistics": output_file(workdir, name, "_statistics.json"),
         }
         placed = open_parcels(parcels, pair.grid) if parcels else []
         tally = ParcelTally(placed, pair.grid)
@@ -149,7 +150,7 @@ def run(
         if placed:
             found = measured(placed, tally.statistics(), pair.grid)
             facts["parcels"] = summary(found)
-            outputs |= _write_parcels(found, pair, workdir / f"{name}_parcels")
+            outputs |= _write_parcels(found, pair, output_file(workdir, name, "_parcels"))
         statistics = json.dumps(facts | report.statistics(), indent=2)
         outputs["statistics"].write_text(statistics + "\n", encoding="utf-8")
     progress(100, "done")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rasterio.warp import transform_bounds
 
+from candela.eo.file_names import output_file
 from candela.eo.grid import Area, Grid
 from candela.eo.progress import Progress, part
 from candela.eo.raster import add_overviews, gdal_environment
@@ -71,13 +72,13 @@ def run(
         grid = _grid(granule, resolution, area)
         identifier = granule.metadata.image_id
         logger.info("%s: %d bands of %d x %d pixels", identifier, len(names), *grid.shape)
-        outputs = {"image": workdir / f"{identifier}.tif"}
+        outputs = {"image": output_file(workdir, identifier, ".tif")}
         write_stack(outputs["image"], granule, names, grid, resampling, part(progress, 1, 86))
         progress(86, "Making overviews for fast display")
         add_overviews(outputs["image"])
         if mask != "none":
             progress(95, "Making the mask")
-            outputs["mask"] = workdir / f"{identifier}_mask.tif"
+            outputs["mask"] = output_file(workdir, identifier, "_mask.tif")
             write_mask(
                 outputs["mask"],
                 outputs["image"],
@@ -87,7 +88,7 @@ def run(
                 cloud_margin=round(cloud_margin / resolution),
             )
         progress(98, "Making the preview")
-        outputs["preview"] = workdir / f"{identifier}_preview.png"
+        outputs["preview"] = output_file(workdir, identifier, "_preview.png")
         write_preview(outputs["preview"], granule, grid)
     progress(100, "Done")
     return outputs

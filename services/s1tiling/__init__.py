@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from candela.eo.file_names import output_file
 from candela.eo.grid import Area
 from candela.eo.heights import Dem, ProductHeights
 from candela.eo.progress import Progress, part
 from candela.eo.raster import gdal_environment
-from candela.eo.safe import MAX_DOCUMENT_BYTES
+from candela.eo.safe import read_document
 from candela.eo.sentinel1 import Product, open_slices
 from candela.eo.sentinel1_orbit import StateVectors, read_orbit_file
 from candela.eo.speckle import Filter
@@ -124,7 +125,9 @@ damping, incidence_angle, minimum_coverage
                 if number:
                     _pack(workdir / "tiles.zip", made[-1])
     outputs = _outputs(made[0])
-    outputs["metadata"] = workdir / f"{made[0].mask.stem.removesuffix('_BorderMask')}.json"
+    outputs["metadata"] = output_file(
+        workdir, made[0].mask.stem.removesuffix("_BorderMask"), ".json"
+    )
     text = json.dumps(_facts(products, made, shares, treatment), indent=2)
     outputs["metadata"].write_text(text + "\n", encoding="utf-8")
     if len(made) > 1:
@@ -157,9 +160,7 @@ def _open_dem(dem: Path | None, geoid: Path | None) -> Dem | None:
 
 def _read_orbit(path: Path, platform: str) -> StateVectors:
     with blamed_on("orbits"):
-        if path.stat().st_size > MAX_DOCUMENT_BYTES:
-            raise InputError(f"{path.name} is too large for an orbit file")
-        return read_orbit_file(path.read_bytes(), platform, name=path.name)
+        return read_orbit_file(read_document(path), platform, name=path.name)
 
 
 def _outputs(tile: Tile) -> dict[str, Path]:

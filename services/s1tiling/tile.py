@@ -16,6 +16,7 @@ from rasterio.windows import Window
 
 from candela.eo.blocks import Block, split
 from candela.eo.ellipsoid import GEOGRAPHIC, earth_fixed
+from candela.eo.file_names import output_file
 from candela.eo.grid import Grid
 from candela.eo.heights import Dem, Heights
 from candela.eo.preview import preview_shape, write_png
@@ -172,14 +173,14 @@ def _named(
 ) -> Tile:
     ending = "_filtered" if treatment.speckle_filter else ""
     names = {key: image_name(products, name, key) for key in polarisations}
-    first = names[polarisations[0]]
+    first, incidence = names[polarisations[0]], incidence_name(products, name)
     return Tile(
         name,
         products,
-        {key: folder / f"{stem}{ending}.tif" for key, stem in names.items()},
-        folder / f"{first}_BorderMask.tif",
-        folder / f"{first}_preview.png",
-        folder / f"{incidence_name(products, name)}.tif" if treatment.incidence_angle else None,
+        {key: output_file(folder, stem, f"{ending}.tif") for key, stem in names.items()},
+        output_file(folder, first, "_BorderMask.tif"),
+        output_file(folder, first, "_preview.png"),
+        output_file(folder, incidence, ".tif") if treatment.incidence_angle else None,
     )
 
 

@@ -115,3 +115,46 @@ def test_the_written_descriptions_are_up_to_date():
     folder = ROOT / "wps_config" / "describe"
     written = {path.name: path.read_bytes() for path in folder.glob("*.xml")}
     assert written == descriptions(), "run `make describe`"
+
+
+def calls_of(path: Path) -> list[ast.Call]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
+def test_only_one_module_makes_reference_systems_of_text():
+    """GDAL and PROJ would open files and addresses that the text names."""
+    makers = {"from_user_input", "from_string", "from_wkt", "from_dict", "from_proj4", "from_json"}
+    allowed = {
+        "candela/eo/reference_system.py",
+        "candela/publish/features.py",  # what GDAL itself says of a process's output
+    }
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for folder in SOURCES.values()
+        for path in folder.rglob("*.py")
+        for call in calls_of(path)
+        if isinstance(call.func, ast.Attribute)
+        and call.func.attr in makers
+        and ast.unparse(call.func.value).split(".")[-1] == "CRS"
+    }
+    assert found == allowed
+
+
+def test_only_one_module_puts_text_behind_a_work_folder():
+    """A name of which no part is written in the source could lead out of the folder."""
+    folders = {"workdir", "folder", "work"}
+    found = [
+        f"{path.relative_to(ROOT)}: {ast.unparse(node)}"
+        for path in [*(ROOT / "services").rglob("*.py"), *(ROOT / "candela/eo").rglob("*.py")]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Div)
+        and isinstance(node.left, ast.Name)
+        and node.left.id in folders
+        and not isinstance(node.right, ast.Constant)
+    ]
+    training = ("services/change_detect/encoder.py", "services/change_detect/training_report.py")
+    assert [line.split(":")[0] for line in found if not line.startswith(training)] == [
+        "candela/eo/file_names.py"
+    ]

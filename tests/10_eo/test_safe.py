@@ -1,9 +1,14 @@
 import re
+import struct
 import zipfile
 
+import numpy as np
 import pytest
+import rasterio
 
+import candela.eo.archive
 from candela.eo import safe
+from candela.eo.raster import open_image
 from candela.eo.safe import open_safe, parse_xml
 from candela.errors import InputError
 
@@ -129,7 +134,7 @@ def test_an_image_that_grows_beyond_measure_is_refused(tmp_path):
 
 
 def test_an_archive_that_is_too_large_when_unpacked_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(safe, "MAX_TOTAL_BYTES", 1000)
+    monkeypatch.setattr(candela.eo.archive, "MAX_TOTAL_BYTES", 1000)
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("MTD_X.xml", "<a/>")
         for number in range(11):  # no single one is
@@ -193,3 +198,102 @@ def test_entities_are_refused(declaration, encoding):
 def test_xml_that_is_not_well_formed_is_refused():
     with pytest.raises(InputError, match="x is no well-formed XML: mismatched tag: line 1"):
         parse_xml(b"<a><b></a>", "x")
+
+
+def test_a_zip_file_of_windows_is_read(product, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for path in product.rglob("*"):
+            if path.is_file():
+                name = str(path.relative_to(product.parent)).replace("/", "\\")
+                archive.writestr(name, path.read_bytes())
+    safe = opened(tmp_path / "a.zip")
+    assert safe.name == "P1.SAFE"
+    assert safe.sizes == {"MTD_X.xml": 8, "GRANULE/image.jp2": 5}
+
+
+@pytest.fixture
+def pixels(tmp_path):
+    """Return an image to be packed."""
+    with rasterio.open(
+        tmp_path / "image.tif", "w", driver="GTiff", dtype="uint8", count=1, width=3, height=2,
+        crs="EPSG:32631", transform=rasterio.Affine(10, 0, 0, 0, -10, 0),
+    ) as image:  # fmt: skip
+        image.write(np.arange(6, dtype=np.uint8).reshape(1, 2, 3))
+    return (tmp_path / "image.tif").read_bytes()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2,
+                                    zipfile.ZIP_LZMA])  # fmt: skip
+@pytest.mark.parametrize("folder", ["P1.SAFE/", "P1.SAFE\\", "./P1.SAFE/", "\u00e9t\u00e9/", "a//"])
+def test_what_python_reads_gdal_reads_too(tmp_path, pixels, folder, method):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr(f"{folder}MTD_X.xml", "<a>1</a>")
+        archive.writestr(f"{folder}B02.jp2", pixels)
+    safe = opened(tmp_path / "a.zip")
+    assert safe.read_xml("MTD_X.xml").text == "1"
+    with open_image(safe.location("B02.jp2")) as image:
+        assert image.read(1).tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize(("number", "name"), [(9, "Deflate64"), (93, "Zstandard"), (77, "77")])
+def test_a_method_of_packing_that_nobody_here_reads_is_named(tmp_path, number, name):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("notes.txt", "this one is beside the product")
+        archive.writestr("P/MTD_X.xml", "<a/>")
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    entry = content.rindex(b"PK\x01\x02")
+    content[entry + 10 : entry + 12] = struct.pack("<H", number)
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(InputError, match=rf"P/MTD_X\.xml in a\.zip is packed with .*{name}"):
+        opened(tmp_path / "a.zip")
+
+
+def damaged(content, seed):
+    random = np.random.default_rng(seed)
+    broken = bytearray(content)
+    for place in random.integers(0, len(broken), 4):
+        broken[place] = random.integers(256)
+    return bytes(broken)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_whatever_is_damaged_in_a_zip_file_is_an_error_of_the_input(tmp_path, method):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("MTD_X.xml", "<a>" + "1 2 3" * 50 + "</a>")
+        archive.writestr("\u00e9.xml", "<a/>")
+    content, refused = path.read_bytes(), 0
+    for seed in range(400):
+        path.write_bytes(damaged(content, seed))
+        try:
+            safe = opened(path)
+            safe.read_xml(next(filter(MARKER.fullmatch, safe.sizes)))
+        except InputError as error:
+            assert "a.zip" in error.message
+            refused += 1
+    assert refused > 200
+
+
+def test_what_operating_systems_leave_behind_is_no_content(product, tmp_path):
+    (product / "._MTD_X.xml").write_bytes(b"x")
+    (product / "GRANULE" / ".DS_Store").write_bytes(b"x")
+    (product.parent / "__MACOSX" / "P1.SAFE").mkdir(parents=True)
+    (product.parent / "__MACOSX" / "P1.SAFE" / "MTD_X.xml").write_bytes(b"x")
+    for path in (product.parent, pack(product.parent, tmp_path / "a.zip")):
+        assert set(opened(path).sizes) == {"MTD_X.xml", "GRANULE/image.jp2"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'<?xml version="1.0" encoding="klingon"?><a/>',
+        b'<?xml version="1.0" encoding="shift_jis"?><a/>',
+        b'<?xml version="1.0" encoding="utf-16"?><a/>',
+        b'<?xml version="1.0" encoding="rot13"?><a/>',
+        b'<?xml version="1.0" encoding="utf-8"?><a>\xff</a>',
+        b"\xff\xfe<\x00", b"", b"\x00", b"<a" * 100_000,
+    ],
+)  # fmt: skip
+def test_xml_in_no_known_encoding_is_an_error_of_the_input(text):
+    with pytest.raises(InputError, match=r"x\.xml"):
+        parse_xml(text, "x.xml")

@@ -1,4 +1,5 @@
 import datetime as dt
+import re
 import zipfile
 
 import numpy as np
@@ -142,7 +143,7 @@ def test_a_damaged_archive_is_refused(write, tmp_path):
     content = bytearray(path.read_bytes())
     content[member.header_offset + 300 : member.header_offset + 400] = bytes(100)
     path.write_bytes(content)
-    with pytest.raises(InputError, match="truncated or damaged"):
+    with pytest.raises(InputError, match=r"-vv-.* is damaged"):
         read(open_product(path), tmp_path)
     assert list(tmp_path.glob("*.tiff")) == []
 
@@ -232,3 +233,17 @@ def test_a_real_product_is_read(shared_data):
 def test_a_real_product_without_measurement_is_refused(shared_data):
     with pytest.raises(InputError, match="has no measurement"):
         open_product(next(shared_data("s1-safe-pyrosar-metadata").glob("*.zip")))
+
+
+@pytest.mark.parametrize(
+    ("element", "text"),
+    [("number", "A/../../../escaped"), ("number", ""), ("pass", "../"), ("pass", "sideways")],
+)
+def test_what_becomes_a_part_of_names_is_one_of_few_words(write, element, text):
+    path = write() / "manifest.safe"
+    document = path.read_text()
+    changed = re.sub(rf"(<[\w:]*:{element}>)[^<]*<", rf"\g<1>{text}<", document)
+    assert changed != document
+    path.write_text(changed)
+    with pytest.raises(InputError, match=rf"({element}.*expected|has no .*{element})"):
+        open_product(path.parent)

@@ -1,4 +1,5 @@
 import datetime as dt
+import re
 import shutil
 
 import numpy as np
@@ -196,3 +197,48 @@ def test_the_tile_tells_where_a_band_without_georeference_lies(write_product):
     ) as image:  # fmt: skip
         image.write(np.ones((1, 120, 120), dtype=np.uint16))
     assert open_product(path).granule().base_grid.matches(expected)
+
+
+@pytest.mark.parametrize("code", ["/etc/passwd", "+proj=utm +zone=31", "http://127.0.0.1:9/x"])
+def test_a_reference_system_that_is_no_name_is_refused(write_product, code):
+    path = write_product()
+    document = next(path.rglob("MTD_TL.xml"))
+    document.write_text(document.read_text().replace("EPSG:32631", code))
+    with pytest.raises(InputError, match=r"MTD_TL\.xml has the reference system"):
+        open_product(path)
+
+
+def test_a_second_folder_of_a_granule_without_images_does_not_count(write_product):
+    path = write_product()
+    [granule] = (path / "GRANULE").iterdir()
+    leftover = granule.with_name(f"A{granule.name}")
+    (leftover / "QI_DATA").mkdir(parents=True)
+    (leftover / "IMG_DATA" / "R10m").mkdir(parents=True)
+    shutil.copy(granule / "MTD_TL.xml", leftover)
+    (leftover / "QI_DATA" / "report.xml").write_text("<a/>")
+    (leftover / "IMG_DATA" / "R10m" / "T31TCJ_20210605T105031_B02_10m.jp2").write_bytes(b"")
+    product = open_product(path)
+    assert len(product.granules) == 1
+    assert product.granule().base_grid.shape == Shape(120, 120)
+
+
+def test_copies_beside_metadata_and_images_do_not_count(write_product):
+    path = write_product()
+    (path / "MTD_MSIL2A (1).xml").write_text("<old/>")
+    band = next(path.rglob("*_B02_10m.jp2"))
+    for name in ("T31TCJ_20180605T105031_B02_10m.jp2", "ZZZZ_B02_10m.jp2", f"._{band.name}"):
+        band.with_name(name).write_bytes(b"of another day")
+    assert open_product(path).granule().image("B02", 10).name.endswith(f"/{band.name}")
+
+
+def test_the_tile_is_told_by_the_metadata_where_names_fail(write_product, tmp_path):
+    path = write_product()
+    [granule] = (path / "GRANULE").iterdir()
+    granule.rename(granule.with_name("G"))
+    short = path.rename(tmp_path / "a")
+    granule = open_product(short).granule()
+    assert granule.metadata.tile_id == "T31TCJ"
+    assert granule.metadata.product_id == path.stem
+    document = short / "GRANULE" / "G" / "MTD_TL.xml"
+    document.write_text(re.sub("<TILE_ID.*</TILE_ID>", "", document.read_text()))
+    assert open_product(short).granule().metadata.tile_id == "T31TCJ"

@@ -101,3 +101,54 @@ def test_clouds_grow_over_usable_pixels_only_and_win_over_what_they_cast():
     assert grown[2].tolist() == [0, 3, 0, 0, 4, 0, 0, 5, 0]
     assert (grown[0, 1], grown[8, 8]) == (Usability.NO_DATA, Usability.SNOW)
     assert grow_clouds(mask, 0) is mask
+
+
+OUTLINE = """<m xmlns:gml="g"><MaskFeature><maskType>{kind}</maskType>
+<gml:{tag} srsDimension="{step}">{text}</gml:{tag}></MaskFeature></m>"""
+SQUARE = "300000 4900020 300600 4900020 300600 4899420 300000 4899420 300000 4900020"
+
+
+@pytest.fixture
+def outlined(write_product):
+    """Return a function that reads the mask of a product whose outlines are given."""
+
+    def read(text, *, tag="posList", step=2, kind="OPAQUE"):
+        path = write_product(level="L1C", classes=np.full((60, 60), 9, np.uint8))
+        mask = next(path.rglob("MSK_CLOUDS*.gml"))
+        mask.write_text(OUTLINE.format(tag=tag, text=text, step=step, kind=kind))
+        return clouds(path)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("text", "tag", "step"),
+    [
+        (SQUARE, "posList", 2),
+        ("300000 4900020 0 300600 4900020 0 300600 4899420 0 300000 4899420 0", "posList", 3),
+        ("300000,4900020 300600,4900020 300600,4899420 300000,4899420", "coordinates", 2),
+    ],
+    ids=["gml3", "heights-not-closed", "gml2"],
+)
+def test_outlines_are_read_in_old_and_new_dialects(outlined, text, tag, step):
+    found = outlined(text, tag=tag, step=step)
+    assert (found[:60, :60] == Usability.CLOUD).all()
+    assert (found == Usability.CLOUD).sum() == 3600
+
+
+@pytest.mark.parametrize(
+    ("text", "step", "reason"),
+    [
+        (SQUARE.removesuffix(" 4900020"), 2, "has 9 numbers, expected 2 for each corner"),
+        ("", 2, "has 0 numbers"),
+        ("300000 4900020 300600 4900020", 2, "has 4 numbers"),
+        (SQUARE.replace("300600", "nan"), 2, "not finite"),
+        (SQUARE.replace("300600", "x"), 2, "expected numbers"),
+        (SQUARE, 0, "has 0 numbers for each corner"),
+        (SQUARE, 3, "has 10 numbers, expected 3"),
+        (SQUARE, "two", "has two numbers for each corner"),
+    ],
+)
+def test_an_outline_that_is_no_polygon_is_an_error_of_the_input(outlined, text, step, reason):
+    with pytest.raises(InputError, match=rf"MSK_CLOUDS_B00\.gml: posList .*{reason}"):
+        outlined(text, step=step)

@@ -7,6 +7,7 @@ import numpy as np
 import pyogrio
 import pytest
 import shapely
+from rasterio.crs import CRS
 
 from candela.eo import vector
 from candela.eo.vector import find_kind, read_features
@@ -187,5 +188,16 @@ def test_too_many_features_are_refused(shapefile, geojson, monkeypatch):
 def test_a_damaged_archive_is_refused(shapefile):
     path = zipped(shapefile, *(f"vines{part}" for part in PARTS))
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(InputError, match="cannot be unpacked"):
+    with pytest.raises(InputError, match="nor a readable zip file"):
         read_features(path)
+
+
+def test_a_geojson_that_names_a_file_as_its_reference_system_does_not_have_it_read(
+    geojson, tmp_path
+):
+    definition = tmp_path / "secret.prj"
+    definition.write_text(CRS.from_epsg(2154).to_wkt())
+    assert CRS.from_user_input(str(definition)).is_projected  # the library would
+    crs = {"type": "name", "properties": {"name": str(definition)}}
+    with pytest.raises(InputError, match="expected a name such as EPSG:32631"):
+        read_features(geojson(collection(feature(), crs=crs)))

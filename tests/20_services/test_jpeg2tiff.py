@@ -1,3 +1,5 @@
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -307,3 +309,34 @@ def test_the_description_has_the_defaults_that_run_knows():
     assert not inputs["bands"].is_required
     assert inputs["resolution"].default == 10
     assert inputs["mask"].allowed == ("none", "validity", "cloud")
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("../../../escaped", "escaped"),
+        ("/tmp/escaped.SAFE", "escaped"),
+        ("..", None),
+        ("s3://bucket/tiles/S2A_MSIL2A_X.SAFE", "S2A_MSIL2A_X"),
+        ("https://host/S2A_MSIL2A_X.SAFE/", "S2A_MSIL2A_X"),
+        ("..\\..\\escaped", "escaped"),
+    ],
+)
+def test_a_product_that_calls_itself_a_path_writes_nothing_outside(
+    write_product, convert, tmp_path, uri, name
+):
+    product = write_product(bands=dict.fromkeys(BANDS) | {"B02": np.full((120, 120), 2000, "u2")})
+    document = product / "MTD_MSIL2A.xml"
+    document.write_text(
+        re.sub("<PRODUCT_URI>.*<", lambda _: f"<PRODUCT_URI>{uri}<", document.read_text())
+    )
+    before = set(tmp_path.parent.rglob("*"))
+    outputs = convert(product, bands=["B02"], mask="validity")
+    name = name or product.stem
+    assert {path.name for path in set(tmp_path.parent.rglob("*")) - before} == {"out"} | {
+        path.name for path in outputs.values()
+    }
+    assert {path.parent for path in outputs.values()} == {tmp_path / "out"}
+    assert outputs["image"].name.startswith(name)
+    with rasterio.open(outputs["image"]) as image:
+        assert image.tags()["PRODUCT_ID"] == name

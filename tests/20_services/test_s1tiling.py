@@ -503,3 +503,23 @@ def test_a_picture_is_transparent_where_one_polarisation_has_no_data():
     shown = picture(powers)
     assert shown[0, :, 3].tolist() == [255, 0]
     assert shown[0, 0, 0] == round(255 * 14 / 24)
+
+
+def test_a_zipped_orbit_file_is_read(run, tmp_path):
+    product = write_product(tmp_path, LOOSE, {"VV": speckle(300, 360)})
+    orbit = write_orbit_file(tmp_path / "orbit.EOF", LOOSE)
+    with zipfile.ZipFile(tmp_path / "orbit.EOF.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(orbit, orbit.name)
+    plain = run(product, orbits=[orbit])
+    zipped = run(product, orbits=[tmp_path / "orbit.EOF.zip"])
+    np.testing.assert_array_equal(read(zipped["vv"]), read(plain["vv"]))
+
+
+def test_an_orbit_archive_without_one_file_is_refused(run, tmp_path):
+    product = write_product(tmp_path, LOOSE, {"VV": speckle(300, 360)})
+    with zipfile.ZipFile(tmp_path / "orbit.EOF.zip", "w") as archive:
+        archive.writestr("a.EOF", "<a/>")
+        archive.writestr("b.EOF", "<b/>")
+    with pytest.raises(InputError, match=r"must have one file in it, found: a\.EOF, b\.EOF") as no:
+        run(product, orbits=[tmp_path / "orbit.EOF.zip"])
+    assert no.value.locator == "orbits"

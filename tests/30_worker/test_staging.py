@@ -3,6 +3,7 @@
 import base64
 import datetime as dt
 import itertools
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -389,3 +390,14 @@ def test_every_refusal_can_be_shown_to_the_user(stage):
         with pytest.raises(PublicError) as caught:
             stage({"type": "raster"}, given)
         assert caught.value.locator == "x"
+
+
+def test_a_zip_file_is_taken_for_a_document_only_where_that_is_described(stage, tmp_path):
+    path = tmp_path / "a.EOF.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.EOF", "<a/>")
+    reference = Reference(href=path.as_uri())
+    folder = LOOPBACK.model_copy(update={"allowed_folders": (str(tmp_path),)})
+    assert stage({"type": "xml", "zipped": True}, reference, staging=folder).name == "a.EOF.zip"
+    with pytest.raises(InputError, match="is not of type xml"):
+        stage({"type": "xml"}, reference, staging=folder)
