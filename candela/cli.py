@@ -11,92 +11,18 @@ from pathlib import Path
 from typing import TypeAlias
 
 from candela import __version__
+from candela.commands import examples
+from candela.commands.address import DEFAULT_URL, gateway_address
 from candela.errors import CandelaError, RequestError
 
-DEFAULT_URL = "http://127.0.0.1:8080"
 INTERRUPTED = 130  # what shells say of a program that was ended by Ctrl-C
-
-OVERVIEW = """\
-Copernicus algorithms as OGC web processing services.
-
-  candela demo                       see it all at work, on data made up on the spot
-  candela serve                      start a gateway on this machine
-  candela processes                  what can it do?
-  candela describe ChangeDetect      what does it need?
-  candela execute Echo literal=hi --wait
-  candela series A.zip B.zip C.zip   what changed from product to product?
-  candela jobs                       what is it doing?
-  candela patches items size=120     which patches are there?
-  candela run Echo literal=hi --outputs out    the same without a server
-"""
-SERVE = """\
-examples:
-  candela serve
-  candela serve --data /srv/candela --input-folder /srv/sentinel
-  candela serve --url https://eo.example.org/candela --bind 127.0.0.1:8080
-
-The address says where clients reach the gateway: all links begin with it. Settings that are not
-given here come from CANDELA_... variables. Ctrl-C ends the gateway; jobs that run then go on, and
-the next start takes them up.
-"""
-EXECUTE = """\
-An input is name=value; repeat a name for several values. A file is a path or an address, a
-bounding box is left,bottom,right,top in degrees or, with ,EPSG:... after it, in another CRS.
-
-examples:
-  candela execute Jpeg2Tiff product=S2A_MSIL2A_20200718T105031_N0214_R051_T31TCJ_20200718T132909.zip
-  candela execute Jpeg2Tiff product=https://example.org/S2A.zip bands=B04 bands=B03 bands=B02 --wait
-  candela execute ChangeDetect before=a.tif after=b.tif --save results
-"""
-SERIES = """\
-Jpeg2Tiff for each product, ExtractInfo over the images, ChangeDetect for each pair of consecutive
-dates. What failed is told, and does not stop the rest. After an interruption the same command goes
-on where it was.
-
-examples:
-  candela series S2A_2020.zip S2B_2021.zip S2A_2022.zip --save results
-  candela series *.zip --area 1.2,43.5,1.5,43.7 --parcels vineyards.gpkg --clouds --save results
-"""
-RUN = """\
-The process runs in this program: no server, no queue, no layers. Inputs are given as for
-"candela execute".
-
-examples:
-  candela run Jpeg2Tiff product=S2A.zip area=1.2,43.5,1.5,43.7 --outputs results
-  candela run ChangeDetect before=a.tif after=b.tif --outputs results
-"""
-JOBS = """\
-examples:
-  candela jobs --status running
-  candela jobs show ID
-  candela jobs wait ID --save results
-  candela jobs log ID
-  candela jobs dismiss ID
-"""
-PATCHES = """\
-Conditions are those of the gateway's /patches (docs/patches.md).
-
-examples:
-  candela patches items size=120 bbox=14.9,45.0,15.2,45.2 datetime=2020-06-01/..
-  candela patches items like=17 label=corine:31 limit=20 --form geojson
-  candela patches statistics scheme=earth --form csv
-  candela patches changes before=june after=august size=120
-  candela patches confusion truth=reference compared=model:fused
-  candela patches label corine 17=311 18=512
-"""
-DEMO = """\
-examples:
-  candela demo
-  candela demo --size 2196 --data /tmp/candela
-  candela demo S2A_before.zip S2B_after.zip
-"""
 
 Handler = Callable[[argparse.Namespace], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 1 if it failed, 2 if it was asked wrongly."""
-    given = _parser().parse_args(arguments)
+    given = _read(arguments)
     handler: Handler = given.handler
     # OWSLib and rich are no part of what --help needs.
     from candela.client.errors import ClientError, InputValueError, RequestRefusedError
@@ -105,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         handler(given)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except ModuleNotFoundError as error:
+        if not given.extras or (error.name or "").startswith("candela"):
+            raise
+        return _say(_missing(error.name or "", given.extras), 1)
     except (RequestError, InputValueError, RequestRefusedError) as error:
         return _say(error, 2)
     except (CandelaError, ClientError, OSError) as error:
@@ -112,7 +42,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _say(error: Exception, code: int) -> int:
+def _read(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse, with options anywhere: those between a process and its inputs too."""
+    parser = _parser()
+    given, rest = parser.parse_known_args(arguments)
+    many = [word for word in rest if not word.startswith("-")] if given.many else []
+    if len(many) < len(rest):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if many:
+        setattr(given, given.many, [*getattr(given, given.many), *many])
+    if given.asks_gateway:
+        given.url = gateway_address(given.url)
+    return given
+
+
+def _missing(package: str, extras: str) -> str:
+    return f"this needs {package}, which is not installed: pip install 'candela-eo[{extras}]'"
+
+
+def _say(error: Exception | str, code: int) -> int:
     locator = getattr(error, "locator", "")
     named = f"{locator}: " if locator and repr(locator) not in str(error) else ""
     print(f"candela: {named}{error}", file=sys.stderr)
@@ -121,14 +69,21 @@ def _say(error: Exception, code: int) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="candela", description=OVERVIEW, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="candela",
+        description=examples.OVERVIEW,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"candela {__version__}")
+    # NOTE: SUPPRESS, or the default of an inner parser would undo "candela --url ... jobs".
+    parser.add_argument("--url", help="address of the gateway, here or after the command")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     remote = argparse.ArgumentParser(add_help=False)
     remote.add_argument(
-        "--url", default=DEFAULT_URL, help="address of the gateway (default: %(default)s)"
+        "--url",
+        default=argparse.SUPPRESS,
+        help=f"address of the gateway (default: CANDELA_URL, else {DEFAULT_URL})",
     )
+    remote.set_defaults(asks_gateway=True)
     _add_serve(commands)
     _add_processes(commands, remote)
     _add_execute(commands, remote)
@@ -150,6 +105,8 @@ def _command(
     help_: str,
     *,
     examples: str = "",
+    extras: str = "",
+    many: str = "",
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(
@@ -160,13 +117,25 @@ def _command(
         parents=list(parents),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(handler=handler)
+    asks_gateway = any(parent.get_default("asks_gateway") for parent in parents)
+    parser.set_defaults(handler=handler, extras=extras, many=many, asks_gateway=asks_gateway)
     return parser
 
 
 def _add_serve(commands: Commands) -> None:
-    parser = _command(commands, "serve", _serve, "start a gateway", examples=SERVE)
-    parser.add_argument("--url", help=f"address for clients (default: {DEFAULT_URL})")
+    parser = _command(
+        commands,
+        "serve",
+        _serve,
+        "start a gateway",
+        examples=examples.SERVE,
+        extras="gateway,worker",
+    )
+    parser.add_argument(
+        "--url",
+        default=argparse.SUPPRESS,
+        help=f"address for clients (default: CANDELA_URL, else {DEFAULT_URL})",
+    )
     parser.add_argument(
         "--bind", metavar="HOST:PORT", help="where to listen, if not at the address"
     )
@@ -204,7 +173,13 @@ def _add_processes(commands: Commands, remote: argparse.ArgumentParser) -> None:
 
 def _add_execute(commands: Commands, remote: argparse.ArgumentParser) -> None:
     parser = _command(
-        commands, "execute", _execute, "start a job", examples=EXECUTE, parents=[remote]
+        commands,
+        "execute",
+        _execute,
+        "start a job",
+        examples=examples.EXECUTE,
+        many="inputs",
+        parents=[remote],
     )
     parser.add_argument("process", metavar="PROCESS")
     parser.add_argument("inputs", metavar="NAME=VALUE", nargs="*")
@@ -225,7 +200,9 @@ def _add_series(commands: Commands, remote: argparse.ArgumentParser) -> None:
         "series",
         _series,
         "find what changed from product to product",
-        examples=SERIES,
+        examples=examples.SERIES,
+        extras="worker",
+        many="products",
         parents=[remote],
     )
     parser.add_argument("products", metavar="PRODUCT", nargs="+", help="paths or addresses")
@@ -252,29 +229,39 @@ def _add_series(commands: Commands, remote: argparse.ArgumentParser) -> None:
 
 def _add_jobs(commands: Commands, remote: argparse.ArgumentParser) -> None:
     parser = _command(
-        commands, "jobs", _jobs, "list jobs, or look at one", examples=JOBS, parents=[remote]
+        commands,
+        "jobs",
+        _jobs,
+        "list jobs, or look at one",
+        examples=examples.JOBS,
+        parents=[remote],
     )
     parser.add_argument("--status", choices=["accepted", "running", "succeeded", "failed"])
     parser.add_argument("--process", help="only those of this process")
     parser.add_argument("--limit", type=int, default=20, help="at most so many (%(default)s)")
     one = parser.add_subparsers(title="one job", metavar="")
-    # NOTE: SUPPRESS, or the default of the inner parser would undo "jobs --url ... show".
-    again = argparse.ArgumentParser(add_help=False)
-    again.add_argument("--url", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     for name, handler, help_ in (
         ("show", _show, "show a job"),
         ("wait", _wait, "wait for a job"),
         ("log", _log, "show what its worker said"),
         ("dismiss", _dismiss, "end a job, and remove what it made"),
     ):
-        action = _command(one, name, handler, help_, parents=[again])
+        action = _command(one, name, handler, help_, parents=[remote])
         action.add_argument("id", metavar="ID")
         if name == "wait":
             action.add_argument("--save", type=Path, metavar="DIR", help="fetch the outputs")
 
 
 def _add_run(commands: Commands) -> None:
-    parser = _command(commands, "run", _run, "run a process without a server", examples=RUN)
+    parser = _command(
+        commands,
+        "run",
+        _run,
+        "run a process without a server",
+        examples=examples.RUN,
+        extras="worker",
+        many="inputs",
+    )
     parser.add_argument("process", metavar="PROCESS")
     parser.add_argument("inputs", metavar="NAME=VALUE", nargs="*")
     parser.add_argument("--outputs", type=Path, default=Path(), metavar="DIR", help="where to (.)")
@@ -282,7 +269,13 @@ def _add_run(commands: Commands) -> None:
 
 def _add_demo(commands: Commands) -> None:
     parser = _command(
-        commands, "demo", _demo, "find changes between two products, from end to end", examples=DEMO
+        commands,
+        "demo",
+        _demo,
+        "find changes between two products, from end to end",
+        examples=examples.DEMO,
+        extras="gateway,worker",
+        many="products",
     )
     parser.add_argument(
         "products",
@@ -304,7 +297,9 @@ def _add_demo(commands: Commands) -> None:
 
 
 def _add_patches(commands: Commands, remote: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser("patches", help="search patch models, or keep their database")
+    parser = commands.add_parser(
+        "patches", help="search patch models, or keep their database", parents=[remote]
+    )
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for place, help_ in (
         ("items", "find patches, also by likeness"),
@@ -315,12 +310,26 @@ def _add_patches(commands: Commands, remote: argparse.ArgumentParser) -> None:
         ("schemes", "list label schemes"),
         ("feature-sets", "list by what patches may be alike"),
     ):
-        action = _command(actions, place, _ask_patches, help_, examples=PATCHES, parents=[remote])
+        action = _command(
+            actions,
+            place,
+            _ask_patches,
+            help_,
+            examples=examples.PATCHES,
+            many="conditions",
+            parents=[remote],
+        )
         action.add_argument("conditions", metavar="NAME=VALUE", nargs="*")
         action.add_argument("--form", choices=["geojson", "json", "csv"], help="for programs")
         action.set_defaults(place=place)
     action = _command(
-        actions, "label", _label_patches, "give patches labels", examples=PATCHES, parents=[remote]
+        actions,
+        "label",
+        _label_patches,
+        "give patches labels",
+        examples=examples.PATCHES,
+        many="labels",
+        parents=[remote],
     )
     action.add_argument("scheme", metavar="SCHEME")
     action.add_argument("labels", metavar="PATCH=CODE", nargs="+")
@@ -330,14 +339,16 @@ def _add_patches(commands: Commands, remote: argparse.ArgumentParser) -> None:
         "upgrade",
         _upgrade_patches,
         "bring the schema of CANDELA_PATCHES_DATABASE up to date",
+        extras="gateway",
     )
 
 
 def _serve(given: argparse.Namespace) -> None:
+    from candela.commands.address import with_scheme
     from candela.commands.serving import serve_gateway
 
     serve_gateway(
-        url=given.url,
+        url=with_scheme(given.url) if given.url else None,
         bind=given.bind,
         data=given.data,
         database=given.database,

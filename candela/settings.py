@@ -319,6 +319,8 @@ class Limits(BaseModel):
     queued_jobs: int  # waiting
     max_priority: int = Field(ge=0)  # that a request may ask for; the lowest is its negative
     keep_days: float | None  # how long finished jobs and their results are kept
+    upload_bytes: int = 64 * 2**30  # of all uploads together
+    keep_upload_hours: float = 48  # after its last change or use
     input_folders: tuple[Path, ...]
     language: str
 
@@ -336,6 +338,10 @@ class Limits(BaseModel):
                 running_jobs=configuration.get_config_value("server", "parallelprocesses"),
                 running_jobs_of_owner=_optional("parallelprocessesperowner"),
                 keep_days=_optional("keepdays"),
+                upload_bytes=_size("maxstoreduploads", "64gb"),
+                keep_upload_hours=configuration.CONFIG.get(
+                    "candela", "keepuploadhours", fallback="48"
+                ),
                 queued_jobs=configuration.get_config_value("server", "maxprocesses"),
                 max_priority=configuration.CONFIG.get("candela", "maxpriority", fallback="9"),
                 input_folders=tuple(
@@ -355,6 +361,12 @@ def _optional(key: str) -> int | None:
     """Return a value of our own section; 0 or nothing means no limit."""
     text = configuration.CONFIG.get("candela", key, fallback="")
     return int(text) or None if text else None
+
+
+def _size(key: str, default: str) -> int:
+    """Return a size of our own section, in bytes."""
+    text = configuration.CONFIG.get("candela", key, fallback=default)
+    return int(configuration.get_size_mb(text) * MEGABYTE)
 
 
 def _megabytes(key: str) -> int:

@@ -23,8 +23,10 @@ from candela.client.inputs import FilesPolicy, encode_inputs
 from candela.client.job import DocumentSource, Job, JsonSource, Source
 from candela.client.keys import request_key
 from candela.client.patches import Patches
+from candela.client.progress import UploadBar
 from candela.client.server import Server
 from candela.client.status import STATUS_CODES, Status, info_from_execution, info_from_json
+from candela.client.uploads import Told, Uploader, not_told
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 
@@ -40,7 +42,8 @@ class Client:
         The address of the WPS, where it does not end in ``/wps``.
     files : str
         How local files (``pathlib.Path``) are sent: as a ``reference`` to their path, which the
-        server must be able and allowed to read, or ``inline``, up to 4 MiB each. ``auto`` is
+        server must be able and allowed to read, or ``inline``: in the request up to 4 MiB, larger
+        ones by an upload that goes on where it was interrupted. ``auto`` is
         ``inline``; when the server's address is on this machine, it is ``reference`` but for
         small files of text and vectors.
     timeout_s : float
@@ -77,6 +80,7 @@ class Client:
             files = "inline"
         self._files: FilesPolicy = files
         self._descriptions: dict[str, ProcessDescription] = {}
+        self._uploader = Uploader(self.server)
         self.patches = Patches(self.server)
 
     def __repr__(self) -> str:
@@ -144,9 +148,17 @@ class Client:
         RequestRefusedError
             If the server does not accept the request.
         """
-        return self._execute(identifier, inputs, attempt=None)
+        with UploadBar() as bar:
+            return self._execute(identifier, inputs, attempt=None, told=bar.show)
 
-    def submit(self, identifier: str, inputs: Mapping[str, object], *, attempt: int = 1) -> Job:
+    def submit(
+        self,
+        identifier: str,
+        inputs: Mapping[str, object],
+        *,
+        attempt: int = 1,
+        told: Told = not_told,
+    ) -> Job:
         """Start a job unless the server has one of the same process, inputs and attempt.
 
         Parameters
@@ -157,6 +169,8 @@ class Client:
             As for ``execute``. Local files are the same if path, size and time of change are.
         attempt : int
             Another number makes it another job.
+        told : callable, optional
+            Is told of uploads: how much is sent (0..100), and what.
 
         Returns
         -------
@@ -168,13 +182,15 @@ class Client:
         InputValueError, RequestRefusedError
             As from ``execute``.
         """
-        return self._execute(identifier, inputs, attempt=attempt)
+        return self._execute(identifier, inputs, attempt=attempt, told=told)
 
     def _execute(
-        self, identifier: str, inputs: Mapping[str, object], *, attempt: int | None
+        self, identifier: str, inputs: Mapping[str, object], *, attempt: int | None, told: Told
     ) -> Job:
         process = self.describe(identifier)
-        encoded = encode_inputs(process, inputs, files=self._files)
+        encoded = encode_inputs(
+            process, inputs, files=self._files, send=lambda path: self._uploader.send(path, told)
+        )
         headers = dict(self._headers or {})
         if attempt is not None:
             headers["Idempotency-Key"] = f"{request_key(process, encoded)}-{attempt}"

@@ -6,6 +6,7 @@ ClientError
 ├── ServerAnswerError           an answer that the client does not understand
 ├── NotOfferedError             the server lacks what CANDELA servers have (job list, logs ...)
 ├── NotFoundError               no such process, job, output or layer
+├── MissingPackageError         a package is needed that is not installed: says which extra has it
 ├── OutputFormError             an output is not of the kind that was asked for
 ├── WaitTimeoutError            the job goes on, but the time to wait for it is over
 └── ProcessError                the server says what is wrong: code, locator, message
@@ -19,8 +20,8 @@ class ClientError(Exception):
     """Base of all errors that the client raises on purpose."""
 
 
-class InputValueError(ClientError):
-    """An input cannot be sent as it is."""
+class InputValueError(ClientError, ValueError):
+    """An input cannot be sent as it is, or the address of a server is none."""
 
 
 class ServerUnreachableError(ClientError):
@@ -37,6 +38,25 @@ class NotOfferedError(ClientError):
 
 class NotFoundError(ClientError):
     """There is no such process, job, output or layer."""
+
+
+class MissingPackageError(ClientError):
+    """A package is needed that the thin installation does not have.
+
+    Parameters
+    ----------
+    what : str
+        What was to be done.
+    package : str
+        What it needs.
+    extra : str
+        The extra of this distribution that brings the package.
+    """
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs {package}, which is not installed: pip install 'candela-eo[{extra}]'"
+        )
 
 
 class OutputFormError(ClientError):

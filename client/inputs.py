@@ -15,7 +15,7 @@ from owslib.namespaces import Namespaces
 from owslib.wps import BoundingBoxDataInput, IComplexDataInput
 
 from candela.client.descriptions import BOX, FILE, InputDescription, ProcessDescription
-from candela.client.errors import InputValueError
+from candela.client.errors import InputValueError, NotOfferedError
 from candela.client.outputs import Output
 
 INLINE_BYTES = 4 * 2**20  # a file above this does not go into a request
@@ -55,6 +55,14 @@ class Reference(IComplexDataInput):  # type: ignore[misc]  # OWSLib has no types
 
 
 @dataclass(frozen=True)
+class Unsent:
+    """A file that is to be uploaded as soon as all inputs are checked."""
+
+    name: str  # of the input
+    path: Path
+
+
+@dataclass(frozen=True)
 class Content(IComplexDataInput):  # type: ignore[misc]
     """A value that travels in the request: text, or bytes as base64.
 
@@ -89,7 +97,11 @@ class Content(IComplexDataInput):  # type: ignore[misc]
 
 
 def encode_inputs(
-    process: ProcessDescription, values: Mapping[str, object], *, files: FilesPolicy
+    process: ProcessDescription,
+    values: Mapping[str, object],
+    *,
+    files: FilesPolicy,
+    send: Callable[[Path], str] | None = None,
 ) -> list[tuple[str, Any]]:
     """Return the inputs of a request as OWSLib takes them.
 
@@ -102,6 +114,8 @@ def encode_inputs(
     files : str
         Whether a local ``Path`` is sent as a ``reference`` or ``inline``; ``auto`` is a reference
         but for small files of inputs that take text: these need no folder that the server reads.
+    send : callable, optional
+        Uploads a file that is too large for a request, and returns its address.
 
     Raises
     ------
@@ -119,7 +133,28 @@ def encode_inputs(
         single = _singles(given, values.get(name))
         _check_count(process, given, len(single))
         encoded += [(name, _encode(given, value, files)) for value in single]
-    return encoded
+    return [
+        (name, _sent(value, send) if isinstance(value, Unsent) else value)
+        for name, value in encoded
+    ]
+
+
+def _sent(unsent: Unsent, send: Callable[[Path], str] | None) -> Reference:
+    if send is None:
+        raise InputValueError(_too_large(unsent))
+    try:
+        return Reference(send(unsent.path))
+    except NotOfferedError:
+        raise InputValueError(_too_large(unsent)) from None
+
+
+def _too_large(unsent: Unsent) -> str:
+    """Say what to do with a file that cannot be sent."""
+    return (
+        f"input {unsent.name!r}: {unsent.path} has {unsent.path.stat().st_size} bytes, at most "
+        f"{INLINE_BYTES} travel in a request, and the server takes no uploads; put it where the "
+        "server can read it, and give its address"
+    )
 
 
 def _singles(given: InputDescription, value: object) -> list[object]:
@@ -239,7 +274,9 @@ def _box(given: InputDescription, value: object) -> BoundingBoxDataInput:
     return BoundingBoxDataInput([float(number) for number in value[:4]], crs=crs)
 
 
-def _file(given: InputDescription, value: object, files: FilesPolicy) -> Reference | Content:
+def _file(
+    given: InputDescription, value: object, files: FilesPolicy
+) -> Reference | Content | Unsent:
     if isinstance(value, Reference | Content):
         return value
     if isinstance(value, Output):
@@ -293,7 +330,9 @@ def _geojson(value: Any) -> object:  # noqa: ANN401 - whatever has __geo_interfa
     return json.loads(json.dumps(value.__geo_interface__, default=str))
 
 
-def _of_path(given: InputDescription, path: Path, files: FilesPolicy) -> Reference | Content:
+def _of_path(
+    given: InputDescription, path: Path, files: FilesPolicy
+) -> Reference | Content | Unsent:
     """Refer to a file where the server can see it; otherwise put it into the request."""
     if not path.exists():
         raise InputValueError(f"input {given.name!r}: {path} does not exist")
@@ -302,15 +341,11 @@ def _of_path(given: InputDescription, path: Path, files: FilesPolicy) -> Referen
         return Reference(path.resolve().as_uri())
     if path.is_dir():
         raise InputValueError(
-            f"input {given.name!r}: {path} is a folder, which cannot travel in a request; put it "
+            f"input {given.name!r}: {path} is a folder, which cannot be sent; zip it, or put it "
             "where the server can read it, and give its address"
         )
-    size = path.stat().st_size
-    if size > INLINE_BYTES:
-        raise InputValueError(
-            f"input {given.name!r}: {path} has {size} bytes, at most {INLINE_BYTES} travel in a "
-            "request; put it where the server can read it, and give its address"
-        )
+    if path.stat().st_size > INLINE_BYTES:
+        return Unsent(given.name, path)
     media_type = MEDIA_TYPES.get(path.suffix.lower())
     if media_type in given.media_types:
         return Content(path.read_bytes(), media_type)

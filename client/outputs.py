@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from candela.client.errors import OutputFormError
+from candela.client.errors import MissingPackageError, OutputFormError
 from candela.client.server import Server
 from candela.client.status import OutputValue
 
@@ -73,8 +73,13 @@ class Output:
         ------
         OutputFormError
             If it is no image.
+        MissingPackageError
+            If rasterio is not installed.
         """
-        import rasterio
+        try:
+            import rasterio
+        except ModuleNotFoundError:
+            raise MissingPackageError("opening an image", "rasterio", "notebook") from None
 
         try:
             # Side-car files would be looked for with one request each; results have none.
@@ -85,7 +90,10 @@ class Output:
 
     def xarray(self) -> "xarray.DataArray":
         """Open the image as a lazy array with coordinates; nodata is NaN."""
-        import rioxarray
+        try:
+            import rioxarray
+        except ModuleNotFoundError:
+            raise MissingPackageError("an array of an image", "rioxarray", "notebook") from None
 
         array: xarray.DataArray = rioxarray.open_rasterio(self._address(), masked=True)
         return array

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from candela.client.errors import NotOfferedError, ServerAnswerError
+from candela.client.errors import MissingPackageError, ServerAnswerError
 from candela.client.server import Server
 
 MOST_AT_ONCE = 10_000  # patches in one answer
@@ -22,13 +22,13 @@ class Rows(list[Answer]):
 
         Raises
         ------
-        NotOfferedError
+        MissingPackageError
             If pandas is not installed.
         """
         try:
             pandas = importlib.import_module("pandas")
         except ModuleNotFoundError:
-            raise NotOfferedError("tables need pandas, which is not installed here") from None
+            raise MissingPackageError("a table", "pandas", "notebook") from None
         return pandas.DataFrame(self.flat())
 
     def flat(self) -> list[Answer]:

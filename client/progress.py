@@ -1,7 +1,7 @@
 """Progress bars, in a terminal or a notebook."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -72,3 +72,23 @@ def progress_bars(show: bool | None = None) -> Iterator[Bars]:
         disable=not show,
     ) as display:
         yield Bars(display)
+
+
+class UploadBar:
+    """A display with one line, that appears when there is something to show."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._bar: Bar | None = None
+
+    def __enter__(self) -> "UploadBar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def show(self, percent: float, words: str) -> None:
+        """Show how much is sent (0..100), and what."""
+        if self._bar is None:
+            self._bar = self._stack.enter_context(progress_bars()).add("upload")
+        self._bar.move(percent, words)

@@ -11,6 +11,7 @@ from owslib.etree import etree
 from owslib.util import ServiceException
 
 from candela.client.errors import (
+    InputValueError,
     NotFoundError,
     RequestRefusedError,
     ServerAnswerError,
@@ -28,7 +29,8 @@ class Server:
     Parameters
     ----------
     url : str
-        The address of the server, or of its WPS if that ends in ``/wps``.
+        The address of the server, or of its WPS if that ends in ``/wps``; without a scheme it is
+        https, but http for this machine, IP addresses and names without a dot.
     endpoint : str, optional
         The address of the WPS, where it ends otherwise.
     timeout_s : float
@@ -36,9 +38,9 @@ class Server:
     """
 
     def __init__(self, url: str, *, endpoint: str | None = None, timeout_s: float = 60) -> None:
-        address = url.rstrip("/")
+        address = with_scheme(url).rstrip("/")
         if not address.lower().startswith(("http://", "https://")):
-            raise ValueError(
+            raise InputValueError(
                 f"{url!r} is no address of a server (expected http://... or https://...)"
             )
         if address.lower().endswith(FILE_NAME):
@@ -127,6 +129,15 @@ class Server:
             raise ServerAnswerError(
                 f"{self.endpoint} does not answer with XML, is it a WPS? ({error})"
             ) from None
+
+
+def with_scheme(address: str) -> str:
+    """Return an address with its scheme: http for this machine, IP addresses and plain names."""
+    if "://" in address or not address:
+        return address
+    host = urlsplit(f"//{address}").hostname or ""
+    is_near = "." not in host or ":" in host or host.replace(".", "").isdigit()
+    return f"{'http' if is_near else 'https'}://{address}"
 
 
 @contextmanager

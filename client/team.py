@@ -9,7 +9,7 @@ from typing import NamedTuple
 from candela.client.client import Client
 from candela.client.errors import ClientError
 from candela.client.job import Job
-from candela.client.progress import Bars
+from candela.client.progress import Bar, Bars
 from candela.client.status import JobInfo, Status
 
 LABEL_WIDTH = 32  # letters
@@ -79,16 +79,16 @@ class Team:
         """Run one task; raise as ``Job.wait``."""
         bar = self._bars.add(f"{task.process} {_short(task.label)}".rstrip())
         try:
-            return self._job(task).wait(tell=self._told(bar.show))
+            return self._job(task, bar).wait(tell=self._told(bar.show))
         except ClientError as error:
             bar.say(f"failed: {error}")
             raise
 
-    def _job(self, task: Task) -> Job:
+    def _job(self, task: Task, bar: Bar) -> Job:
         """Start a job, or take up the one there is; one that failed before gets another chance."""
         attempt = 1
         while True:
-            job = self._client.submit(task.process, task.inputs, attempt=attempt)
+            job = self._client.submit(task.process, task.inputs, attempt=attempt, told=bar.move)
             if not self._failed_before(job.info):
                 return job
             attempt += 1

@@ -7,8 +7,6 @@ from candela.client import Client, Features, Rows
 from candela.client.display import Table, rich_table
 from candela.client.errors import InputValueError
 from candela.commands.screen import console
-from candela.patches.database import open_server
-from candela.settings import ConfigurationError, Settings
 
 
 def upgrade() -> None:
@@ -21,6 +19,10 @@ def upgrade() -> None:
     StorageError
         If its login may not change it.
     """
+    # The database's packages are no part of what the other questions need.
+    from candela.patches.database import open_server
+    from candela.settings import ConfigurationError, Settings
+
     url = Settings.from_environment().patches_database.get_secret_value()
     if not url:
         raise ConfigurationError("CANDELA_PATCHES_DATABASE is not set")

@@ -10,6 +10,7 @@ from candela.client.display import Table, rich_table
 from candela.client.inputs import FilesPolicy
 from candela.client.status import JobInfo, Status
 from candela.client.texts import read_assignments
+from candela.commands.address import url_option
 from candela.commands.screen import console
 
 OUT = console()  # results
@@ -51,7 +52,9 @@ def execute(
             _finish(job, url, save)
         else:
             OUT.print(job.id)
-            NOTES.print(f"The job is {job.status}; see it with: candela jobs show {job.id}")
+            NOTES.print(
+                f"The job is {job.status}; see it with: candela jobs show {job.id}{url_option(url)}"
+            )
 
 
 def show_jobs(url: str, *, status: str | None, process: str | None, limit: int) -> None:
@@ -110,7 +113,7 @@ def _taken_up_again(job: Job, url: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         NOTES.print(
-            f"\nThe job goes on. Take it up again with: candela jobs wait {job.id} --url {url}"
+            f"\nThe job goes on. Take it up again with: candela jobs wait {job.id}{url_option(url)}"
         )
         raise
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flask import Flask
 
-from candela.gateway import jobs_api, outputs, ows, patches_api, probes, warm_pods
+from candela.gateway import jobs_api, outputs, ows, patches_api, probes, uploads, warm_pods
 from candela.gateway.metrics import Metrics
 from candela.gateway.pages import pages_blueprint
 from candela.gateway.protocols.wps10 import service as wps10
@@ -60,9 +60,11 @@ class Gateway:
             limits=limits,
             copies=LocalCopies(storage, settings.folder / "cache"),
             base_url=settings.base_url,
+            uploads=uploads.make_uploads(settings, limits, storage),
         )
         staging = Staging(
             outputs_url=f"{settings.base_url}/outputs/",
+            uploads_url=uploads.url(settings),
             allowed_folders=tuple(
                 str(folder.resolve()) for folder in (*limits.input_folders, *settings.input_folders)
             ),
@@ -112,6 +114,7 @@ class Gateway:
         app.register_blueprint(wps10.blueprint(service, self.jobs))
         app.register_blueprint(outputs.blueprint(self.jobs))
         app.register_blueprint(jobs_api.blueprint(api))
+        app.register_blueprint(uploads.blueprint(self.jobs.uploads))
         runner = self.jobs.runner
         metrics = Metrics(self.jobs.store)
         if self.settings.warm and isinstance(runner, warm_pods.Assigner):

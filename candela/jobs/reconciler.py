@@ -9,6 +9,7 @@ import datetime as dt
 import logging
 import threading
 import time
+from collections.abc import Collection
 
 from candela.errors import (
     NotFoundError,
@@ -114,6 +115,8 @@ class Reconciler:
         for job_id in stored:
             if states.get(job_id, State.DISMISSED) is State.DISMISSED:
                 self._remove_files(job_id)
+        if self._service.uploads:
+            self._service.uploads.remove_expired(self._is_one_alive)
         for name in storage.sweep(time.time() - self._litter_age_s, self._is_alive):
             logger.warning("What is left of an unfinished file is removed: %s", name)
 
@@ -125,6 +128,10 @@ class Reconciler:
                 storage.delete(job_key(job_id))
         except (NotFoundError, StorageError) as error:  # it is being removed by somebody else
             logger.warning("The files of job %s cannot be removed: %s", job_id, error)
+
+    def _is_one_alive(self, job_ids: Collection[str]) -> bool:
+        """Tell whether one of some jobs goes on."""
+        return any(not state.is_final for state in self._service.store.states(job_ids).values())
 
     def _is_alive(self, key: str) -> bool:
         """Tell whether a file belongs to a job that goes on."""

@@ -13,6 +13,7 @@ from candela.jobs.model import UNFINISHED, Job, State, new_id, now
 from candela.jobs.queue import Bounds, about, ahead, wait_s
 from candela.jobs.request import ExecuteRequest, checked
 from candela.jobs.store import JobStore
+from candela.jobs.uploads import Uploads, references
 from candela.publish.base import Publisher
 from candela.runners.base import Runner
 from candela.settings import Limits
@@ -41,6 +42,7 @@ class JobService:
     publisher: Publisher
     limits: Limits
     copies: LocalCopies | None = None
+    uploads: Uploads | None = None
     base_url: str = ""
     _run_times: dict[str, tuple[float, float | None]] = field(default_factory=dict, init=False)
 
@@ -89,6 +91,8 @@ class JobService:
             priority=min(highest, max(-highest, priority)),
             idempotency_key=idempotency_key,
         )
+        if self.uploads:
+            self.uploads.claim(references(request), job.id)
         try:
             self.store.add(job)
         except IntegrityError:

@@ -1,6 +1,6 @@
 """What CANDELA asks of a storage, be it a folder or a bucket."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +27,9 @@ class Storage(Protocol):
 
     def put(self, key: str, path: Path) -> None:
         """Store a file of any size; afterwards ``path`` may be gone, or be the stored file."""
+
+    def join(self, key: str, parts: Sequence[str]) -> None:
+        """Store what several files hold, one after the other; but the last have 5 MiB or more."""
 
     def read(self, key: str) -> bytes:
         """Return a small file."""

@@ -83,6 +83,31 @@ class BucketStorage:
                 str(path), self.bucket, self._object(key)["Key"], Config=_TRANSFER
             )
 
+    def join(self, key: str, parts: Sequence[str]) -> None:
+        """Store what several objects hold, one after the other; the server copies them."""
+        target, sources = self._object(key), [self._object(part) for part in parts]
+        with self._reported("join", key):
+            if len(sources) == 1:  # may be smaller than a part may be
+                self._client.copy_object(**target, CopySource=sources[0])
+                return
+            upload = {
+                **target,
+                "UploadId": self._client.create_multipart_upload(**target)["UploadId"],
+            }
+            try:
+                copied = [
+                    self._client.upload_part_copy(**upload, PartNumber=number, CopySource=source)
+                    for number, source in enumerate(sources, 1)
+                ]
+                told = [
+                    {"PartNumber": number, "ETag": each["CopyPartResult"]["ETag"]}
+                    for number, each in enumerate(copied, 1)
+                ]
+                self._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": told})
+            except (BotoCoreError, ClientError):
+                self._client.abort_multipart_upload(**upload)
+                raise
+
     def read(self, key: str) -> bytes:
         """Return a small file."""
         with self._reported("read", key):

@@ -3,7 +3,7 @@
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -46,8 +46,8 @@ class FolderStorage:
 
     def write(self, key: str, content: bytes) -> None:
         """Store a small file."""
-        path, unfinished = self._path(key), self._unfinished()
-        with self._reported("write", key):
+        path = self._path(key)
+        with self._reported("write", key), self._scratch_file() as unfinished:
             with unfinished.open("wb") as file:
                 file.write(content)
                 file.flush()
@@ -56,12 +56,24 @@ class FolderStorage:
 
     def put(self, key: str, path: Path) -> None:
         """Store a file of any size, without a copy where the file system allows it."""
-        target, unfinished = self._path(key), self._unfinished()
-        with self._reported("store", key):
+        target = self._path(key)
+        with self._reported("store", key), self._scratch_file() as unfinished:
             try:
                 unfinished.hardlink_to(path)
             except OSError:  # another file system, or one without links
                 shutil.copyfile(path, unfinished)
+            self._move(unfinished, target)
+
+    def join(self, key: str, parts: Sequence[str]) -> None:
+        """Store what several files hold, one after the other."""
+        target = self._path(key)
+        with self._reported("join", key), self._scratch_file() as unfinished:
+            with unfinished.open("wb") as whole:
+                for part in parts:
+                    with self._path(part).open("rb") as file:
+                        shutil.copyfileobj(file, whole, PIECE_BYTES)
+                whole.flush()
+                os.fsync(whole.fileno())
             self._move(unfinished, target)
 
     def read(self, key: str) -> bytes:
@@ -173,14 +185,20 @@ class FolderStorage:
                 start += len(piece)
                 yield piece
 
-    @staticmethod
-    def _move(unfinished: Path, path: Path) -> None:
+    @contextmanager
+    def _scratch_file(self) -> Iterator[Path]:
+        """Return a name for an unfinished file; nothing of it stays, also on a full disk."""
+        unfinished = self._unfinished()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.replace(path)
+            yield unfinished
         finally:
             # NOTE: a link replaced by another link to the same file stays (rename(2)).
             unfinished.unlink(missing_ok=True)
+
+    @staticmethod
+    def _move(unfinished: Path, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.replace(path)
 
     @staticmethod
     @contextmanager

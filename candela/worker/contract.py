@@ -18,11 +18,20 @@ JOB_FILE = "job.json"
 LOG_FILE = "log.txt"
 RESULT_FILE = "result.json"
 OUTPUTS_FOLDER = "outputs"
+UPLOADED_FOLDER = "file"
 
 
 def job_key(job_id: str, *parts: str) -> str:
     """Return the storage key of a job's file."""
     return "/".join(("jobs", job_id, *parts))
+
+
+def upload_key(upload: str, *parts: str) -> str:
+    """Return the storage key of an uploaded file: ``uploads/<upload>/file/<name>``.
+
+    The key exists as soon as all has come and the checksum is right, not before.
+    """
+    return "/".join(("uploads", upload, *parts))
 
 
 class Document(BaseModel):
@@ -80,6 +89,8 @@ class Staging(Document):
     ----------
     outputs_url : str
         Addresses under it are outputs of other jobs: taken from storage, not over HTTP.
+    uploads_url : str
+        Addresses under it are files that users have uploaded: taken from storage too.
     allowed_folders : tuple of str
         ``file:`` references must lie in one of these folders.
     allowed_hosts : tuple of str
@@ -92,6 +103,7 @@ class Staging(Document):
     """
 
     outputs_url: str = ""
+    uploads_url: str = ""
     allowed_folders: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     allowed_buckets: tuple[str, ...] = ()

@@ -19,7 +19,14 @@ from candela.spec import InputSpec
 from candela.storage import Storage, open_storage
 from candela.storage.base import checked_key
 from candela.worker.addresses import AddressGuard
-from candela.worker.contract import OUTPUTS_FOLDER, Reference, Staging, job_key
+from candela.worker.contract import (
+    OUTPUTS_FOLDER,
+    UPLOADED_FOLDER,
+    Reference,
+    Staging,
+    job_key,
+    upload_key,
+)
 from candela.worker.download import fetch
 from candela.worker.names import address_name, safe_name, suffix_of, without_secrets
 from candela.worker.ranged import StoredContent, WebContent
@@ -113,16 +120,21 @@ class Resolver:
         return Source(href, str(self.file(described, reference, folder)))
 
     def _output_key(self, href: str) -> str | None:
-        """Return the storage key of an output of another job, if the address is one."""
-        base = self._staging.outputs_url.rstrip("/") + "/"
-        if not self._staging.outputs_url or not href.startswith(base):
-            return None
-        parts = [unquote(part) for part in href[len(base) :].split("/")]
-        if len(parts) != 2 or any(part in {"", ".", ".."} or "/" in part for part in parts):
-            raise ReferenceUnavailableError(
-                f"{without_secrets(href)} is no output (expected {base}<job>/<file>)"
-            )
-        return job_key(parts[0], OUTPUTS_FOLDER, parts[1])
+        """Return the storage key of another job's output, or of an upload, if it is one."""
+        places = ((self._staging.outputs_url, "job"), (self._staging.uploads_url, "upload"))
+        for address, kind in places:
+            base = f"{address.rstrip('/')}/"
+            if not address or not href.startswith(base):
+                continue
+            parts = [unquote(part) for part in href[len(base) :].split("/")]
+            if len(parts) != 2 or any(part in {"", ".", ".."} or "/" in part for part in parts):
+                raise ReferenceUnavailableError(
+                    f"{without_secrets(href)} is no stored file (expected {base}<{kind}>/<file>)"
+                )
+            if kind == "upload":
+                return upload_key(parts[0], UPLOADED_FOLDER, parts[1])
+            return job_key(parts[0], OUTPUTS_FOLDER, parts[1])
+        return None
 
     def _output(self, key: str, folder: Path) -> Path:
         stored = self._storage.local_path(key)
@@ -226,8 +238,8 @@ def _leads_out(folder: Path, allowed: list[Path]) -> Iterator[Path]:
 
 
 def _job_file(key: str) -> str:
-    _, job_id, _, name = key.split("/")
-    return f"output {name} of job {job_id}"
+    room, owner, _, name = key.split("/")
+    return f"output {name} of job {owner}" if room == "jobs" else f"upload {name}"
 
 
 def _stored(storage: Storage, key: str, shown: str) -> StoredContent:

@@ -75,6 +75,20 @@ def test_a_large_file_goes_and_comes_in_parts(storage, tmp_path):
     assert sum(told) == len(content)
 
 
+def test_files_are_joined_to_one(storage):
+    parts = [bytes([number]) * 5 * 2**20 for number in range(2)] + [b"end"]
+    for number, part in enumerate(parts):
+        storage.write(f"uploads/1/parts/{number}", part)
+    keys = storage.list("uploads/1/parts")
+    storage.join("uploads/1/file/scene.zip", keys)
+    assert storage.read("uploads/1/file/scene.zip") == b"".join(parts)
+    storage.join("one", keys[-1:])
+    assert storage.read("one") == b"end"
+    with pytest.raises(NotFoundError):
+        storage.join("two", ["uploads/1/parts/0", "none"])
+    assert not storage.exists("two")
+
+
 def test_a_file_is_copied_where_links_are_impossible(folder, tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError("no links")

@@ -1,6 +1,8 @@
 """Full disks: jobs wait or fail with a true reason, and go on when there is room."""
 
+from base64 import b64encode
 from contextlib import suppress
+from hashlib import sha256
 
 from candela.errors import LimitError
 from candela.jobs.model import State
@@ -70,3 +72,32 @@ def test_no_job_is_accepted_that_cannot_be_written_down(disk, drill):
     ballast.unlink()
     assert drill.finished(first).state is State.SUCCEEDED
     assert drill.finished(drill.submit("literal=z")).state is State.SUCCEEDED
+
+
+def test_an_upload_that_finds_no_room_leaves_no_part_and_goes_on(disk, drill):
+    drill = drill(storage=disk.folder.as_uri())
+    content = LARGE.value.encode()
+    told = {"filename": "large.xml", "sha256": sha256(content).hexdigest()}
+    metadata = ",".join(f"{k} {b64encode(v.encode()).decode()}" for k, v in told.items())
+    begun = drill.http.post(
+        "/uploads", headers={"Upload-Length": str(len(content)), "Upload-Metadata": metadata}
+    )
+    before = drill.gateway.jobs.storage.list("uploads")
+
+    def send():
+        return drill.http.patch(
+            begun.headers["Location"],
+            data=content,
+            headers={"Upload-Offset": "0"},
+            content_type="application/offset+octet-stream",
+        )
+
+    refused = send()
+    assert (refused.status_code, refused.headers["Retry-After"]) == (507, "60")
+    assert "disk" in refused.json["title"]
+    assert drill.gateway.jobs.storage.list("uploads") == before
+    assert list((disk.folder / ".scratch").iterdir()) == []
+    disk.resize("64m")
+    assert send().status_code == 204
+    href = drill.http.get(begun.headers["Location"]).json["href"]
+    assert drill.finished(submit(drill, Reference(href=href))).state is State.SUCCEEDED

@@ -10,6 +10,14 @@ from candela.client import Client
 from candela.demo.gateway import LocalGateway
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a home folder of the test's own: the client remembers uploads there."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def input_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder that the gateway may read inputs from."""

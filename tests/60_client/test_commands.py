@@ -134,3 +134,62 @@ def test_a_process_runs_without_a_server(
     assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".xml"]
     assert main(["run", "Echo", "wrong=1"]) == 2
     assert "no input 'wrong'" in capsys.readouterr().err
+
+
+def test_options_may_stand_between_a_process_and_its_inputs(
+    gateway: LocalGateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["execute", "Echo", "--wait", "literal=hi", "--url", gateway.url, "numbers=1"]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "hi" in shown
+    assert "1.0" in shown
+
+
+def test_an_option_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["execute", "Echo", "--wiat", "a=1"], ["processes", "a=1"]):
+        with pytest.raises(SystemExit) as caught:
+            main(words)
+        assert caught.value.code == 2
+        assert "unrecognized arguments" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["jobs"], ["jobs", "--limit", "3"], ["processes"]])
+def test_the_address_of_the_gateway_may_stand_before_the_command(
+    gateway: LocalGateway, words: list[str]
+) -> None:
+    assert main(["--url", gateway.url, *words]) == 0
+
+
+def test_the_address_of_the_gateway_may_stand_in_the_environment(
+    gateway: LocalGateway, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CANDELA_URL", gateway.url.removeprefix("http://"))
+    assert main(["execute", "Echo", "literal=hi"]) == 0
+    said = capsys.readouterr()
+    assert said.err.strip().endswith(f"candela jobs show {said.out.strip()}")
+    monkeypatch.delenv("CANDELA_URL")
+    assert main(["execute", "Echo", "literal=hi", "--url", gateway.url]) == 0
+    said = capsys.readouterr()
+    assert f"jobs show {said.out.strip()} --url {gateway.url}" in " ".join(said.err.split())
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("localhost:8080", "http://localhost:8080"),
+        ("[::1]:8080", "http://[::1]:8080"),
+        ("gateway/candela", "http://gateway/candela"),
+        ("eo.example.org/candela", "https://eo.example.org/candela"),
+        ("http://eo.example.org", "http://eo.example.org"),
+    ],
+)
+def test_an_address_without_a_scheme_gets_one(given: str, address: str) -> None:
+    with Client(given) as client:
+        assert client.url == address
+
+
+def test_an_address_of_another_kind_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["processes", "--url", "ftp://example.org"]) == 2
+    assert "is no address of a server" in capsys.readouterr().err

@@ -1,0 +1,201 @@
+"""Files that are too large for a request go to the server in parts, and on after interruptions.
+
+Where an upload stands is known by the server; which upload belongs to which file is kept in
+``~/.cache/candela/uploads``, so that another program, or the same one started again, goes on, and a
+file that is there already is not sent twice.
+"""
+
+import hashlib
+import json
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from candela.client.errors import (
+    InputValueError,
+    NotFoundError,
+    NotOfferedError,
+    RequestRefusedError,
+    ServerAnswerError,
+    ServerUnreachableError,
+)
+from candela.client.server import Server
+from candela.client.waiting import FIRST_PAUSE_S, GROWTH, LONGEST_PAUSE_S, PATIENCE_S
+
+PART_BYTES = 8 * 2**20
+PIECE_BYTES = 2**20
+MEDIA_TYPE = "application/offset+octet-stream"
+OUT_OF_STEP = frozenset({"HTTP 409", "HTTP 423"})  # a part that was sent before has come, or comes
+
+Told = Callable[[float, str], None]  # percent, and what is under way
+
+
+class Uploader:
+    """Sends files to one server, one at a time.
+
+    Parameters
+    ----------
+    server : Server
+    memory : Path, optional
+        The folder that keeps which upload belongs to which file.
+    """
+
+    def __init__(self, server: Server, memory: Path | None = None) -> None:
+        self._server = server
+        self._memory = memory or Path.home() / ".cache" / "candela" / "uploads"
+        self._known: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def send(self, path: Path, told: Told) -> str:
+        """Send a file, or the rest of it, and return its address for a job's inputs.
+
+        Raises
+        ------
+        NotOfferedError
+            If the server takes no uploads.
+        InputValueError
+            If the file changes while it is sent.
+        RequestRefusedError, ServerUnreachableError
+            If the server does not take it.
+        """
+        with self._lock:
+            name = self._name(path)
+            state = self._look(name)
+            if state is None:
+                self._begin(name, path, told)
+                state = self._look(name)
+            if state is None:
+                raise ServerAnswerError(f"{self._server.base} does not know the upload it began")
+            try:
+                while not state["complete"]:
+                    state = self._send_rest(name, path, state, told)
+            except RequestRefusedError as error:
+                self._forget(name)
+                if self._name(path) != name:
+                    raise InputValueError(f"{path} has changed while it was sent") from error
+                raise
+            return str(state["href"])
+
+    def _begin(self, name: str, path: Path, told: Told) -> None:
+        told(0, f"checksum of {path.name}")
+        with path.open("rb") as file:
+            checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        words = {"filename": path.name, "sha256": checksum}
+        metadata = (f"{key} {b64encode(text.encode()).decode()}" for key, text in words.items())
+        headers = {
+            "Tus-Resumable": "1.0.0",
+            "Upload-Length": str(path.stat().st_size),
+            "Upload-Metadata": ",".join(metadata),
+        }
+        address = f"{self._server.base}/uploads"
+        try:
+            answer = self._server.request("POST", address, headers=headers)
+        except NotFoundError:
+            raise NotOfferedError(f"{self._server.base} takes no uploads") from None
+        except RequestRefusedError as error:
+            if error.code == "HTTP 405":
+                raise NotOfferedError(f"{self._server.base} takes no uploads") from None
+            raise
+        with answer:
+            secret = answer.headers.get("Location", "").rpartition("/")[2]
+        if answer.status_code != 201 or not secret:
+            raise NotOfferedError(f"{self._server.base} takes no uploads")
+        self._remember(name, secret)
+
+    def _send_rest(self, name: str, path: Path, state: Any, told: Told) -> Any:  # noqa: ANN401 - JSON
+        """Send part after part until the server says that it has all, or something else."""
+        offset, size = int(state["offset"]), int(state["size"])
+        part_bytes = min(PART_BYTES, int(state["partBytes"]))
+        last_success, pause_s = time.monotonic(), FIRST_PAUSE_S
+        with path.open("rb") as file:
+            while True:
+                told(100 * offset / size, f"sending {path.name}, {size / 1e6:.0f} MB")
+                file.seek(offset)
+                try:
+                    offset = self._send_part(
+                        name, offset, file.read(min(part_bytes, size - offset))
+                    )
+                    last_success, pause_s = time.monotonic(), FIRST_PAUSE_S
+                    if offset < size:
+                        continue
+                    return self._state(name)
+                except NotFoundError as error:
+                    raise RequestRefusedError(f"the upload of {path.name} is gone") from error
+                except (RequestRefusedError, ServerUnreachableError) as error:
+                    is_out_of_step = getattr(error, "code", "") in OUT_OF_STEP
+                    if isinstance(error, RequestRefusedError) and not is_out_of_step:
+                        raise
+                    if time.monotonic() - last_success > PATIENCE_S:
+                        raise
+                    time.sleep(pause_s)
+                    pause_s = min(pause_s * GROWTH, LONGEST_PAUSE_S)
+                    offset = self._offset(name, offset)
+
+    def _send_part(self, name: str, offset: int, part: bytes) -> int:
+        headers = {
+            "Tus-Resumable": "1.0.0",
+            "Upload-Offset": str(offset),
+            "Content-Type": MEDIA_TYPE,
+        }
+        with self._server.request("PATCH", self._address(name), headers=headers, data=part) as sent:
+            return int(sent.headers["Upload-Offset"])
+
+    def _offset(self, name: str, before: int) -> int:
+        """Ask how much has come; who cannot tell now is asked again by the next part."""
+        try:
+            return int(self._state(name)["offset"])
+        except ServerUnreachableError:
+            return before
+
+    def _look(self, name: str) -> Any:  # noqa: ANN401 - JSON
+        """Return what the server has of a file that was sent before, wholly or in part."""
+        if not self._recall(name):
+            return None
+        try:
+            return self._state(name)
+        except NotFoundError:  # expired
+            self._forget(name)
+            return None
+
+    def _state(self, name: str) -> Any:  # noqa: ANN401 - JSON
+        return self._server.json(self._address(name))
+
+    def _address(self, name: str) -> str:
+        return f"{self._server.base}/uploads/{self._known[name]}"
+
+    def _name(self, path: Path) -> str:
+        state = path.stat()
+        told = (self._server.base, str(path.resolve()), state.st_size, state.st_mtime_ns)
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
+
+    def _recall(self, name: str) -> bool:
+        if name not in self._known:
+            try:
+                self._known[name] = (self._memory / name).read_text(encoding="ascii")
+            except (OSError, ValueError):
+                return False
+        return True
+
+    def _remember(self, name: str, secret: str) -> None:
+        self._known[name] = secret
+        try:
+            self._memory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            record = self._memory / name
+            record.touch(mode=0o600)
+            record.write_text(secret, encoding="ascii")
+        except OSError:
+            return  # then this program alone can go on with it
+
+    def _forget(self, name: str) -> None:
+        self._known.pop(name, None)
+        try:
+            (self._memory / name).unlink(missing_ok=True)
+        except OSError:
+            return
+
+
+def not_told(_percent: float, _words: str) -> None:
+    """Show nothing."""
