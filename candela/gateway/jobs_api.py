@@ -7,9 +7,10 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from candela.errors import InvalidValueError, NotFoundError
-from candela.gateway.faults import fault_of, fault_of_failure
-from candela.gateway.job_pages import job_page, landing_page, wants_html
+from candela.errors import InvalidValueError
+from candela.gateway.browsers import wants_html
+from candela.gateway.faults import fault_of_failure
+from candela.gateway.job_pages import job_page, landing_page
 from candela.gateway.protocols.wps10.execute import link_of, output_url, status_url
 from candela.jobs.accounting import Consumption
 from candela.jobs.model import Job, State
@@ -111,8 +112,8 @@ def blueprint(api: JobsApi) -> Blueprint:
     jobs = api.jobs
 
     @routes.get("/")
-    def landing() -> str:
-        return landing_page(jobs, api.metadata)
+    def landing() -> BaseResponse:
+        return landing_page(jobs, api.metadata, api.base_url)
 
     @routes.get("/jobs")
     def job_list() -> BaseResponse:
@@ -140,7 +141,7 @@ def blueprint(api: JobsApi) -> Blueprint:
         )
 
     @routes.get("/jobs/<job_id>")
-    def job(job_id: str) -> BaseResponse | str:
+    def job(job_id: str) -> BaseResponse:
         found = jobs.with_place(jobs.store.get(job_id))
         if wants_html():
             return job_page(jobs, api.metadata, api.base_url, found)
@@ -181,15 +182,6 @@ def blueprint(api: JobsApi) -> Blueprint:
             raise InvalidValueError("expected {percent: number, message: text}", "body") from None
         jobs.store.report(job_id, min(100.0, max(0.0, percent)), message)
         return Response(status=204)
-
-    @routes.errorhandler(NotFoundError)
-    def not_found(error: NotFoundError) -> tuple[BaseResponse, int]:
-        return jsonify(title=error.message, status=404), 404
-
-    @routes.errorhandler(InvalidValueError)
-    def invalid(error: InvalidValueError) -> tuple[BaseResponse, int]:
-        fault = fault_of(error)
-        return jsonify(title=fault.message, status=fault.status), fault.status
 
     return routes
 

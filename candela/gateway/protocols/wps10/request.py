@@ -20,6 +20,7 @@ from candela.errors import (
     MissingValueError,
     PublicError,
     TooLargeError,
+    UnsupportedError,
     VersionError,
 )
 from candela.gateway.protocols.crs import box_from
@@ -66,6 +67,12 @@ class Wps10Request(WPSRequest):  # type: ignore[misc]  # PyWPS has no types
             )
         self.set_version(VERSION)
 
+    def _get_request_parser_method(self, method: str) -> Callable[[], None]:
+        # HEAD is GET without the content of its answer.
+        return super()._get_request_parser_method(  # type: ignore[no-any-return]
+            "GET" if method == "HEAD" else method
+        )
+
     def _post_request(self) -> None:
         root = _parsed(self._body())
         self.set_version(VERSION)
@@ -107,6 +114,8 @@ class Wps10Request(WPSRequest):  # type: ignore[misc]  # PyWPS has no types
         self.execute_request = execute_of_document(root)
 
     def _read_parameters(self, http_request: Request) -> None:
+        if http_request.method == "HEAD":
+            raise UnsupportedError("Execute takes GET and POST, found HEAD", "request")
         parameters = {key.lower(): value for key, value in http_request.args.items()}
         self.check_and_set_version(parameters.get("version"))
         self.execute_request = execute_of_parameters(parameters, self._specs)
