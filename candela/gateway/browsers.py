@@ -27,6 +27,7 @@ MARKUP = frozenset(
 )  # fmt: skip
 OF_OURS = "inline"  # the disposition of XML that holds nothing of users: browsers may show it
 SANDBOX = "sandbox; default-src 'none'; frame-ancestors 'none'"
+SHOWN_AS_TREE = "; style-src 'unsafe-inline'"  # browsers' own, of XML
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -96,7 +97,8 @@ def protect(app: Flask, sites: Sites) -> None:
         if isinstance(response, Page):
             response.headers["Content-Security-Policy"] = policy
             return response
-        response.headers["Content-Security-Policy"] = SANDBOX
+        is_ours = response.headers.get("Content-Disposition") == OF_OURS
+        response.headers["Content-Security-Policy"] = SANDBOX + (SHOWN_AS_TREE if is_ours else "")
         if _is_rendered(response):
             _, semicolon, name = response.headers.get("Content-Disposition", "").partition(";")
             response.headers["Content-Disposition"] = f"attachment{semicolon}{name}"
@@ -144,11 +146,12 @@ def _is_below(path: str) -> bool:
 
 def _is_rendered(response: Response) -> bool:
     """Tell whether a browser would render the answer as markup that may be a user's."""
-    is_xml = response.mimetype.endswith(("+xml", "/xml"))
-    if is_xml and response.mimetype not in {"application/xhtml+xml", "image/svg+xml"}:
+    media_type = response.mimetype or ""
+    is_xml = media_type.endswith(("+xml", "/xml"))
+    if is_xml and media_type not in {"application/xhtml+xml", "image/svg+xml"}:
         is_ours = response.headers.get("Content-Disposition") == OF_OURS
         return not (is_ours or _is_below(ONLY_ASKS))
-    return is_xml or response.mimetype in MARKUP
+    return is_xml or media_type in MARKUP
 
 
 def _open_to_readers(response: Response, sites: Sites) -> None:

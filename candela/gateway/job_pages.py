@@ -14,6 +14,7 @@ from candela.publish.base import ServedLayer
 from candela.settings import Metadata
 from candela.spec import ProcessSpec
 from candela.worker.contract import Box, Inline, Output, OutputFile, Reference, Value
+from candela.worker.names import address_name, without_secrets
 
 NEWEST_JOBS = 20
 INLINE_SHOWN = 200  # characters of an inline value
@@ -81,9 +82,9 @@ def _shown(job: Job) -> dict[str, Any]:
 def _input(name: str, spec: ProcessSpec | None, value: Value) -> PageValue:
     title = spec.inputs[name].title if spec and name in spec.inputs else name
     if isinstance(value, Reference):
-        is_web = value.href.startswith(("http://", "https://"))
-        file = value.href.rstrip("/").rpartition("/")[2]
-        return PageValue(name, title, file, value.href if is_web else None)
+        shown = without_secrets(value.href)
+        is_whole = shown == value.href and shown.startswith(("http://", "https://"))
+        return PageValue(name, title, address_name(shown) or shown, shown if is_whole else None)
     if isinstance(value, Inline):
         return PageValue(name, title, value.value[:INLINE_SHOWN])
     if isinstance(value, Box):

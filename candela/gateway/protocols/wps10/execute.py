@@ -33,6 +33,7 @@ from candela.worker.contract import (
     Value,
     job_key,
 )
+from candela.worker.names import without_secrets
 
 INLINE_TEXT_BYTES = 2**20  # a text output above this is a reference unless asked for inline
 INLINE_BYTES = 64 * 2**20  # above this an output is always a reference
@@ -137,7 +138,7 @@ def _definition(
 def _input(name: str, described: InputSpec, value: Value) -> etree._Element:
     element = WPS.Input(*_titles(name, described.title, described.abstract))
     if isinstance(value, Reference):
-        reference = WPS.Reference({HREF: value.href}, method=value.method)
+        reference = WPS.Reference({HREF: without_secrets(value.href)}, method=value.method)
         if value.type:
             reference.set("mimeType", value.type)
         element.append(reference)
