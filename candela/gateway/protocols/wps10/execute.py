@@ -157,13 +157,24 @@ def _input(name: str, described: InputSpec, value: Value) -> etree._Element:
 def _complex(text: str, media_type: str) -> etree._Element:
     data = WPS.ComplexData(mimeType=media_type)
     if "xml" in media_type:
-        try:
-            data.append(etree.fromstring(text, etree.XMLParser(resolve_entities=False)))
-        except etree.XMLSyntaxError:
+        element = _element(text)
+        if element is None:
             data.text = clean(text)
+        else:
+            data.append(element)
     else:
         data.text = clean(text)
     return data
+
+
+def _element(text: str) -> etree._Element | None:
+    """Return the root of an XML document, or None where the text is none that can stand here."""
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, encoding="utf-8")
+    try:
+        root = etree.fromstring(text.encode(), parser)  # whatever encoding it declares
+    except (etree.XMLSyntaxError, UnicodeEncodeError):
+        return None
+    return None if root.getroottree().docinfo.internalDTD is not None else root
 
 
 def _box(box: Box) -> etree._Element:
