@@ -8,7 +8,8 @@ CandelaError
 │   │   ├── UnsupportedError        an operation, method or option that is not offered
 │   │   ├── VersionError            no common protocol version
 │   │   ├── TooLargeError           a body or an input above the limit
-│   │   └── BusyError               a limit on concurrent work was reached
+│   │   ├── BusyError               a limit on concurrent work was reached
+│   │   └── OtherSiteError          a page of another site made the browser ask
 │   ├── NotFoundError           no such process, job, output or layer
 │   ├── InputError              a worker refuses the content of an input
 │   ├── ReferenceUnavailableError  an input given by reference cannot be fetched
@@ -78,6 +79,10 @@ class TooLargeError(RequestError):
 
 class BusyError(RequestError):
     """A limit on concurrent work was reached."""
+
+
+class OtherSiteError(RequestError):
+    """A page of another site made the browser send this."""
 
 
 class NotFoundError(PublicError):

@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     owner_header : str
         The header in which a reverse proxy, which must set it itself, says who asks; owners share
         the machine fairly.
+    readers : tuple of str
+        Web sites, as ``https://host``, whose pages may read answers in a browser; ``*`` means all.
+        Those that are named may also order and dismiss jobs.
     sync_timeout_s : float
         How long a synchronous Execute may be waited for.
     grace_s : float
@@ -138,6 +141,7 @@ class Settings(BaseSettings):
     input_buckets: tuple[str, ...] = ()
     secret: str = ""
     owner_header: str = ""
+    readers: tuple[str, ...] = ("*",)
     sync_timeout_s: float = Field(default=3600, gt=0)
     grace_s: float = Field(default=1.5, ge=0)
     running_jobs: int | None = Field(default=None, gt=0)

@@ -31,7 +31,7 @@ class Source(NamedTuple):
     Attributes
     ----------
     href : str
-        The address as the user gave it: what results refer to.
+        The address without its secrets: what results refer to.
     location : str
         The path; where there is ``content``, just a name.
     content : callable, optional

@@ -5,9 +5,20 @@ from dataclasses import dataclass
 
 from flask import Flask
 
-from candela.gateway import jobs_api, outputs, ows, patches_api, probes, uploads, warm_pods
+from candela.gateway import (
+    jobs_api,
+    outputs,
+    ows,
+    patches_api,
+    probes,
+    problems,
+    uploads,
+    warm_pods,
+)
+from candela.gateway.browsers import Sites, protect
 from candela.gateway.metrics import Metrics
 from candela.gateway.pages import pages_blueprint
+from candela.gateway.parameters import refuse_nul
 from candela.gateway.protocols.wps10 import service as wps10
 from candela.gateway.publisher import make_publisher
 from candela.gateway.runner import make_runner
@@ -109,6 +120,9 @@ class Gateway:
         """Return the WSGI application."""
         app = Flask("candela.gateway")
         base_url = self.settings.base_url
+        protect(app, Sites.of(self.settings))
+        refuse_nul(app)
+        app.register_blueprint(problems.blueprint(self.metadata))
         api = jobs_api.JobsApi(self.jobs, self.metadata, base_url, self.settings.signing_key)
         service = wps10.Wps10(self.jobs, self.metadata, self.settings)
         app.register_blueprint(wps10.blueprint(service, self.jobs))

@@ -35,6 +35,7 @@ TABLE: dict[type[errors.PublicError], tuple[str, int]] = {
     errors.VersionError: ("VersionNegotiationFailed", 400),
     errors.TooLargeError: ("FileSizeExceeded", 400),
     errors.BusyError: ("ServerBusy", 400),
+    errors.OtherSiteError: ("NoApplicableCode", 403),
     errors.NotFoundError: ("InvalidParameterValue", 400),
     errors.InputError: ("InvalidParameterValue", 400),
     errors.ReferenceUnavailableError: ("InvalidParameterValue", 400),

@@ -3,11 +3,10 @@
 from dataclasses import asdict
 from typing import Any
 
-from flask import render_template, request
-
 from candela.errors import PublisherAwayError
+from candela.gateway.browsers import Page
 from candela.gateway.faults import fault_of_failure
-from candela.gateway.pages import PageLink, PageOutput, PageValue
+from candela.gateway.pages import PageLink, PageOutput, PageValue, page
 from candela.gateway.protocols.wps10.execute import link_of, literal_text, output_url
 from candela.jobs.model import Job
 from candela.jobs.service import JobService
@@ -15,6 +14,7 @@ from candela.publish.base import ServedLayer
 from candela.settings import Metadata
 from candela.spec import ProcessSpec
 from candela.worker.contract import Box, Inline, Output, OutputFile, Reference, Value
+from candela.worker.names import address_name, without_secrets
 
 NEWEST_JOBS = 20
 INLINE_SHOWN = 200  # characters of an inline value
@@ -28,28 +28,23 @@ LINKS = (
 )
 
 
-def wants_html() -> bool:
-    """Tell whether the client would rather have a page than JSON; only browsers say so."""
-    offered = ["application/json", "text/html"]
-    return request.accept_mimetypes.best_match(offered, default=offered[0]) == "text/html"
-
-
-def landing_page(jobs: JobService, metadata: Metadata) -> str:
+def landing_page(jobs: JobService, metadata: Metadata, base_url: str) -> Page:
     """Draw the landing page."""
-    return render_template(
+    return page(
         "landing.html",
         metadata=metadata,
         specs=jobs.specs,
         jobs=[_shown(job) for job in jobs.store.jobs(limit=NEWEST_JOBS)],
         job_count=jobs.store.count(),
         links=LINKS,
+        base_url=base_url,
     )
 
 
-def job_page(jobs: JobService, metadata: Metadata, base_url: str, job: Job) -> str:
+def job_page(jobs: JobService, metadata: Metadata, base_url: str, job: Job) -> Page:
     """Draw the page of a job."""
     spec = jobs.specs.get(job.process)
-    return render_template(
+    return page(
         "job.html",
         metadata=metadata,
         job=_shown(job),
@@ -87,9 +82,9 @@ def _shown(job: Job) -> dict[str, Any]:
 def _input(name: str, spec: ProcessSpec | None, value: Value) -> PageValue:
     title = spec.inputs[name].title if spec and name in spec.inputs else name
     if isinstance(value, Reference):
-        is_web = value.href.startswith(("http://", "https://"))
-        file = value.href.rstrip("/").rpartition("/")[2]
-        return PageValue(name, title, file, value.href if is_web else None)
+        shown = without_secrets(value.href)
+        is_whole = shown == value.href and shown.startswith(("http://", "https://"))
+        return PageValue(name, title, address_name(shown) or shown, shown if is_whole else None)
     if isinstance(value, Inline):
         return PageValue(name, title, value.value[:INLINE_SHOWN])
     if isinstance(value, Box):

@@ -1,15 +1,16 @@
 """Jobs by address: JSON in the words of OGC API - Processes, or a page for browsers."""
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from candela.errors import InvalidValueError, NotFoundError
-from candela.gateway.faults import fault_of, fault_of_failure
-from candela.gateway.job_pages import job_page, landing_page, wants_html
+from candela.errors import InvalidValueError
+from candela.gateway.browsers import wants_html
+from candela.gateway.faults import fault_of_failure
+from candela.gateway.job_pages import job_page, landing_page
+from candela.gateway.parameters import finite, instant, json_document, plain_text, whole_number
 from candela.gateway.protocols.wps10.execute import link_of, output_url, status_url
 from candela.jobs.accounting import Consumption
 from candela.jobs.model import Job, State
@@ -19,6 +20,7 @@ from candela.settings import Metadata
 from candela.worker.contract import Box, Output, OutputFile
 
 MAX_JOBS = 1000
+MAX_REPORT_BYTES = 64 * 1024
 STATUS = {
     State.ACCEPTED: "accepted",
     State.DISPATCHING: "accepted",
@@ -111,13 +113,13 @@ def blueprint(api: JobsApi) -> Blueprint:
     jobs = api.jobs
 
     @routes.get("/")
-    def landing() -> str:
-        return landing_page(jobs, api.metadata)
+    def landing() -> BaseResponse:
+        return landing_page(jobs, api.metadata, api.base_url)
 
     @routes.get("/jobs")
     def job_list() -> BaseResponse:
-        limit = _number("limit", 100, MAX_JOBS)
-        offset = _number("offset", 0, 2**31)
+        limit = whole_number(request.args.get("limit", "100"), "limit", 0, MAX_JOBS)
+        offset = whole_number(request.args.get("offset", "0"), "offset", 0, 2**31)
         state = request.args.get("status")
         states = [key for key, value in STATUS.items() if value == state] if state else None
         process = request.args.get("processID")
@@ -130,7 +132,10 @@ def blueprint(api: JobsApi) -> Blueprint:
 
     @routes.get("/usage")
     def usage() -> BaseResponse:
-        since, until = _instant("since"), _instant("until")
+        since, until = (
+            instant(request.args[name], name) if name in request.args else None
+            for name in ("since", "until")
+        )
         found = jobs.store.consumption(since=since, until=until)
         return jsonify(
             usage=[
@@ -140,7 +145,7 @@ def blueprint(api: JobsApi) -> Blueprint:
         )
 
     @routes.get("/jobs/<job_id>")
-    def job(job_id: str) -> BaseResponse | str:
+    def job(job_id: str) -> BaseResponse:
         found = jobs.with_place(jobs.store.get(job_id))
         if wants_html():
             return job_page(jobs, api.metadata, api.base_url, found)
@@ -174,41 +179,12 @@ def blueprint(api: JobsApi) -> Blueprint:
         found = jobs.store.get(job_id)
         if not is_valid(api.key, job_id, found.attempt, token):
             return Response("this token does not belong to the job\n", 403, mimetype="text/plain")
-        report = request.get_json()
-        try:
-            percent, message = float(report["percent"]), str(report["message"])[:500]
-        except (KeyError, TypeError, ValueError):
-            raise InvalidValueError("expected {percent: number, message: text}", "body") from None
+        report = json_document(MAX_REPORT_BYTES)
+        if not isinstance(report, dict):
+            raise InvalidValueError("expected {percent: number, message: text}", "body")
+        percent = finite(report.get("percent"), "percent")
+        message = plain_text(report.get("message"), "message", MAX_REPORT_BYTES)[:500]
         jobs.store.report(job_id, min(100.0, max(0.0, percent)), message)
         return Response(status=204)
 
-    @routes.errorhandler(NotFoundError)
-    def not_found(error: NotFoundError) -> tuple[BaseResponse, int]:
-        return jsonify(title=error.message, status=404), 404
-
-    @routes.errorhandler(InvalidValueError)
-    def invalid(error: InvalidValueError) -> tuple[BaseResponse, int]:
-        fault = fault_of(error)
-        return jsonify(title=fault.message, status=fault.status), fault.status
-
     return routes
-
-
-def _instant(name: str) -> dt.datetime | None:
-    text = request.args.get(name)
-    if text is None:
-        return None
-    try:
-        instant = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidValueError(
-            f"{name} is {text!r}, expected a time as in ISO 8601", name
-        ) from None
-    return instant if instant.tzinfo else instant.replace(tzinfo=dt.UTC)
-
-
-def _number(name: str, default: int, maximum: int) -> int:
-    text = request.args.get(name, str(default))
-    if not text.isdigit() or int(text) > maximum:
-        raise InvalidValueError(f"{name} is {text!r}, expected 0 to {maximum}", name)
-    return int(text)

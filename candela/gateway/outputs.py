@@ -24,9 +24,7 @@ def blueprint(jobs: JobService) -> Blueprint:
         try:
             return file_response(jobs.storage, job_id, _made(jobs.store, job_id, file))
         except NotFoundError:
-            return Response(
-                f"there is no output {file!r} of a job {job_id!r}\n", 404, mimetype="text/plain"
-            )
+            raise NotFoundError(f"there is no output {file!r} of a job {job_id!r}") from None
 
     return routes
 
@@ -62,7 +60,6 @@ def file_response(storage: Storage, job_id: str, made: OutputFile) -> BaseRespon
     # NOTE: set afterwards, as it stands: clients compare "image/tiff; subtype=geotiff" letter by
     # letter.
     response.headers["Content-Type"] = media_type
-    response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 
 

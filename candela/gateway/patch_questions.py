@@ -9,6 +9,7 @@ import shapely
 from werkzeug.datastructures import MultiDict
 
 from candela.errors import InvalidValueError, MissingValueError
+from candela.gateway.parameters import instant, plain_text, shown, whole_number
 from candela.patches.annotate import Given, Source
 from candela.patches.query import LabelWanted, Wanted
 
@@ -96,12 +97,7 @@ class Question:
 
     def number(self, name: str, default: int, lowest: int, highest: int) -> int:
         """Return a whole number."""
-        text = self.given.get(name, str(default))
-        if not (text.isascii() and text.isdigit() and len(text) < 20) or not (
-            lowest <= int(text) <= highest
-        ):
-            raise InvalidValueError(f"{name} is {text!r}, expected {lowest} to {highest}", name)
-        return int(text)
+        return whole_number(self.given.get(name, str(default)), name, lowest, highest)
 
     def choice(self, name: str, allowed: tuple[str, ...], default: str = "") -> str:
         """Return one of some words."""
@@ -249,7 +245,7 @@ def _given(labels: Any) -> list[Given]:  # noqa: ANN401 - JSON
         confidence = entry.get("confidence")
         is_number = isinstance(confidence, int | float) and not isinstance(confidence, bool)
         if confidence is not None and not (is_number and 0 <= confidence <= 1):
-            raise InvalidValueError(f"confidence is {confidence!r}, expected 0 to 1", "labels")
+            raise InvalidValueError("confidence is no number from 0 to 1", "labels")
         given.append(Given(_text(entry.get("code"), "labels"), confidence))
     if len({each.code for each in given}) < len(given):
         raise InvalidValueError("a patch has the same label twice", "labels")
@@ -257,9 +253,10 @@ def _given(labels: Any) -> list[Given]:  # noqa: ANN401 - JSON
 
 
 def _patch(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= HIGHEST):
-        raise InvalidValueError(f"{text[:LENGTH]!r} is no number of a patch", "labels")
-    return int(text)
+    try:
+        return whole_number(text, "labels", 0, HIGHEST)
+    except InvalidValueError:
+        raise InvalidValueError(f"{shown(text)} is no number of a patch", "labels") from None
 
 
 def _check_members(document: Any, known: Any, locator: str) -> None:  # noqa: ANN401 - JSON
@@ -274,22 +271,14 @@ def _check_members(document: Any, known: Any, locator: str) -> None:  # noqa: AN
 
 
 def _text(text: Any, name: str) -> str:  # noqa: ANN401 - JSON
-    if not isinstance(text, str):
-        raise InvalidValueError(f"{name} has {text!r}, expected text", name)
-    if len(text) > LENGTH:
-        raise InvalidValueError(
-            f"{name} has {len(text)} characters, at most {LENGTH} are allowed", name
-        )
-    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise InvalidValueError(f"{name} has characters that are no text", name)
-    return text
+    return plain_text(text, name, LENGTH)
 
 
 def _choice(word: Any, name: str, allowed: tuple[str, ...]) -> str:  # noqa: ANN401 - JSON
     if word not in allowed:
-        shown = word[:LENGTH] if isinstance(word, str) else word
+        found = shown(word) if isinstance(word, str) else f"a {type(word).__name__}"
         expected = ", ".join(each for each in dict.fromkeys(allowed) if each)
-        raise InvalidValueError(f"{name} is {shown!r}, expected one of {expected}", name)
+        raise InvalidValueError(f"{name} is {found}, expected one of {expected}", name)
     return str(word)
 
 
@@ -355,14 +344,13 @@ def _instant(text: str, *, ends: bool = False) -> dt.datetime | None:
     if text in {"", ".."}:
         return None
     try:
-        instant = dt.datetime.fromisoformat(text)
-        instant = (instant if instant.tzinfo else instant.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+        time = instant(text, "datetime")
         if ends:
-            instant += DAY if len(text) == len("2020-06-04") else dt.timedelta.resolution
-    except (ValueError, OverflowError):
+            time += DAY if len(text) == len("2020-06-04") else dt.timedelta.resolution
+    except (InvalidValueError, OverflowError):
         raise InvalidValueError(
             f"datetime has {text!r}, expected a time as in ISO 8601, an interval with / or .. for "
             "an open end",
             "datetime",
         ) from None
-    return instant
+    return time

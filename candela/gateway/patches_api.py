@@ -41,7 +41,9 @@ from candela.errors import (
     blamed_on,
 )
 from candela.gateway.faults import fault_of
+from candela.gateway.parameters import json_document, shown, whole_number
 from candela.gateway.patch_questions import (
+    HIGHEST,
     MOST_ALIKE,
     MOST_ITEMS,
     OF_PAGES,
@@ -178,8 +180,8 @@ def blueprint(api: PatchesApi) -> Blueprint:
         ("/schemes/<name>", _scheme),
         ("/feature-sets", _feature_sets),
         ("/items", _items),
-        ("/items/<int:patch>", _item),
-        ("/items/<int:patch>/quicklook", _quicklook),
+        ("/items/<patch>", _item),
+        ("/items/<patch>/quicklook", _quicklook),
         ("/statistics", _statistics),
         ("/changes", _changes),
         ("/confusion", _confusion),
@@ -287,17 +289,17 @@ def _items(api: PatchesApi) -> BaseResponse:
     return _features(api, rows, form, "patch", following)
 
 
-def _item(api: PatchesApi, patch: int) -> BaseResponse:
-    form = _form(Question(request.args, ("f",)), ("geojson",))
+def _item(api: PatchesApi, patch: str) -> BaseResponse:
+    form, number = _form(Question(request.args, ("f",)), ("geojson",)), _number(patch)
     with api.reading() as connection:
-        found = _one(connection, api.viewer, patch)
+        found = _one(connection, api.viewer, number)
         known = {
-            "labels": [label._asdict() for label in labels_of(connection, api.viewer, patch)],
-            "featureSets": feature_sets_of(connection, patch),
+            "labels": [label._asdict() for label in labels_of(connection, api.viewer, number)],
+            "featureSets": feature_sets_of(connection, number),
         }
     feature = as_feature(found, "patch")
     feature["properties"] |= known
-    picture = f"{api.base_url}/items/{patch}/quicklook"
+    picture = f"{api.base_url}/items/{number}/quicklook"
     feature["links"] = [
         _link(api, "self"),
         {"href": picture, "rel": "preview", "type": "image/jpeg"},
@@ -305,11 +307,12 @@ def _item(api: PatchesApi, patch: int) -> BaseResponse:
     return _answer(feature, form)
 
 
-def _quicklook(api: PatchesApi, patch: int) -> BaseResponse:
+def _quicklook(api: PatchesApi, patch: str) -> BaseResponse:
     Question(request.args, ())
+    number = _number(patch)
     with api.reading() as connection:
-        content = quicklook_of(connection, api.viewer, _bounded(patch))
-    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=300"}
+        content = quicklook_of(connection, api.viewer, number)
+    headers = {"Cache-Control": "private, max-age=300"}
     return Response(content, mimetype="image/jpeg", headers=headers)
 
 
@@ -368,15 +371,7 @@ def _confusion(api: PatchesApi) -> BaseResponse:
 
 def _annotate(api: PatchesApi) -> BaseResponse:
     Question(request.args, ())
-    if request.mimetype != "application/json":
-        # NOTE: also what keeps pages of others from posting in the name of who looks at them
-        raise InvalidValueError(
-            f"the body is {request.mimetype or 'nothing'!r}, expected application/json", "body"
-        )
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise TooLargeError(f"the body has more than {MAX_BODY_BYTES // 2**20} MiB", "body")
-    request.max_content_length = MAX_BODY_BYTES
-    given = annotations_of(request.get_json(silent=True))
+    given = annotations_of(json_document(MAX_BODY_BYTES))
     with api.writing() as connection, blamed_on("labels"):
         annotate(
             connection,
@@ -391,7 +386,7 @@ def _annotate(api: PatchesApi) -> BaseResponse:
 
 
 def _one(connection: Connection, viewer: str, patch: int) -> Found:
-    found = patches_of(connection, viewer, [_bounded(patch)])
+    found = patches_of(connection, viewer, [patch])
     if not found:
         raise NotFoundError(f"there is no patch {patch}, or it is not yours to see")
     return found[0]
@@ -403,9 +398,12 @@ def _check_label(connection: Connection, wanted: Wanted) -> None:
             check_label(connection, wanted.label.scheme, wanted.label.code)
 
 
-def _bounded(patch: int) -> int:
-    """Return a number that a database can hold; there is no patch of any other."""
-    return patch if patch < 2**63 else 0
+def _number(patch: str) -> int:
+    """Return the number of a patch in an address; there is no patch of any other."""
+    try:
+        return whole_number(patch, "patch", 0, HIGHEST)
+    except InvalidValueError:
+        raise NotFoundError(f"there is no patch {shown(patch)}") from None
 
 
 def _scheme_named(question: Question) -> str:

@@ -1,7 +1,8 @@
 """What users see of a job's log: what their job did, not what it stands on.
 
 The log itself, in storage, is the operator's. Left out here are tracebacks, folders of this
-machine, addresses that are not public, and what storage and network say when they fail.
+machine, addresses that are not public, passwords and queries in addresses, and what storage and
+network say when they fail.
 """
 
 import ipaddress
@@ -20,6 +21,7 @@ _TRACEBACK = "Traceback (most recent call last):"
 _INTERNAL = re.compile(r"(__main__|candela\.(worker\.(addresses|documents)|storage)|bot|boto|url)")
 _PATH = re.compile(r"(?<![\w:/.])(?:/[\w.+@%~-]+)+/(?=[\w.+@%~-])")
 _SECRET = re.compile(r"(?<=://)[^/\s@]+@")
+_QUERY = re.compile(r"(\w://[^\s?#'\"<>]*)[?#][^\s'\"<>]*")
 _ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b(:\d+)?")
 
 
@@ -57,7 +59,7 @@ def _shown(lines: list[str]) -> Iterator[str]:
 
 
 def _clean(line: str) -> str:
-    line = _SECRET.sub("", without_folders(line))
+    line = _QUERY.sub(r"\1", _SECRET.sub("", without_folders(line)))
     return _ADDRESS.sub(lambda found: found[0] if _is_public(found[0]) else "(address)", line)
 
 

@@ -8,6 +8,7 @@ import datetime as dt
 import re
 from base64 import b64decode
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -20,7 +21,7 @@ from candela.errors import (
 )
 from candela.spec import InputSpec, OutputSpec, ProcessSpec
 from candela.worker.contract import Box, Document, Inline, Literal_, Reference, Value, Values
-from candela.worker.names import is_crs_name
+from candela.worker.names import is_crs_name, without_secrets
 
 SCHEMES_OF_WEB = ("http://", "https://")
 SCHEMES = (*SCHEMES_OF_WEB, "file://", "s3://")
@@ -88,6 +89,8 @@ def checked(spec: ProcessSpec, request: ExecuteRequest, *, max_input_bytes: int)
 def _checked_input(
     name: str, described: InputSpec, values: list[Value], max_input_bytes: int
 ) -> list[Value]:
+    if described.is_literal and (described.default is not None or not described.min_occurs):
+        values = [value for value in values if not _is_empty(value)]
     if not values and described.default is not None:
         return [_as_json(described.default)]
     if len(values) < described.min_occurs:
@@ -102,6 +105,12 @@ def _checked_input(
             f"value{'s' if described.max_occurs > 1 else ''}, found {len(values)}"
         )
     return [_checked_value(name, described, value, max_input_bytes) for value in values]
+
+
+def _is_empty(value: Value) -> bool:
+    """Tell whether a literal was left empty, as forms of clients leave what is optional."""
+    text = value.value if isinstance(value, Inline) else value
+    return isinstance(text, str) and not text.strip()
 
 
 def _checked_value(name: str, described: InputSpec, value: Value, max_input_bytes: int) -> Value:
@@ -146,7 +155,8 @@ def _as_json(value: object) -> Literal_:
 
 def _checked_box(name: str, value: Value) -> Box:
     if not isinstance(value, Box):
-        raise InvalidValueError(f"input {name!r} is a bounding box, found {value!r}")
+        found = "a reference" if isinstance(value, Reference) else repr(value)
+        raise InvalidValueError(f"input {name!r} is a bounding box, found {found}")
     if not is_crs_name(value.crs):
         raise InvalidValueError(
             f"input {name!r}: {value.crs!r} is no coordinate reference system "
@@ -174,9 +184,9 @@ def _check_media_type(name: str, described: InputSpec, declared: str | None) -> 
 
 def _check_reference(name: str, value: Reference) -> None:
     for href in (value.href, value.body_reference):
-        if href is not None and not (href.lower().startswith(SCHEMES) and href.isprintable()):
+        if href is not None and not _is_address(href):
             raise InvalidValueError(
-                f"input {name!r}: {href!r} is no address that can be fetched "
+                f"input {name!r}: {without_secrets(href)!r} is no address that can be fetched "
                 f"(expected {', '.join(SCHEMES)}...)"
             )
     has_body = value.body is not None or value.body_reference is not None
@@ -190,6 +200,14 @@ def _check_reference(name: str, value: Reference) -> None:
     for key, text in value.headers.items():
         if not _HEADER_NAME.fullmatch(key) or not _HEADER_TEXT.fullmatch(text):
             raise InvalidValueError(f"input {name!r}: {key!r} is no header with a text of one line")
+
+
+def _is_address(href: str) -> bool:
+    try:
+        port = urlsplit(href).port
+    except ValueError:
+        return False
+    return href.lower().startswith(SCHEMES) and href.isprintable() and port != 0
 
 
 def _check_inline(name: str, value: Inline, max_input_bytes: int) -> None:

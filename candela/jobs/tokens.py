@@ -13,4 +13,6 @@ def token_for(key: bytes, job_id: str, attempt: int) -> str:
 
 def is_valid(key: bytes, job_id: str, attempt: int, token: str) -> bool:
     """Tell whether a token belongs to this attempt."""
-    return hmac.compare_digest(token_for(key, job_id, attempt), token)
+    # NOTE: bytes, since texts beyond ASCII cannot be compared, and a header may have any.
+    told = token.encode(errors="replace")
+    return hmac.compare_digest(token_for(key, job_id, attempt).encode(), told)

@@ -53,8 +53,14 @@ def address_name(url: str) -> str:
 
 
 def without_secrets(url: str) -> str:
-    """Return an address without user, password and query: what logs and messages may show."""
-    parts = urlsplit(url)
+    """Return an address without user, password, query and fragment: what anybody may be shown.
+
+    Which parameters are signatures or keys only their server knows, so none is shown.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no address that could be fetched
+        return url.partition("?")[0].rpartition("@")[2]
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 

@@ -106,18 +106,18 @@ class Resolver:
         """
         href, scheme = reference.href, _scheme(reference.href)
         name = safe_name(address_name(href), "input")
-        key = self._output_key(href)
+        key, shown = self._output_key(href), without_secrets(href)
         if key is not None and self._storage.local_path(key) is None:
-            return Source(href, name, _stored(self._storage, key, _job_file(key)))
+            return Source(shown, name, _stored(self._storage, key, _job_file(key)))
         if scheme == "s3":
-            return Source(href, name, _stored(*self._bucket(href), href))
+            return Source(shown, name, _stored(*self._bucket(href), href))
         if scheme in {"http", "https"} and key is None and reference.method == "GET":
             self._guard.check(href)
             content = WebContent(
                 reference, self._guard, lambda: self.file(described, reference, folder)
             )
-            return Source(href, name, content)
-        return Source(href, str(self.file(described, reference, folder)))
+            return Source(shown, name, content)
+        return Source(shown, str(self.file(described, reference, folder)))
 
     def _output_key(self, href: str) -> str | None:
         """Return the storage key of another job's output, or of an upload, if it is one."""
@@ -149,23 +149,25 @@ class Resolver:
 
     def _from_folder(self, described: InputSpec, href: str, folder: Path) -> Path:
         """Link to a file of this machine; it is used where it is."""
-        parts = urlsplit(href)
+        parts, shown = urlsplit(href), without_secrets(href)
         try:
             source = Path(unquote(parts.path)).resolve()
         except ValueError:  # a null byte
-            raise ReferenceUnavailableError(f"{href!r} names no file") from None
+            raise ReferenceUnavailableError(f"{without_secrets(href)!r} names no file") from None
         allowed = [Path(allowed).resolve() for allowed in self._staging.allowed_folders]
         is_local = parts.netloc in {"", "localhost"}
         if not is_local or not any(source.is_relative_to(root) for root in allowed):
             raise ReferenceUnavailableError(
-                f"{href} is not in a folder that inputs may be read from"
+                f"{shown} is not in a folder that inputs may be read from"
             )
         if not source.exists():
-            raise ReferenceUnavailableError(f"{href} does not exist")
+            raise ReferenceUnavailableError(f"{shown} does not exist")
         if source.is_dir() and described.type != "product":
-            raise InputError(f"{href} is a folder, expected a file ({described.type})")
+            raise InputError(f"{shown} is a folder, expected a file ({described.type})")
         if source.is_dir() and any(_leads_out(source, allowed)):
-            raise ReferenceUnavailableError(f"{href} has links out of the folders that may be read")
+            raise ReferenceUnavailableError(
+                f"{shown} has links out of the folders that may be read"
+            )
         path = folder / safe_name(address_name(href) or source.name, "input")
         path.symlink_to(source)
         return path
@@ -173,18 +175,19 @@ class Resolver:
     def _from_bucket(self, described: InputSpec, href: str, folder: Path) -> Path:
         """Fetch an object, or for a product all objects below a prefix (a SAFE folder)."""
         bucket, key = self._bucket(href)
+        shown = without_secrets(href)
         path = folder / safe_name(key.rpartition("/")[2], "input")
         if described.type != "product" or bucket.exists(key):
-            self._copy(bucket, key, path, href)
+            self._copy(bucket, key, path, shown)
             return path
         below = bucket.list(key)
         if not below:
-            raise ReferenceUnavailableError(f"{href} does not exist")
+            raise ReferenceUnavailableError(f"{shown} does not exist")
         total = 0
         for each in below:
             part = path / each.removeprefix(f"{key}/")
             part.parent.mkdir(parents=True, exist_ok=True)
-            total += self._copy(bucket, each, part, href)
+            total += self._copy(bucket, each, part, shown)
             self._check_size(total, path.name)
         return path
 
@@ -193,16 +196,18 @@ class Resolver:
 
         Object keys may hold any character, so nothing is decoded.
         """
-        place = href.partition("://")[2].rstrip("/")
+        place, shown = href.partition("://")[2].rstrip("/"), without_secrets(href)
         if not any(place.startswith(f"{it.rstrip('/')}/") for it in self._staging.allowed_buckets):
             raise ReferenceUnavailableError(
-                f"{href} is not in a bucket that inputs may be read from"
+                f"{shown} is not in a bucket that inputs may be read from"
             )
         bucket, _, key = place.partition("/")
         try:
             checked_key(key)
         except StorageError:
-            raise ReferenceUnavailableError(f"{href!r} names no object that can be read") from None
+            raise ReferenceUnavailableError(
+                f"{without_secrets(href)!r} names no object that can be read"
+            ) from None
         return open_storage(f"s3://{bucket}"), key
 
     def _copy(self, storage: Storage, key: str, path: Path, shown: str) -> int:

@@ -48,11 +48,13 @@ def test_what_a_process_prints_is_shown_without_folders_and_inner_addresses():
         "warning: /data/work/7-1/inputs/product/1/S2A.SAFE/x.jp2 is odd\n"
         "asked 192.168.1.7:8080 and 8.8.8.8, version 1.2.3.4\n"
         "from https://user:secret@host.org/a/b.tif and 3/4 of it\n"
+        "from https://host.org/a.tif?sig=secret, (s3://b/a.tif#secret) and what?\n"
     )
     assert public_log(printed) == (
         "warning: .../x.jp2 is odd\n"
         "asked (address) and 8.8.8.8, version 1.2.3.4\n"
         "from https://host.org/a/b.tif and 3/4 of it\n"
+        "from https://host.org/a.tif (s3://b/a.tif and what?\n"
     )
 
 

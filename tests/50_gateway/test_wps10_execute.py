@@ -278,3 +278,29 @@ def test_a_failed_job_ends_with_its_log_and_shows_nothing_inside(http, gateway):
 
 def test_the_status_of_an_unknown_job_is_an_exception(idle):
     assert exception(idle.get("/wps/status/7")) == (400, "InvalidParameterValue", "jobId")
+
+
+@pytest.mark.parametrize("text", ["me@home", "@home", "a@b=c@d", "me@home@datatype=string"])
+def test_what_follows_an_at_sign_that_begins_no_attribute_is_part_of_the_value(http, text):
+    root = http.get(GET + quote(f"literal={text}")).root
+    assert output(root, "literalOutput").text == text.removesuffix("@datatype=string")
+
+
+def test_an_address_may_have_an_at_sign(idle, idle_gateway):
+    address = "http://host/@data/x.xml"
+    inputs = quote(f"complex=@xlink:href={address}@mimeType=text/xml")
+    idle.get(f"{GET}{inputs}&storeExecuteResponse=true&status=true")
+    (job,) = idle_gateway.jobs.store.jobs()
+    (reference,) = job.request.inputs["complex"]
+    assert (reference.href, reference.type) == (address, "text/xml")
+
+
+def test_an_optional_literal_that_is_left_empty_is_absent(http):
+    names = ("literal", "numbers", "pause")
+    by_get = http.get(GET + quote(";".join(f"{name}=" for name in names)))
+    by_post = http.post("/wps", data=execute("".join(literal(name, "") for name in names)))
+    some = http.get(GET + quote("numbers=1;numbers=;numbers=2"))
+    for response, total in ((by_get, "0.0"), (by_post, "0.0"), (some, "3.0")):
+        assert status(response.root) == "ProcessSucceeded"
+        assert output(response.root, "sum").text == total
+        assert "literalOutput" not in response.text

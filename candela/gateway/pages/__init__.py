@@ -21,6 +21,11 @@ job.html
     log         the tail of its log, as text; may be empty
 map.html
     metadata    title
+problem.html
+    metadata    title
+    fault       Fault: status, message
+
+All are drawn by ``page``: what is no ``Page`` gets no script to run (``gateway/browsers.py``).
 
 The pages of the landing and of a job refresh themselves while something moves: a script fetches
 the same address again and exchanges the elements marked ``data-live``.
@@ -28,12 +33,13 @@ the same address again and exchanges the elements marked ``data-live``.
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flask import Blueprint, jsonify, render_template, request
 from werkzeug.wrappers import Response
 
 from candela.errors import PublisherAwayError
+from candela.gateway.browsers import Page
 from candela.publish.base import Publisher, ServedLayer, ServedSeries
 from candela.settings import Metadata
 
@@ -87,9 +93,9 @@ def pages_blueprint(
         blueprint.add_app_template_filter(page_filter)
 
     @blueprint.get("/map")
-    def map_page() -> str:
+    def map_page() -> Page:
         """Show the layers."""
-        return render_template("map.html", metadata=metadata)
+        return page("map.html", metadata=metadata)
 
     @blueprint.errorhandler(PublisherAwayError)
     def away(_: PublisherAwayError) -> tuple[Response, int]:
@@ -109,6 +115,11 @@ def pages_blueprint(
         return jsonify(layers=[layer_document(layer) for layer in mine], series=series)
 
     return blueprint
+
+
+def page(template: str, **context: Any) -> Page:  # noqa: ANN401 - what templates take
+    """Draw a page."""
+    return Page(render_template(template, **context), mimetype="text/html")
 
 
 def layer_document(layer: ServedLayer) -> dict[str, object]:

@@ -33,6 +33,7 @@ from candela.worker.contract import (
     Value,
     job_key,
 )
+from candela.worker.names import without_secrets
 
 INLINE_TEXT_BYTES = 2**20  # a text output above this is a reference unless asked for inline
 INLINE_BYTES = 64 * 2**20  # above this an output is always a reference
@@ -137,7 +138,7 @@ def _definition(
 def _input(name: str, described: InputSpec, value: Value) -> etree._Element:
     element = WPS.Input(*_titles(name, described.title, described.abstract))
     if isinstance(value, Reference):
-        reference = WPS.Reference({HREF: value.href}, method=value.method)
+        reference = WPS.Reference({HREF: without_secrets(value.href)}, method=value.method)
         if value.type:
             reference.set("mimeType", value.type)
         element.append(reference)
@@ -156,13 +157,24 @@ def _input(name: str, described: InputSpec, value: Value) -> etree._Element:
 def _complex(text: str, media_type: str) -> etree._Element:
     data = WPS.ComplexData(mimeType=media_type)
     if "xml" in media_type:
-        try:
-            data.append(etree.fromstring(text, etree.XMLParser(resolve_entities=False)))
-        except etree.XMLSyntaxError:
+        element = _element(text)
+        if element is None:
             data.text = clean(text)
+        else:
+            data.append(element)
     else:
         data.text = clean(text)
     return data
+
+
+def _element(text: str) -> etree._Element | None:
+    """Return the root of an XML document, or None where the text is none that can stand here."""
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, encoding="utf-8")
+    try:
+        root = etree.fromstring(text.encode(), parser)  # whatever encoding it declares
+    except (etree.XMLSyntaxError, UnicodeEncodeError):
+        return None
+    return None if root.getroottree().docinfo.internalDTD is not None else root
 
 
 def _box(box: Box) -> etree._Element:

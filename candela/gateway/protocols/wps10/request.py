@@ -5,6 +5,7 @@ PyWPS's parser finds operation, version and language; what it loses of an Execut
 """
 
 import math
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any, Literal, NamedTuple
@@ -20,6 +21,7 @@ from candela.errors import (
     MissingValueError,
     PublicError,
     TooLargeError,
+    UnsupportedError,
     VersionError,
 )
 from candela.gateway.protocols.crs import box_from
@@ -27,6 +29,11 @@ from candela.gateway.protocols.wps10.xml import HREF, NAMESPACES, OWS_NS, VERSIO
 from candela.jobs.request import ExecuteRequest, OutputRequest
 from candela.spec import InputSpec, ProcessSpec, find_spec
 from candela.worker.contract import Inline, Reference, Value
+
+_ATTRIBUTE = re.compile(
+    r"@(?=\s*(?:xlink:href|href|method|mimetype|encoding|schema|datatype|uom|asreference)\s*=)",
+    re.IGNORECASE,
+)  # OGC 05-007r7, tables 50 and 53
 
 
 class Execute(NamedTuple):
@@ -65,6 +72,12 @@ class Wps10Request(WPSRequest):  # type: ignore[misc]  # PyWPS has no types
                 f"version {version!r} is not offered (versions: {VERSION})", "version"
             )
         self.set_version(VERSION)
+
+    def _get_request_parser_method(self, method: str) -> Callable[[], None]:
+        # HEAD is GET without the content of its answer.
+        return super()._get_request_parser_method(  # type: ignore[no-any-return]
+            "GET" if method == "HEAD" else method
+        )
 
     def _post_request(self) -> None:
         root = _parsed(self._body())
@@ -107,6 +120,8 @@ class Wps10Request(WPSRequest):  # type: ignore[misc]  # PyWPS has no types
         self.execute_request = execute_of_document(root)
 
     def _read_parameters(self, http_request: Request) -> None:
+        if http_request.method == "HEAD":
+            raise UnsupportedError("Execute takes GET and POST, found HEAD", "request")
         parameters = {key.lower(): value for key, value in http_request.args.items()}
         self.check_and_set_version(parameters.get("version"))
         self.execute_request = execute_of_parameters(parameters, self._specs)
@@ -342,7 +357,10 @@ def _numbers(name: str, words: list[str]) -> list[float]:
 
 
 class Item(NamedTuple):
-    """One part of DataInputs or ResponseDocument: ``name=value@attribute=value``."""
+    """One part of DataInputs or ResponseDocument: ``name=value@attribute=value``.
+
+    What follows an ``@`` that begins no attribute is part of the value: ``literal=me@home``.
+    """
 
     name: str
     value: str | None
@@ -354,8 +372,11 @@ def _items(text: str) -> list[Item]:
     for part in text.split(";"):
         if not part.strip():
             continue
-        head, *attributes = part.split("@")
+        head, *attributes = _ATTRIBUTE.split(part)
         name, equals, value = head.partition("=")
+        if not equals:  # a name alone has no value that an @ could be part of
+            name, *more = head.split("@")
+            attributes += more
         pairs = [attribute.partition("=") for attribute in attributes]
         items.append(
             Item(

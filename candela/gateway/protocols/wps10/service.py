@@ -20,6 +20,7 @@ from candela.errors import (
     StorageError,
     UnavailableError,
 )
+from candela.gateway.browsers import OF_OURS, Sites, refuse_other_sites
 from candela.gateway.faults import INTERNAL, Fault, fault_of, fault_of_failure, fault_of_pywps
 from candela.gateway.outputs import file_response
 from candela.gateway.protocols.wps10 import describe
@@ -50,6 +51,7 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
     def __init__(self, jobs: JobService, metadata: Metadata, settings: Settings) -> None:
         super().__init__()
         self._jobs = jobs
+        self._sites = Sites.of(settings)
         self._settings = settings
         self._base_url = settings.base_url
         self._capabilities = document(
@@ -71,7 +73,7 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
 
     def _answer(self, wps_request: Wps10Request) -> BaseResponse:
         if wps_request.operation == "getcapabilities":
-            return _xml(self._capabilities)
+            return _own(_xml(self._capabilities))
         if wps_request.operation == "describeprocess":
             return self.describe_processes(wps_request.identifiers)
         asked = wps_request.execute_request
@@ -87,10 +89,11 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
         if [name.lower() for name in names] == ["all"]:
             names = list(specs)
         found = [find_spec(specs, name) for name in names]
-        return _xml(document(describe.descriptions(found)))
+        return _own(_xml(document(describe.descriptions(found))))
 
     def execute_job(self, asked: Execute, headers: Headers) -> BaseResponse:
         """Answer Execute: the job is on disk before anything is said about it."""
+        refuse_other_sites(self._sites)
         if asked.is_async:
             job = self._submit(asked, headers)
             with self._place(self._grace_places) as has_place, suppress(UnavailableError):
@@ -160,6 +163,12 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
 
 def _xml(content: bytes, status: int = 200) -> BaseResponse:
     return Response(content, status=status, content_type=MEDIA_TYPE)
+
+
+def _own(response: BaseResponse) -> BaseResponse:
+    """Mark a document that holds nothing of users."""
+    response.headers["Content-Disposition"] = OF_OURS
+    return response
 
 
 def fault_response(fault: Fault) -> BaseResponse:

@@ -1,0 +1,148 @@
+"""Parameters, tokens and bodies that are none: told to whoever sent them, and never a 500."""
+
+from io import BytesIO
+from urllib.parse import quote
+
+import pytest
+from gunicorn.http.errors import InvalidChunkSize, NoMoreData
+from werkzeug.test import Client
+
+from candela.gateway.app import Gateway
+from candela.jobs.tokens import token_for
+from candela.settings import Settings
+
+GET = "/wps?service=WPS&version=1.0.0&request=Execute&identifier=Echo"
+ASYNC = "&storeExecuteResponse=true&status=true"
+DEEP = b"[" * 100_000
+
+
+@pytest.fixture
+def client(tmp_path):
+    """Return a client of a gateway with a database of patches, which starts no jobs."""
+    settings = Settings(
+        url="http://candela.test", data=tmp_path, grace_s=0, secret="k",
+        patches_database=f"sqlite:///{tmp_path / 'patches.db'}",
+    )  # fmt: skip
+    gateway = Gateway.assemble(settings)
+    yield Client(gateway.application())
+    gateway.stop()
+
+
+@pytest.mark.parametrize(
+    "number", ["²", "٣", "-1", "1e3", "0x10", "1_0", "", " 1", "99999", "9" * 5000, "None"]
+)
+def test_a_number_is_plain_digits(client, number):
+    for name in ("limit", "offset"):
+        response = client.get(f"/jobs?{name}={quote(number)}")
+        is_offset = name == "offset" and number == "99999"
+        assert response.status_code == (200 if is_offset else 400), name
+        assert is_offset or name in response.json["title"]
+    for path in ("/patches/items", "/patches/products"):
+        response = client.get(f"{path}?limit={quote(number)}")
+        assert response.status_code in {400, 404}
+    response = client.get(f"/patches/items/{quote(number)}")
+    assert response.status_code == 404
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "10000-01-01", "2020-13-01",
+        "2020-02-30", "now", "", "²", "2020-01-01T00:00:00+99:00", "1e9",
+    ],
+)  # fmt: skip
+def test_a_time_is_one_of_the_calendar(client, time):
+    for path in ("/usage?since=", "/usage?until=", "/patches/items?datetime="):
+        response = client.get(f"{path}{quote(time)}")
+        is_open = path.startswith("/patches") and not time
+        assert response.status_code == (400 if not is_open else 200), path
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01", "9999-12-31T23:59:59", "2020-01-01T00:00:00+00:00:30"]
+)
+def test_the_ends_of_the_calendar_and_odd_zones_are_times(client, time):
+    assert client.get(f"/usage?since={quote(time)}&until={quote(time)}").status_code == 200
+
+
+@pytest.mark.parametrize("token", ["é", "ÿ" * 64, "", "\u00a0", "x" * 10_000])
+def test_a_token_may_have_any_letters_and_is_wrong(client, token):
+    job_id = client.get(GET + ASYNC).data.split(b"/wps/status/")[1][:36].decode()
+    response = client.post(
+        f"/jobs/{job_id}/progress", json={}, headers={"Authorization": f"Bearer {token}"}
+    )
+    assert response.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        DEEP, b'{"a":' * 50_000, b"", b"{", b"\xff", b"[]", b"7", b"null", b"9" * 5000,
+        b'{"percent": 1e400, "message": "x"}', b'{"percent": NaN, "message": "x"}',
+        b'{"percent": ' + b"9" * 400 + b', "message": "x"}', b'{"percent": true, "message": "x"}',
+        b'{"percent": 1, "message": "\\ud800"}', b'{"percent": 1, "message": "\\u0000"}',
+        b'{"percent": 1, "message": {}}', b'{"percent": [], "message": "x"}',
+        b'{"percent": 1, "message": ' + b"[" * 900 + b"]" * 900 + b"}",
+        b'{"scheme": ' + b"[" * 900 + b"]" * 900 + b', "labels": {}}',
+        b'{"scheme": "corine", "origin": ' + b"[" * 900 + b"]" * 900 + b', "labels": {}}',
+        b'{"scheme": "\\ud800", "labels": {"\\ud800": "\\u0000"}}',
+        b'{"scheme": "corine", "labels": {"1": [{"code": "31", "confidence": 1e999}]}}',
+    ],
+    ids=range(22),
+)  # fmt: skip
+def test_a_body_that_makes_no_sense_is_refused(client, body):
+    job_id = client.get(GET + ASYNC).data.split(b"/wps/status/")[1][:36].decode()
+    headers = {"Authorization": f"Bearer {token_for(b'k', job_id, 1)}"}
+    for path in (f"/jobs/{job_id}/progress", "/patches/annotations"):
+        for kind in ("application/json", "text/plain"):
+            response = client.post(path, data=body, headers=headers, content_type=kind)
+            assert response.status_code == 400, path
+            assert response.json["title"]
+
+
+class Broken(BytesIO):
+    """A body that breaks off."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def read(self, *_: int) -> bytes:
+        raise self.error
+
+    readinto = readline = read
+
+
+@pytest.mark.parametrize("error", [InvalidChunkSize(b"zz"), NoMoreData(b"")])
+def test_a_body_that_is_sent_wrong_is_blamed_on_the_client(client, error):
+    job_id = client.get(GET + ASYNC).data.split(b"/wps/status/")[1][:36].decode()
+    headers = {"Authorization": f"Bearer {token_for(b'k', job_id, 1)}"}
+    for path in ("/wps", f"/jobs/{job_id}/progress", "/patches/annotations", "/ows"):
+        response = client.post(
+            path,
+            input_stream=Broken(error),
+            environ_overrides={"wsgi.input_terminated": True},
+            headers={"Transfer-Encoding": "chunked", **headers},
+            content_type="application/json" if path[1] in "jp" else "text/xml",
+        )
+        assert response.status_code == 400, path
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/jobs/%00", "/outputs/%00/x", "/jobs?processID=%00", "/ows?layers=%00", "/map?job=%00",
+     "/jobs?%00=1", "/patches/items?product=%00"],
+)  # fmt: skip
+def test_a_null_byte_is_refused(client, path):
+    assert client.get(path).status_code in {400, 404}
+
+
+@pytest.mark.parametrize("encoding", ["UTF-16", "latin-99", "UTF-7", "", "x" * 100, "ISO-8859-1"])
+def test_data_that_declares_any_encoding_comes_back_in_lineage(client, encoding):
+    document = f'<?xml version="1.0" encoding="{encoding}"?><a/>'
+    inputs = f"&DataInputs=complex={quote(quote(document))}"
+    response = client.get(f"{GET}{inputs}{ASYNC}&lineage=true")
+    assert response.status_code == 200
+    assert b"ProcessAccepted" in response.data
+    body = f'<?xml version="1.0" encoding="{encoding}"?><a/>'.encode()
+    assert client.post("/wps", data=body).status_code == 400
