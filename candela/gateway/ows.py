@@ -14,9 +14,7 @@ import logging
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple
 from urllib.parse import urlencode
-from xml.sax.saxutils import escape, quoteattr
 
 import urllib3
 from flask import Blueprint, Response, redirect, request, send_file
@@ -28,26 +26,18 @@ from candela.errors import (
     InvalidValueError,
     NotFoundError,
     PublicationError,
-    PublicError,
     TooLargeError,
     UnsupportedError,
 )
 from candela.gateway import feature_query
+from candela.gateway.ows_faults import LATEST, REFUSALS, Kind, OwsError, exception_report
+from candela.gateway.time_dimension import last_image
 from candela.publish.mapfile import Purpose
 from candela.publish.mapserver import MapServerPublisher, Target
+from candela.publish.metadata import isotime
 from candela.publish.server import LOOPBACK
 
 logger = logging.getLogger(__name__)
-
-Kind = Literal["wms", "wcs", "wfs"]
-
-
-class Report(NamedTuple):
-    """The versions of an exception report, and of the service that gives it."""
-
-    ows: str
-    service: str
-
 
 MAX_BODY_BYTES = 256 * 1024
 CHUNK_BYTES = 64 * 1024
@@ -78,14 +68,6 @@ NAMING = {
 }  # fmt: skip
 WHOLE_PARAMETERS = frozenset({"service", "request", "version", "coverageid", "format"})
 HEADERS = ("Content-Type", "Content-Length", "Content-Disposition")
-REPORTS = {"wcs": Report("2.0", "2.0.1"), "wfs": Report("1.1", "2.0.0")}  # others have one of WMS
-STATUS: dict[type[CandelaError], tuple[int, str]] = {
-    NotFoundError: (404, "NotFound"),
-    InvalidValueError: (400, "InvalidParameterValue"),
-    TooLargeError: (413, "InvalidParameterValue"),
-    UnsupportedError: (415, "OperationNotSupported"),
-    PublicationError: (503, "NoApplicableCode"),
-}
 
 
 def ows_blueprint(publisher: MapServerPublisher, *, owner_header: str = "") -> Blueprint:
@@ -144,10 +126,10 @@ class _Proxy:
             if request.method == "POST" and request.mimetype != "application/x-www-form-urlencoded":
                 return self._pass_on_xml(layer, kind)
             return self._pass_on_query(layer, kind)
-        except tuple(STATUS) as error:
+        except REFUSALS as error:
             if isinstance(error, PublicationError):
                 logger.warning("A map request failed: %s", error)
-            return _exception(error, kind)
+            return _refusal(error, kind)
 
     @property
     def _owner(self) -> str | None:
@@ -184,7 +166,29 @@ class _Proxy:
             query["feature_count"] = "1"  # for each layer: the pixel, not its neighbours as well
         if kind == "wcs" and len(layers) == 1 and _is_whole(query):
             return self._whole_file(layers[0])
-        return self._pass_on(layers, purpose, query=list(query.items(multi=True)))
+        default = self._set_time(query, layers) if purpose in {"wms", "info"} else ""
+        answer = self._pass_on(layers, purpose, query=list(query.items(multi=True)))
+        if default:
+            answer.headers["Warning"] = f"99 Default value used: time={default} ISO8601"
+        return answer
+
+    def _set_time(self, query: MultiDict[str, str], layers: Sequence[str]) -> str:
+        """Ask for an instant; return the default where none is asked for, and there is one."""
+        asked = query.pop("time", "")
+        dates = [list(found) for name in layers if (found := self.publisher.dates(name))]
+        instants = sorted({last_image(asked, times) if asked else times[-1] for times in dates})
+        if not asked:
+            return isotime(instants[0]) if len(instants) == 1 else ""
+        if len(instants) > 1:
+            told = " and ".join(isotime(time) for time in instants)
+            raise OwsError(
+                "InvalidDimensionValue",
+                f"TIME {asked[:80]!r} is {told} of these layers: ask for each by itself",
+                "time",
+            )
+        if instants:
+            query["time"] = isotime(instants[0])
+        return ""
 
     def _whole_file(self, layer: str) -> Response:
         """Answer with the raster itself: the whole coverage as it is, however large."""
@@ -328,25 +332,11 @@ def _chunks(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         answer.release_conn()
 
 
-def _exception(error: CandelaError, kind: Kind | None) -> Response:
-    """Tell an error as the standards want it."""
-    status, code = next(value for cls, value in STATUS.items() if isinstance(error, cls))
-    text = escape(error.message if isinstance(error, PublicError) else "the map server is away")
-    if version := REPORTS.get(kind or request.values.get("service", "").lower()):
-        locator = error.locator if isinstance(error, InvalidValueError) else ""
-        place = f" locator={quoteattr(locator)}" if locator else ""
-        body = (
-            f'<ows:ExceptionReport xmlns:ows="http://www.opengis.net/ows/{version.ows}" '
-            f'version="{version.service}">'
-            f'<ows:Exception exceptionCode="{code}"{place}>'
-            f"<ows:ExceptionText>{text}</ows:ExceptionText>"
-            "</ows:Exception></ows:ExceptionReport>"
-        )
-    else:
-        body = (
-            '<ServiceExceptionReport xmlns="http://www.opengis.net/ogc" version="1.3.0">'
-            f'<ServiceException code="{code}">{text}</ServiceException></ServiceExceptionReport>'
-        )
-    return Response(
-        f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n', status=status, mimetype="text/xml"
-    )
+def _refusal(error: CandelaError, kind: Kind | None) -> Response:
+    """Tell an error as the standard wants it that the request follows."""
+    values = wanted(request.values)
+    named = values.get("service", "").lower()
+    known = kind or next((item for item in LATEST if item == named), None)
+    if known is None and not named:
+        known = "wms"
+    return exception_report(error, known, values.get("version", ""))
