@@ -1,5 +1,6 @@
 """Exception reports of WMS, WCS and WFS, each as its version wants it."""
 
+import re
 from typing import Literal, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
@@ -60,6 +61,7 @@ OWS_CODES = {
     "InvalidDimensionValue": "InvalidParameterValue",
     "CoverageNotDefined": "NoSuchCoverage",
 }  # what reports with locators call it
+NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 REFUSALS: tuple[type[CandelaError], ...] = (OwsError, *STATUS)
 
 
@@ -74,32 +76,32 @@ def exception_report(error: CandelaError, kind: Kind | None, version: str) -> Re
         The version that was asked for, if any.
     """
     status, code = _status(error)
-    text = escape(error.message if isinstance(error, PublicError) else "the map server is away")
+    message = error.message if isinstance(error, PublicError) else "the map server is away"
+    text = escape(NOT_XML.sub("\ufffd", message))
     locator = error.locator if isinstance(error, PublicError) else ""
     mimetype = "text/xml"
     version = version or (LATEST[kind] if kind else "")
     report = next(
         (r for (k, prefix), r in REPORTS.items() if k == kind and version.startswith(prefix)), None
     )
+    place = f" locator={quoteattr(locator)}" if locator else ""
     if report:
-        place = f" locator={quoteattr(locator)}" if locator else ""
         body = (
             f'<ows:ExceptionReport xmlns:ows="{report.namespace}" version="{report.version}">'
             f'<ows:Exception exceptionCode="{OWS_CODES.get(code, code)}"{place}>'
             f"<ows:ExceptionText>{text}</ows:ExceptionText>"
             "</ows:Exception></ows:ExceptionReport>"
         )
-    elif kind == "wms" and version.startswith("1.1"):
-        mimetype = "application/vnd.ogc.se_xml"
-        body = (
-            '<ServiceExceptionReport version="1.1.1">'
-            f'<ServiceException code="{code}">{text}</ServiceException></ServiceExceptionReport>'
-        )
     else:
-        own = "1.3.0" if kind == "wms" else "1.2.0"
+        root = 'xmlns="http://www.opengis.net/ogc" version="1.2.0"'
+        if kind == "wms" and version.startswith("1.1"):
+            root, mimetype = 'version="1.1.1"', "application/vnd.ogc.se_xml"
+        elif kind == "wms":
+            root = root.replace("1.2.0", LATEST["wms"])
         body = (
-            f'<ServiceExceptionReport xmlns="http://www.opengis.net/ogc" version="{own}">'
-            f'<ServiceException code="{code}">{text}</ServiceException></ServiceExceptionReport>'
+            f"<ServiceExceptionReport {root}>"
+            f'<ServiceException code="{code}"{place}>{text}</ServiceException>'
+            "</ServiceExceptionReport>"
         )
     return Response(
         f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n', status=status, mimetype=mimetype

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import rasterio
 import requests
+from lxml import etree
 from owslib.wcs import WebCoverageService
 
 from candela.publish.base import Layer
@@ -186,3 +187,64 @@ def test_a_coverage_above_the_limit_is_refused_with_a_reason(
     gateway.publisher.publish(image_layer)
     assert "Exception" in answer.text
     assert "MAXSIZE=100" in answer.text
+
+
+@pytest.mark.parametrize("operation", ["GetCoverage", "DescribeCoverage"])
+@pytest.mark.parametrize(
+    "version, key, code",
+    [("2.0.1", "coverageid", "NoSuchCoverage"), ("1.0.0", "coverage", "CoverageNotDefined")],
+)
+def test_another_coverage_is_not_answered_with_the_one_of_the_address(
+    address, change_layer, image_layer, operation, version, key, code
+) -> None:
+    url = address(change_layer)
+    names = ["Bogus", "%", "a,Bogus"] + ([image_layer.name] if url.endswith("wcs") else [])
+    for name in names:
+        query = {
+            "service": "WCS", "version": version, "request": operation, key: name,
+            "format": "image/tiff",
+        }  # fmt: skip
+        answer = requests.get(url, params=query, timeout=10)
+        assert answer.status_code == 404
+        assert f'ode="{code}"' in answer.text
+
+
+def test_a_body_names_no_other_coverage_either(address, change_layer) -> None:
+    body = (
+        '<GetCoverage xmlns="http://www.opengis.net/wcs/2.0" service="WCS" version="2.0.1">'
+        "<CoverageId>Bogus</CoverageId></GetCoverage>"
+    )
+    answer = requests.post(
+        address(change_layer), body, headers={"Content-Type": "text/xml"}, timeout=10
+    )
+    assert answer.status_code == 404
+    assert 'exceptionCode="NoSuchCoverage"' in answer.text
+
+
+def test_without_a_coverage_there_is_no_answer(address, change_layer) -> None:
+    query = {"service": "WCS", "version": "2.0.1", "request": "GetCoverage"}
+    answer = requests.get(address(change_layer), params=query, timeout=10)
+    assert "ExceptionReport" in answer.text
+
+
+def test_the_capabilities_name_what_is_offered_and_nothing_else(gateway) -> None:
+    url = f"{gateway.url}/ows?service=WCS&request=GetCapabilities"
+    new = etree.fromstring(requests.get(f"{url}&version=2.0.1", timeout=10).content)
+    assert [item.text for item in new.iter("{*}ServiceTypeVersion")] == ["2.0.1", "1.0.0"]
+    assert [item.text for item in new.iter("{*}formatSupported")] == ["image/tiff"]
+    lower = etree.fromstring(requests.get(f"{url}&version=1.1.1", timeout=10).content)
+    assert lower.get("version") == "1.0.0"
+    refused = requests.get(f"{url}&acceptversions=1.1.1", timeout=10)
+    assert 'exceptionCode="VersionNegotiationFailed"' in refused.text
+
+
+@pytest.mark.parametrize("version", ["1.1.0", "1.1.1", "1.1.2"])
+def test_wcs_of_the_versions_between_is_not_offered(gateway, change_layer, version) -> None:
+    query = {
+        "service": "WCS", "version": version, "request": "GetCoverage", "format": "image/tiff",
+        "identifier": change_layer.name,
+        "boundingbox": "600000,5398000,602000,5400000,urn:ogc:def:crs:EPSG::32632",
+    }  # fmt: skip
+    answer = requests.get(f"{gateway.url}/ows", params=query, timeout=10)
+    assert answer.status_code == 400
+    assert "Exception" in answer.text

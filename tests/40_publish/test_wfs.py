@@ -239,6 +239,31 @@ def test_a_filter_finds_features(polygons, parcels_layer) -> None:
     assert ids(polygons, parcels_layer, filter=FILTER.format(**named)) == [3]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\t"])
+def test_a_filter_may_have_several_lines(polygons, parcels_layer, end) -> None:
+    text = FILTER.format(**LEVEL).replace("><", f">{end}<")
+    assert ids(polygons, parcels_layer, filter=text) == [3, 5]
+
+
+def test_owslib_posts_keys_and_values_without_saying_so(polygons, parcels_layer) -> None:
+    wfs = WebFeatureService(f"{polygons.url}/ows", version="1.0.0")
+    for method in ("Get", "Post"):
+        content = wfs.getfeature(typename=[parcels_layer.name], method=method).read()
+        root = etree.fromstring(content)
+        assert etree.QName(root).localname == "FeatureCollection"
+        assert len(root.findall(f".//c:{parcels_layer.name}", NAMES)) == 4
+
+
+def test_metadata_links_of_polygons_lead_to_metadata(polygons, parcels_layer) -> None:
+    for path in ("/ows", f"/ows/{parcels_layer.name}/wms", f"/ows/{parcels_layer.name}/wfs"):
+        answer = requests.get(
+            f"{polygons.url}{path}?request=GetMetadata&layer={parcels_layer.name}",
+            allow_redirects=False, timeout=10,
+        )  # fmt: skip
+        assert answer.status_code == 200
+        assert "<gmd:MD_Metadata" in answer.text
+
+
 def test_a_request_may_be_xml(polygons, parcels_layer) -> None:
     body = (
         '<wfs:GetFeature xmlns:wfs="http://www.opengis.net/wfs/2.0" service="WFS" version="2.0.0"'
