@@ -25,7 +25,6 @@ from candela.publish.offers import (
     OPAQUE_PNG,
     OPERATIONS,
     PICTURE_FORMATS,
-    WEB_CRS,
 )
 from candela.publish.polygonmap import (
     FEATURES_FILE,
@@ -39,6 +38,7 @@ from candela.publish.series import Series
 from candela.publish.shapefile import Tile
 from candela.publish.styles import PolygonStyle
 from candela.publish.syntax import block, metadata, numbers, projection, quote
+from candela.publish.systems import systems
 
 Purpose = Literal["wms", "wcs", "wfs", "info"]
 
@@ -197,9 +197,6 @@ def _output_formats(records: Sequence[LayerRecord], purpose: Purpose) -> list[st
 def _service_metadata(
     service: Service, headers: Sequence[RasterHeader | VectorHeader], purpose: Purpose
 ) -> dict[str, str]:
-    own = {
-        f"EPSG:{epsg}" for header in headers for epsg in (header.epsg, *_neighbours(header.epsg))
-    }
     requests = {
         "wms": " ".join(OPERATIONS["wms"]),
         "info": "GetCapabilities GetFeatureInfo",
@@ -211,7 +208,7 @@ def _service_metadata(
         "ows_abstract": service.abstract,
         "ows_onlineresource": service.url,
         "ows_encoding": "UTF-8",
-        **({} if purpose == "wfs" else {"ows_srs": _systems(own)}),
+        **({} if purpose == "wfs" else {"ows_srs": " ".join(systems(headers))}),
         "ows_fees": "none",
         "ows_accessconstraints": "none",
         "wms_attribution_title": ATTRIBUTION,
@@ -224,18 +221,6 @@ def _service_metadata(
         "wcs_label": service.title,
         **(wfs_metadata() if purpose == "wfs" else {}),
     }
-
-
-def _systems(own: set[str]) -> str:
-    return " ".join((*WEB_CRS, *sorted(own - set(WEB_CRS))))
-
-
-def _neighbours(epsg: int) -> list[int]:
-    """Return the UTM zones beside a UTM zone: scenes at its edge are often mixed with those."""
-    base, zone = epsg // 100 * 100, epsg % 100
-    if base not in {32600, 32700} or not 1 <= zone <= 60:
-        return []
-    return [base + (zone - 2) % 60 + 1, base + zone % 60 + 1]
 
 
 def _layer(record: LayerRecord, purpose: Purpose, layers_folder: Path) -> str:
@@ -303,6 +288,7 @@ def _layer_metadata(record: LayerRecord) -> dict[str, str]:
     layer, header = record.layer, record.raster
     coverage = {
         "wcs_label": layer.title,
+        "wcs_srs": " ".join(systems([header])),
         "wcs_extent": numbers(header.extent),
         "wcs_size": f"{header.cols} {header.rows}",
         "wcs_resolution": numbers(header.resolution),

@@ -31,4 +31,3 @@ OPERATIONS = {
         "DescribeStoredQueries",
     ),
 }  # fmt: skip
-WEB_CRS = ("EPSG:4326", "EPSG:3857")

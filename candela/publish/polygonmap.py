@@ -9,10 +9,11 @@ from pathlib import Path
 from candela.publish.drawing import drawn_polygons
 from candela.publish.features import DEGREE_DIGITS, GEOMETRY, ID, MOST_IN_ANSWER, VectorHeader
 from candela.publish.metadata import ATTRIBUTION, keywords
-from candela.publish.offers import GEOJSON, WEB_CRS
+from candela.publish.offers import GEOJSON
 from candela.publish.record import LayerRecord
 from candela.publish.styles import PolygonStyle
 from candela.publish.syntax import block, metadata, numbers, projection, quote
+from candela.publish.systems import systems
 
 FEATURES_FILE = "features.gpkg"  # beside a layer's map files
 GEOJSON_NAME = "geojson"  # what the output format is called in map files
@@ -76,7 +77,7 @@ def _metadata(record: LayerRecord, header: VectorHeader, *, is_wfs: bool) -> dic
         "wms_attribution_title": ATTRIBUTION,
         "wms_include_items": "all",
         "wms_exclude_items": "fid",
-        "wfs_srs": " ".join(dict.fromkeys((f"EPSG:{header.epsg}", *WEB_CRS))),
+        "wfs_srs": " ".join(systems([header])),
         "wfs_getfeature_formatlist": GEOJSON_NAME,
         "wfs_geometry_precision": str(header.digits),
         "wfs_extent": numbers(with_area(header.extent)),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyogrio
+import pyproj
 import pytest
 import requests
 import shapely
@@ -509,3 +510,16 @@ def test_polygons_are_there_after_a_restart_and_their_maps_are_mended(
     (folder / "wfs.map").unlink()
     publisher.repair()
     assert len(features(new_gateway, parcels_layer)) == 4
+
+
+@pytest.mark.parametrize("code", [32632, 3857, 3035, 2154])
+def test_polygons_come_in_the_systems_of_maps(polygons, parcels_layer, parcels, code) -> None:
+    wfs = WebFeatureService(f"{polygons.url}/ows", version="2.0.0")
+    offered = {item.getcode() for item in wfs[f"candela:{parcels_layer.name}"].crsOptions}
+    assert f"EPSG:{code}" in offered
+    found = features(polygons, parcels_layer, srsname=f"urn:ogc:def:crs:EPSG::{code}")
+    put = pyproj.Transformer.from_crs(4326, code, always_xy=True).transform
+    for item, parcel in zip(found, parcels, strict=True):
+        shape = shapely.from_geojson(json.dumps(item["geometry"]))
+        wanted = shapely.transform(parcel["geometry"], put, interleaved=False)
+        assert shapely.hausdorff_distance(shape, wanted) < 0.01
