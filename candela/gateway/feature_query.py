@@ -1,4 +1,4 @@
-"""What may be asked of a WFS, and what of MapServer's answer is put right.
+"""What may be asked of a WFS.
 
 Names of attributes go into SQL. MapServer has quoted them wrongly before (CVE-2025-59431), so that
 nothing but plain names reaches it; literals it quotes itself. The tables it asks hold nothing but
@@ -6,7 +6,6 @@ what the layer shows anyway.
 """
 
 import re
-from collections.abc import Iterable, Iterator
 
 from lxml import etree
 from werkzeug.datastructures import MultiDict
@@ -35,8 +34,6 @@ NAMES = {
 NAMING_ELEMENTS = frozenset({"PropertyName", "ValueReference"})
 JSON_NAMES = frozenset({"json", "geojson", "application/json", "application/geo+json"})
 GEOJSON_FORMAT = "geojson"  # as MapServer knows it
-NAMESPACES = re.compile(rb"<(\w+:)?\w+[^>]*\"http://www\.opengis\.net/wfs")
-EMPTY = re.compile(rb"^[ \t]*<(\w+:\w+)></\1>[ \t]*\r?\n", re.MULTILINE)
 
 
 def check(query: MultiDict[str, str]) -> None:
@@ -73,8 +70,8 @@ def _filters(text: str) -> list[str]:
     return [part for part in text.strip("()").split(")(") if part]
 
 
-def check_xml(content: bytes, where: str = "request") -> None:
-    """Look through a request, or a filter.
+def check_xml(content: bytes, where: str = "request") -> etree._Element:
+    """Look through a request, or a filter, and return its root.
 
     Raises
     ------
@@ -100,6 +97,7 @@ def check_xml(content: bytes, where: str = "request") -> None:
         if etree.QName(element).localname in NAMING_ELEMENTS:
             _check_path("".join(element.itertext()), where)
         pending += [(child, depth + 1) for child in element]
+    return root
 
 
 def _check_path(path: str, where: str) -> None:
@@ -107,22 +105,3 @@ def _check_path(path: str, where: str) -> None:
     steps = path.strip().removeprefix("/").removeprefix("/").split("/")
     if not all(PLAIN_NAME.fullmatch(step) for step in steps):
         raise InvalidValueError(f"{where} names {path[:80]!r}, which is no attribute", where)
-
-
-def is_for_features(body: bytes) -> bool:
-    """Tell whether a request in XML is for a WFS."""
-    return NAMESPACES.search(body[:4096]) is not None
-
-
-def without_empty_elements(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Take the lines out of GML that have an element without content: its value is missing.
-
-    No schema allows an empty element for a number; all attributes may be absent.
-    """
-    rest = b""
-    for chunk in chunks:
-        whole, found, rest = (rest + chunk).rpartition(b"\n")
-        if found:
-            yield EMPTY.sub(b"", whole + found)
-        # else a line longer than what came yet, such as one polygon
-    yield rest

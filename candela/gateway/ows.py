@@ -5,18 +5,16 @@
 /ows/<layer>/wcs     the WCS of one layer that is a raster
 /ows/<layer>/wfs     the WFS of one layer that is polygons
 
-Only parameters of the standards are passed on; MapServer's own (``map``, ``map.layer...``,
-SLD by reference) are not. Without REQUEST the answer is GetCapabilities, so that a layer's link
-is worth opening.
+Only parameters of the standards are passed on, and only what is offered (``ows_request.py``);
+MapServer's own (``map``, ``map.layer...``, SLD by reference) are not. Without REQUEST the answer
+is GetCapabilities, so that a layer's link is worth opening.
 """
 
+import codecs
 import logging
-import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple
 from urllib.parse import urlencode
-from xml.sax.saxutils import escape, quoteattr
 
 import urllib3
 from flask import Blueprint, Response, redirect, request, send_file
@@ -24,68 +22,45 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as BaseResponse
 
 from candela.errors import (
-    CandelaError,
-    InvalidValueError,
     NotFoundError,
     PublicationError,
-    PublicError,
     TooLargeError,
     UnsupportedError,
 )
-from candela.gateway import feature_query
+from candela.gateway.ows_answer import UNWANTED, corrected
+from candela.gateway.ows_faults import REFUSALS, Kind, OwsError, exception_report
+from candela.gateway.ows_request import (
+    kind_of,
+    kind_of_xml,
+    operation_of,
+    pairs,
+    settle,
+    settle_xml,
+    version_of_xml,
+    wanted,
+)
+from candela.gateway.time_dimension import last_image
 from candela.publish.mapfile import Purpose
 from candela.publish.mapserver import MapServerPublisher, Target
+from candela.publish.metadata import isotime
+from candela.publish.offers import OPAQUE_PNG, PICTURE_FORMATS
 from candela.publish.server import LOOPBACK
 
 logger = logging.getLogger(__name__)
-
-Kind = Literal["wms", "wcs", "wfs"]
-
-
-class Report(NamedTuple):
-    """The versions of an exception report, and of the service that gives it."""
-
-    ows: str
-    service: str
-
 
 MAX_BODY_BYTES = 256 * 1024
 CHUNK_BYTES = 64 * 1024
 TIMEOUT = urllib3.Timeout(connect=2, read=120)
 PAUSES_S = (0.05, 0.5, 0)  # after each attempt; a server may still be dying
 MAX_AGE_S = 300  # results do not change, but a layer may be removed
-OWS_PARAMETERS = """
-    service version request acceptversions acceptformats acceptlanguages sections updatesequence
-    language exceptions
-"""
-WMS_PARAMETERS = """
-    wmtver layers layer styles style srs crs bbox width height format transparent bgcolor time
-    elevation query_layers info_format feature_count x y i j sld_version rule scale
-    dpi map_resolution format_options
-"""  # the last line is what QGIS adds
-WCS_PARAMETERS = """
-    coverage coverageid identifier identifiers subset subsettingcrs outputcrs rangesubset
-    boundingbox gridbasecrs gridcs gridtype gridorigin gridoffsets response_crs resx resy
-    scalefactor scaleaxes scalesize scaleextent resolution size interpolation mediatype store
-"""
-PARAMETERS = frozenset(
-    f"{OWS_PARAMETERS} {WMS_PARAMETERS} {WCS_PARAMETERS} {feature_query.PARAMETERS}".split()
-)
-ONLY_WFS = frozenset(feature_query.PARAMETERS.split()) - {"bbox"}
 NAMING = {
-    "wms": ("layers", "query_layers", "layer"), "wcs": ("coverageid",),
+    "wms": ("layers", "query_layers", "layer"), "wcs": ("coverageid", "coverage"),
     "wfs": ("typenames", "typename"),
 }  # fmt: skip
 WHOLE_PARAMETERS = frozenset({"service", "request", "version", "coverageid", "format"})
+DATED = frozenset({"getmap", "getfeatureinfo"})
+FORM = "application/x-www-form-urlencoded"
 HEADERS = ("Content-Type", "Content-Length", "Content-Disposition")
-REPORTS = {"wcs": Report("2.0", "2.0.1"), "wfs": Report("1.1", "2.0.0")}  # others have one of WMS
-STATUS: dict[type[CandelaError], tuple[int, str]] = {
-    NotFoundError: (404, "NotFound"),
-    InvalidValueError: (400, "InvalidParameterValue"),
-    TooLargeError: (413, "InvalidParameterValue"),
-    UnsupportedError: (415, "OperationNotSupported"),
-    PublicationError: (503, "NoApplicableCode"),
-}
 
 
 def ows_blueprint(publisher: MapServerPublisher, *, owner_header: str = "") -> Blueprint:
@@ -136,18 +111,24 @@ class _Proxy:
 
     def answer(self, layer: str | None, kind: Kind | None) -> Response:
         """Answer the current request for a layer, or for all."""
+        query = wanted(request.args)
+        asked = kind or kind_of(query)
         try:
             if layer is not None and not self._may_see(layer):
                 raise NotFoundError(f"no layer {layer!r}")
             if layer is not None and kind and not self.publisher.serves(layer, kind):
                 raise NotFoundError(f"layer {layer!r} has no {kind.upper()}")
-            if request.method == "POST" and request.mimetype != "application/x-www-form-urlencoded":
-                return self._pass_on_xml(layer, kind)
-            return self._pass_on_query(layer, kind)
-        except tuple(STATUS) as error:
+            body = _body()
+            if body.startswith(b"<"):
+                asked, query["version"] = kind or kind_of_xml(body), version_of_xml(body)
+                return self._pass_on_xml(layer, kind, body)
+            query.update(wanted(request.form if request.mimetype == FORM else pairs(body)))
+            asked = kind or kind_of(query)
+            return self._pass_on_query(layer, kind, query)
+        except REFUSALS as error:
             if isinstance(error, PublicationError):
                 logger.warning("A map request failed: %s", error)
-            return _exception(error, kind)
+            return exception_report(error, asked, query.get("version", ""))
 
     @property
     def _owner(self) -> str | None:
@@ -158,33 +139,48 @@ class _Proxy:
         owner = self.publisher.owner(layer)
         return owner is not None and self._owner in {None, owner}
 
-    def _pass_on_query(self, layer: str | None, kind: Kind | None) -> Response:
-        query = wanted(request.values)
-        query.setdefault("service", kind or "WMS")
-        query.setdefault("request", "GetCapabilities")
-        named = query["service"].lower()
-        asked: Kind = "wcs" if named == "wcs" else "wfs" if named == "wfs" else "wms"
-        if kind is not None and asked != kind:
-            raise InvalidValueError(f"this address is a {kind.upper()}, not a {asked.upper()}")
-        kind = asked
-        if query["request"].lower() == "getmetadata":
-            query.pop("service")  # the link in the capabilities has none, and must have none
-        purpose = _purpose(query, kind)
-        if kind == "wfs":
-            feature_query.check(query)
-        else:
-            for name in ONLY_WFS:
-                query.pop(name, None)
-        if kind == "wms":
-            query.setdefault("styles", "")  # MapServer insists on it, many clients leave it out
-        if purpose == "info":
-            query["format"] = "image/png"  # of no consequence, but OWSLib says "None"
-        layers = [layer] if layer is not None else self._layers(query, kind)
+    def _pass_on_query(
+        self, layer: str | None, kind: Kind | None, query: MultiDict[str, str]
+    ) -> Response:
+        kind = settle(query, kind)
+        layers = self._layers(query, kind) if layer is None else [layer]
+        if kind == "wcs":
+            self._check_coverages(_named(query, kind), layer)
+            if len(layers) == 1 and _is_whole(query):
+                return self._whole_file(layers[0])
+        operation = operation_of(query)
+        purpose: Purpose = "info" if operation == "getfeatureinfo" else kind
         if purpose == "info" and not self._are_polygons(layers):
             query["feature_count"] = "1"  # for each layer: the pixel, not its neighbours as well
-        if kind == "wcs" and len(layers) == 1 and _is_whole(query):
-            return self._whole_file(layers[0])
-        return self._pass_on(layers, purpose, query=list(query.items(multi=True)))
+        default = self._set_time(query, layers) if operation in DATED else ""
+        answer = self._pass_on(layers, purpose, query=list(query.items(multi=True)))
+        if default:
+            answer.headers["Warning"] = f"99 Default value used: time={default} ISO8601"
+        return answer
+
+    def _check_coverages(self, names: Iterable[str], layer: str | None) -> None:
+        """Refuse coverages that are not there, or not at this address."""
+        for name in names:
+            if not self._serves(name, "wcs") or layer not in {None, name}:
+                raise OwsError("CoverageNotDefined", f"no coverage {name[:80]!r}", "coverageId")
+
+    def _set_time(self, query: MultiDict[str, str], layers: Sequence[str]) -> str:
+        """Ask for an instant; return the default where none is asked for, and there is one."""
+        asked = query.pop("time", "")
+        dates = [list(found) for name in layers if (found := self.publisher.dates(name))]
+        instants = sorted({last_image(asked, times) if asked else times[-1] for times in dates})
+        if not asked:
+            return isotime(instants[0]) if len(instants) == 1 else ""
+        if len(instants) > 1:
+            told = " and ".join(isotime(time) for time in instants)
+            raise OwsError(
+                "InvalidDimensionValue",
+                f"TIME {asked[:80]!r} is {told} of these layers: ask for each by itself",
+                "time",
+            )
+        if instants:
+            query["time"] = isotime(instants[0])
+        return ""
 
     def _whole_file(self, layer: str) -> Response:
         """Answer with the raster itself: the whole coverage as it is, however large."""
@@ -202,12 +198,8 @@ class _Proxy:
 
     def _layers(self, query: MultiDict[str, str], kind: Kind) -> list[str]:
         """Return the layers that a request is about, if any: small map files are read fast."""
-        for key in NAMING[kind]:
-            if query.get(key):
-                asked = (name.strip("()").rpartition(":")[2] for name in query[key].split(","))
-                names = list(dict.fromkeys(asked))
-                return names if all(self._serves(name, kind) for name in names) else []
-        return []
+        names = _named(query, kind)
+        return names if all(self._serves(name, kind) for name in names) else []
 
     def _serves(self, layer: str, kind: Kind) -> bool:
         return self._may_see(layer) and self.publisher.serves(layer, kind)
@@ -215,19 +207,13 @@ class _Proxy:
     def _are_polygons(self, layers: Sequence[str]) -> bool:
         return bool(layers) and all(self.publisher.serves(layer, "wfs") for layer in layers)
 
-    def _pass_on_xml(self, layer: str | None, kind: Kind | None) -> Response:
+    def _pass_on_xml(self, layer: str | None, kind: Kind | None, body: bytes) -> Response:
         if kind == "wms":
             raise UnsupportedError("this WMS takes GET, and POST of a form")
-        body = request.stream.read(MAX_BODY_BYTES + 1)
-        if len(body) > MAX_BODY_BYTES:
-            raise TooLargeError(f"the request is above {MAX_BODY_BYTES} bytes")
-        if re.search(rb"<!\s*(DOCTYPE|ENTITY)", body):
-            raise InvalidValueError("a request may have no document type")
-        purpose: Purpose = "wcs"
-        if kind == "wfs" or (kind is None and feature_query.is_for_features(body)):
-            purpose = "wfs"
-            feature_query.check_xml(body)
-        return self._pass_on([] if layer is None else [layer], purpose, query=[], body=body)
+        kind, coverages = settle_xml(body, kind)
+        self._check_coverages(coverages, layer)
+        layers = coverages if layer is None else [layer]
+        return self._pass_on(layers, kind, query=[], body=body)
 
     def _pass_on(
         self,
@@ -242,11 +228,15 @@ class _Proxy:
             answer.drain_conn()
             answer.release_conn()
             raise PublicationError("MapServer broke off; the request may be too large for it")
+        if "html" in answer.headers.get("Content-Type", ""):
+            answer.drain_conn()
+            answer.release_conn()
+            raise PublicationError("MapServer answers a page, which no standard has")
         if not _is_image(answer) and not all(self._may_see(name) for name in layers):
             answer.drain_conn()
             answer.release_conn()
             raise NotFoundError(f"no layer {','.join(layers)!r}: it was just removed")
-        return _response(answer, cacheable=body is None, is_features=purpose == "wfs")
+        return _response(answer, purpose, cacheable=body is None)
 
     def _send_again_after_a_crash(
         self,
@@ -281,17 +271,23 @@ class _Proxy:
         )
 
 
-def wanted(values: MultiDict[str, str]) -> MultiDict[str, str]:
-    """Keep the parameters of the standards, with their names in lower case."""
-    return MultiDict(
-        (key.lower(), value) for key, value in values.items(multi=True) if key.lower() in PARAMETERS
-    )
+def _body() -> bytes:
+    """Return the body of a request, unless it is a form."""
+    if request.mimetype == FORM:
+        return b""
+    body = request.stream.read(MAX_BODY_BYTES + 1)
+    if len(body) > MAX_BODY_BYTES:
+        raise TooLargeError(f"the request is above {MAX_BODY_BYTES} bytes")
+    return body.removeprefix(codecs.BOM_UTF8).lstrip()
 
 
-def _purpose(query: MultiDict[str, str], kind: Kind) -> Purpose:
-    if kind != "wms":
-        return kind
-    return "info" if query["request"].lower() in {"getfeatureinfo", "feature_info"} else "wms"
+def _named(query: MultiDict[str, str], kind: Kind) -> list[str]:
+    """Return the layers that a request names, without their prefix, each once."""
+    for key in NAMING[kind]:
+        if query.get(key):
+            names = (name.strip("()").rpartition(":")[2] for name in query[key].split(","))
+            return list(dict.fromkeys(names))
+    return []
 
 
 def _is_whole(query: MultiDict[str, str]) -> bool:
@@ -299,21 +295,24 @@ def _is_whole(query: MultiDict[str, str]) -> bool:
     return (
         query["request"].lower() == "getcoverage"
         and query.get("version", "").startswith("2.")
+        and bool(query.get("coverageid"))
         and query.get("format", "image/tiff").lower() == "image/tiff"
         and not query.get("mediatype")
         and all(key in WHOLE_PARAMETERS or not value for key, value in query.items(multi=True))
     )
 
 
-def _response(answer: urllib3.BaseHTTPResponse, *, cacheable: bool, is_features: bool) -> Response:
+def _response(answer: urllib3.BaseHTTPResponse, purpose: Purpose, *, cacheable: bool) -> Response:
     headers = {name: answer.headers[name] for name in HEADERS if name in answer.headers}
     headers["Access-Control-Allow-Origin"] = "*"
+    if headers.get("Content-Type") == OPAQUE_PNG:
+        headers["Content-Type"] = PICTURE_FORMATS[0]
     if cacheable and _is_image(answer):
         headers["Cache-Control"] = f"public, max-age={MAX_AGE_S}"
     chunks = _chunks(answer)
-    if is_features and "xml" in headers.get("Content-Type", ""):
+    if purpose in UNWANTED and "xml" in headers.get("Content-Type", ""):
         headers.pop("Content-Length", None)
-        chunks = feature_query.without_empty_elements(chunks)
+        chunks = corrected(chunks, purpose)
     return Response(chunks, status=answer.status, headers=headers)
 
 
@@ -326,27 +325,3 @@ def _chunks(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         yield from answer.stream(CHUNK_BYTES)
     finally:
         answer.release_conn()
-
-
-def _exception(error: CandelaError, kind: Kind | None) -> Response:
-    """Tell an error as the standards want it."""
-    status, code = next(value for cls, value in STATUS.items() if isinstance(error, cls))
-    text = escape(error.message if isinstance(error, PublicError) else "the map server is away")
-    if version := REPORTS.get(kind or request.values.get("service", "").lower()):
-        locator = error.locator if isinstance(error, InvalidValueError) else ""
-        place = f" locator={quoteattr(locator)}" if locator else ""
-        body = (
-            f'<ows:ExceptionReport xmlns:ows="http://www.opengis.net/ows/{version.ows}" '
-            f'version="{version.service}">'
-            f'<ows:Exception exceptionCode="{code}"{place}>'
-            f"<ows:ExceptionText>{text}</ows:ExceptionText>"
-            "</ows:Exception></ows:ExceptionReport>"
-        )
-    else:
-        body = (
-            '<ServiceExceptionReport xmlns="http://www.opengis.net/ogc" version="1.3.0">'
-            f'<ServiceException code="{code}">{text}</ServiceException></ServiceExceptionReport>'
-        )
-    return Response(
-        f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n', status=status, mimetype="text/xml"
-    )

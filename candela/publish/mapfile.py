@@ -18,10 +18,16 @@ from candela.publish.drawing import all_values, drawing, drawn_raster
 from candela.publish.features import VectorHeader
 from candela.publish.header import RasterHeader
 from candela.publish.metadata import ATTRIBUTION, isotime, keywords
+from candela.publish.offers import (
+    COVERAGE_FORMAT,
+    COVERAGE_NAME,
+    INFO_FORMATS,
+    OPAQUE_PNG,
+    OPERATIONS,
+    PICTURE_FORMATS,
+)
 from candela.publish.polygonmap import (
     FEATURES_FILE,
-    WEB_CRS,
-    WFS_REQUESTS,
     geojson_format,
     polygon_layer,
     wfs_metadata,
@@ -32,6 +38,7 @@ from candela.publish.series import Series
 from candela.publish.shapefile import Tile
 from candela.publish.styles import PolygonStyle
 from candela.publish.syntax import block, metadata, numbers, projection, quote
+from candela.publish.systems import systems
 
 Purpose = Literal["wms", "wcs", "wfs", "info"]
 
@@ -155,18 +162,27 @@ def _output_formats(records: Sequence[LayerRecord], purpose: Purpose) -> list[st
         "TRANSPARENT ON",
         'FORMATOPTION "COMPRESSION=1"',  # much less work than 6, for a few percent more bytes
     )
+    opaque = block(
+        "OUTPUTFORMAT",
+        'NAME "opaque"',  # with all pixels opaque: "png" keeps those of translucent classes
+        'DRIVER "AGG/PNG"',
+        f"MIMETYPE {quote(OPAQUE_PNG)}",
+        'EXTENSION "png"',
+        "IMAGEMODE RGB",
+        'FORMATOPTION "COMPRESSION=1"',
+    )
     if purpose == "wfs":
         return [png, geojson_format()]
     if purpose != "wcs":
-        return [png]
+        return [png, opaque]
     modes = {IMAGE_MODES.get(record.raster.dtype, "FLOAT32") for record in records}
     nodata = {record.raster.nodata for record in records}
     missing = nodata.pop() if len(nodata) == 1 else None
     geotiff = block(
         "OUTPUTFORMAT",
-        'NAME "geotiff"',
+        f"NAME {quote(COVERAGE_NAME)}",
         'DRIVER "GDAL/GTiff"',
-        'MIMETYPE "image/tiff"',
+        f"MIMETYPE {quote(COVERAGE_FORMAT)}",
         'EXTENSION "tif"',
         f"IMAGEMODE {modes.pop() if len(modes) == 1 else 'FLOAT32'}",
         'FORMATOPTION "TILED=YES"',
@@ -181,51 +197,36 @@ def _output_formats(records: Sequence[LayerRecord], purpose: Purpose) -> list[st
 def _service_metadata(
     service: Service, headers: Sequence[RasterHeader | VectorHeader], purpose: Purpose
 ) -> dict[str, str]:
-    own = {
-        f"EPSG:{epsg}" for header in headers for epsg in (header.epsg, *_neighbours(header.epsg))
-    }
     requests = {
-        "wms": "GetCapabilities GetMap GetLegendGraphic GetFeatureInfo GetStyles DescribeLayer",
+        "wms": " ".join(OPERATIONS["wms"]),
         "info": "GetCapabilities GetFeatureInfo",
         "wcs": "*",
-        "wfs": WFS_REQUESTS,
+        "wfs": " ".join(OPERATIONS["wfs"]),
     }[purpose]
     return {
         "ows_title": service.title,
         "ows_abstract": service.abstract,
         "ows_onlineresource": service.url,
         "ows_encoding": "UTF-8",
-        **({} if purpose == "wfs" else {"ows_srs": _systems(own)}),
+        **({} if purpose == "wfs" else {"ows_srs": " ".join(systems(headers))}),
         "ows_fees": "none",
         "ows_accessconstraints": "none",
         "wms_attribution_title": ATTRIBUTION,
         "ows_enable_request": "!*",
         f"{'wms' if purpose == 'info' else purpose}_enable_request": requests,
         "ows_sld_enabled": "false",
-        "wms_getmap_formatlist": "image/png,image/jpeg",
+        "wms_getmap_formatlist": ",".join((*PICTURE_FORMATS, OPAQUE_PNG)),
         "wms_feature_info_mime_type": "text/plain",
-        "wms_getfeatureinfo_formatlist": "text/plain,application/vnd.ogc.gml",
+        "wms_getfeatureinfo_formatlist": ",".join(INFO_FORMATS),
         "wcs_label": service.title,
         **(wfs_metadata() if purpose == "wfs" else {}),
     }
 
 
-def _systems(own: set[str]) -> str:
-    return " ".join((*WEB_CRS, *sorted(own - set(WEB_CRS))))
-
-
-def _neighbours(epsg: int) -> list[int]:
-    """Return the UTM zones beside a UTM zone: scenes at its edge are often mixed with those."""
-    base, zone = epsg // 100 * 100, epsg % 100
-    if base not in {32600, 32700} or not 1 <= zone <= 60:
-        return []
-    return [base + (zone - 2) % 60 + 1, base + zone % 60 + 1]
-
-
 def _layer(record: LayerRecord, purpose: Purpose, layers_folder: Path) -> str:
     if record.polygons:
         path = layers_folder / record.layer.name / FEATURES_FILE
-        return polygon_layer(record, path, is_drawn=purpose == "wms")
+        return polygon_layer(record, path, is_drawn=purpose == "wms", is_wfs=purpose == "wfs")
     layer, header, style = record.layer, record.raster, record.style
     assert not isinstance(style, PolygonStyle)
     data = drawn_raster(layer.path, style, header) if purpose == "wms" else str(layer.path)
@@ -287,11 +288,12 @@ def _layer_metadata(record: LayerRecord) -> dict[str, str]:
     layer, header = record.layer, record.raster
     coverage = {
         "wcs_label": layer.title,
+        "wcs_srs": " ".join(systems([header])),
         "wcs_extent": numbers(header.extent),
         "wcs_size": f"{header.cols} {header.rows}",
         "wcs_resolution": numbers(header.resolution),
-        "wcs_native_format": "image/tiff",
-        "wcs_formats": "geotiff",
+        "wcs_native_format": COVERAGE_FORMAT,
+        "wcs_formats": COVERAGE_NAME,
         "wcs_imagemode": IMAGE_MODES.get(header.dtype, "FLOAT32"),
         "wcs_bandcount": str(len(header.bands)),
         "wcs_band_names": " ".join(header.bands),

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import json
 import logging
 import os
 import shutil
@@ -43,6 +44,7 @@ logger = logging.getLogger(__name__)
 ALL, SETS, SERIES = "all", "sets", "series"  # folders of map files
 DERIVED = (ALL, SETS, SERIES)
 OWNER_FILE = "owner"
+DATES_FILE = "dates.json"  # of a series: its layers by date
 DRAWN_FILE = "drawn.vrt"  # of a layer that is not drawn as its raster is
 SIGNATURE_FILE = "made-by"
 INDEX = "rasters"
@@ -240,6 +242,14 @@ class MapServerPublisher:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def dates(self, name: str) -> dict[dt.datetime, list[str]]:
+        """Return the dates of a series in order, with its layers of each; none of a layer."""
+        try:
+            text = (self._series_folder(name) / DATES_FILE).read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        return {dt.datetime.fromisoformat(date): names for date, names in json.loads(text).items()}
+
     def target(self, names: Sequence[str], purpose: Purpose, owner: str | None = None) -> Target:
         """Return where the embedded server answers for some layers and series.
 
@@ -318,6 +328,12 @@ class MapServerPublisher:
         service = Service(url, series.title, series.abstract, self.store.layers_folder)
         for purpose in SERIES_PURPOSES:
             write_whole(folder / f"{purpose}.map", map_text(service, [], purpose, [file]))
+        dates: dict[str, list[str]] = {}
+        for record in series.records:
+            dates.setdefault((record.time or record.published).isoformat(), []).append(
+                record.layer.name
+            )
+        write_whole(folder / DATES_FILE, json.dumps(dates))
         write_whole(folder / OWNER_FILE, series.first.layer.owner)
         for old in folder.glob(f"{INDEX}-*"):
             if old.stem != file.index.name and time.time() - old.stat().st_mtime > INDEX_AGE_S:

@@ -9,21 +9,19 @@ from pathlib import Path
 from candela.publish.drawing import drawn_polygons
 from candela.publish.features import DEGREE_DIGITS, GEOMETRY, ID, MOST_IN_ANSWER, VectorHeader
 from candela.publish.metadata import ATTRIBUTION, keywords
+from candela.publish.offers import GEOJSON
 from candela.publish.record import LayerRecord
 from candela.publish.styles import PolygonStyle
 from candela.publish.syntax import block, metadata, numbers, projection, quote
+from candela.publish.systems import systems
 
 FEATURES_FILE = "features.gpkg"  # beside a layer's map files
-GEOJSON = "geojson"  # what the output format is called in map files
+GEOJSON_NAME = "geojson"  # what the output format is called in map files
 NAMESPACE = ("candela", "urn:candela:layers")  # prefix and name
 LEAST_EXTENT = 1e-9  # of a map, in units of its system: a box must have an area
-WEB_CRS = ("EPSG:4326", "EPSG:3857")
-WFS_REQUESTS = (
-    "GetCapabilities DescribeFeatureType GetFeature ListStoredQueries DescribeStoredQueries"
-)
 
 
-def polygon_layer(record: LayerRecord, path: Path, *, is_drawn: bool) -> str:
+def polygon_layer(record: LayerRecord, path: Path, *, is_drawn: bool, is_wfs: bool) -> str:
     """Write the layer of a map file.
 
     Parameters
@@ -32,6 +30,8 @@ def polygon_layer(record: LayerRecord, path: Path, *, is_drawn: bool) -> str:
         The GeoPackage with the polygons, in a table that is called like the layer.
     is_drawn : bool
         Whether the map file is for pictures.
+    is_wfs : bool
+        Whether it is for features.
     """
     header, style = record.polygons, record.style
     assert header is not None
@@ -48,7 +48,7 @@ def polygon_layer(record: LayerRecord, path: Path, *, is_drawn: bool) -> str:
         "TOLERANCE 0",
         projection(header.epsg),
         f"EXTENT {numbers(with_area(header.extent))}",
-        metadata(_metadata(record, header)),
+        metadata(_metadata(record, header, is_wfs=is_wfs)),
         *(drawn_polygons(style) if is_drawn else []),
     )
 
@@ -61,13 +61,14 @@ def with_area(
     return left, bottom, max(right, left + LEAST_EXTENT), max(top, bottom + LEAST_EXTENT)
 
 
-def _metadata(record: LayerRecord, header: VectorHeader) -> dict[str, str]:
+def _metadata(record: LayerRecord, header: VectorHeader, *, is_wfs: bool) -> dict[str, str]:
     layer = record.layer
-    lineage = {
-        "wms_dataurl_href": layer.lineage, "wms_dataurl_format": "text/html",
-        "wfs_metadataurl_href": layer.lineage, "wfs_metadataurl_format": "text/html",
-        "wfs_metadataurl_type": "TC211",
-    }  # fmt: skip
+    lineage = {"wms_dataurl_href": layer.lineage, "wms_dataurl_format": "text/html"}
+    if is_wfs:  # in others it keeps MapServer from writing metadata of its own
+        lineage = {
+            "wfs_metadataurl_href": layer.lineage, "wfs_metadataurl_format": "text/html",
+            "wfs_metadataurl_type": "TC211",
+        }  # fmt: skip
     return {
         "ows_title": layer.title,
         "ows_abstract": layer.abstract,
@@ -76,8 +77,8 @@ def _metadata(record: LayerRecord, header: VectorHeader) -> dict[str, str]:
         "wms_attribution_title": ATTRIBUTION,
         "wms_include_items": "all",
         "wms_exclude_items": "fid",
-        "wfs_srs": " ".join(dict.fromkeys((f"EPSG:{header.epsg}", *WEB_CRS))),
-        "wfs_getfeature_formatlist": GEOJSON,
+        "wfs_srs": " ".join(systems([header])),
+        "wfs_getfeature_formatlist": GEOJSON_NAME,
         "wfs_geometry_precision": str(header.digits),
         "wfs_extent": numbers(with_area(header.extent)),
         "gml_include_items": "all",
@@ -106,9 +107,9 @@ def geojson_format() -> str:
     """Write the output format of GeoJSON."""
     return block(
         "OUTPUTFORMAT",
-        f"NAME {quote(GEOJSON)}",
+        f"NAME {quote(GEOJSON_NAME)}",
         'DRIVER "OGR/GEOJSON"',
-        'MIMETYPE "application/geo+json"',
+        f"MIMETYPE {quote(GEOJSON)}",
         'FORMATOPTION "STORAGE=stream"',
         'FORMATOPTION "FORM=simple"',
         f'FORMATOPTION "LCO:COORDINATE_PRECISION={DEGREE_DIGITS}"',

@@ -42,6 +42,7 @@ server.document-root = "."
 server.errorlog = "lighttpd.log"
 server.upload-dirs = ( "." )
 server.max-request-size = 1024
+server.http-parseopts = ( "url-ctrls-reject" => "disable" )  # a filter may have several lines
 server.max-keep-alive-idle = 30
 server.max-keep-alive-requests = 10000
 server.stream-response-body = 2

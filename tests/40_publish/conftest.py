@@ -321,6 +321,12 @@ def running_gateway(folder: Path) -> Gateway:
     return Gateway(folder)
 
 
+@pytest.fixture(scope="session")
+def start_gateway(mapserver: None) -> Callable[[Path], Gateway]:
+    """Return what makes a gateway, for modules that want one of their own."""
+    return running_gateway
+
+
 @pytest.fixture
 def new_gateway(mapserver: None, tmp_path: Path) -> Iterator[Gateway]:
     """A gateway without layers, for tests that change it."""

@@ -1,7 +1,13 @@
 """What the routes pass on to MapServer, and what they do not."""
 
+import io
+from urllib.parse import urlencode
+
+import numpy as np
 import pytest
 import requests
+from lxml import etree
+from PIL import Image
 
 from candela.gateway.ows import MAX_BODY_BYTES
 
@@ -97,3 +103,160 @@ def test_pictures_may_be_cached_and_used_by_other_pages(ows, change_layer) -> No
     assert "max-age" in answer.headers["Cache-Control"]
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     assert "Server" not in answer.headers or "lighttpd" not in answer.headers["Server"]
+
+
+# only what is offered
+
+MAP = {
+    "service": "WMS", "version": "1.3.0", "request": "GetMap", "layers": "ChangeDetect_1_change",
+    "crs": "EPSG:32632", "bbox": "600000,5398000,602000,5400000", "width": "10", "height": "10",
+    "format": "image/png",
+}  # fmt: skip
+INFO = MAP | {
+    "request": "GetFeatureInfo", "query_layers": "ChangeDetect_1_change", "i": "1", "j": "1",
+    "info_format": "text/plain",
+}  # fmt: skip
+COVERAGE = {
+    "service": "WCS", "version": "2.0.1", "request": "GetCoverage",
+    "coverageid": "ChangeDetect_1_change", "format": "image/tiff",
+}  # fmt: skip
+OLD_COVERAGE = {
+    "service": "WCS", "version": "1.0.0", "request": "GetCoverage", "crs": "EPSG:32632",
+    "coverage": "ChangeDetect_1_change", "bbox": "600000,5398000,602000,5400000", "width": "200",
+    "height": "200", "format": "geotiff",
+}  # fmt: skip
+FEATURES = {"service": "WFS", "version": "2.0.0", "request": "GetFeature", "typenames": "none"}
+
+
+def refused(answer: requests.Response) -> tuple[str, str]:
+    """Return code and locator of an exception; it must be one."""
+    assert 400 <= answer.status_code < 500, answer.text
+    root = etree.fromstring(answer.content)
+    found = root.find("{*}Exception")
+    if found is not None:
+        assert etree.QName(root).localname == "ExceptionReport"
+        return found.get("exceptionCode"), found.get("locator", "")
+    assert etree.QName(root).localname == "ServiceExceptionReport"
+    (found,) = root
+    return found.get("code"), found.get("locator", "")
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "values"),
+    [
+        (MAP, "format", ["application/openlayers", "png", "image/gif", "image/svg+xml", "kml",
+                         "image/png; mode=8bit", "application/json", "text/html", "None"]),
+        (INFO, "info_format", ["MIME", "gml", "image/png", "application/openlayers"]),
+        (MAP, "exceptions", ["text/html", "application/json", "partialmap"]),
+        ({"service": "WMS", "request": "GetLegendGraphic", "layer": "ChangeDetect_1_change"},
+         "format", ["application/openlayers", "image/gif"]),
+        (OLD_COVERAGE, "format", ["GTiff", "image/png", "png", "application/openlayers"]),
+    ],
+)  # fmt: skip
+def test_a_format_that_is_not_advertised_is_an_invalid_format(ows, query, name, values) -> None:
+    for value in values:
+        answer = requests.get(ows, params=query | {name: value}, timeout=10)
+        assert refused(answer)[0] == "InvalidFormat", value
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "values"),
+    [
+        (COVERAGE, "format", ["GTiff", "geotiff", "image/png", "application/openlayers"]),
+        (COVERAGE, "mediatype", ["text/html", "multipart/x"]),
+        (FEATURES, "outputFormat", ["text/html", "csv", "application/openlayers", "kml"]),
+    ],
+)  # fmt: skip
+def test_newer_standards_call_it_an_invalid_parameter(ows, query, name, values) -> None:
+    for value in values:
+        answer = requests.get(ows, params=query | {name: value}, timeout=10)
+        code, locator = refused(answer)
+        assert (code, locator.lower()) == ("InvalidParameterValue", name.lower())
+
+
+def test_bodies_are_held_to_the_same_formats(ows) -> None:
+    coverage = (
+        '<GetCoverage xmlns="http://www.opengis.net/wcs/2.0" service="WCS" version="2.0.1">'
+        "<CoverageId>ChangeDetect_1_change</CoverageId><format>image/png</format></GetCoverage>"
+    )
+    features = (
+        '<GetFeature xmlns="http://www.opengis.net/wfs/2.0" service="WFS" version="2.0.0"'
+        ' outputFormat="csv"><Query typeNames="none"/></GetFeature>'
+    )
+    for body in (coverage, features):
+        answer = requests.post(ows, body, headers={"Content-Type": "text/xml"}, timeout=10)
+        assert refused(answer)[0] in {"InvalidFormat", "InvalidParameterValue"}
+
+
+@pytest.mark.parametrize("service", ["WMS", "WCS", "WFS"])
+@pytest.mark.parametrize("operation", ["Transaction", "LockFeature", "mode", "map2", "a b", "<x>"])
+def test_an_unknown_operation_is_not_supported(ows, service, operation) -> None:
+    answer = requests.get(ows, params={"service": service, "request": operation}, timeout=10)
+    assert refused(answer)[0] == "OperationNotSupported"
+
+
+@pytest.mark.parametrize("name", ["BOGUS", "WPS", "SOS", "WMS WCS", "", "<x>", "%"])
+def test_an_unknown_service_is_an_exception(ows, name) -> None:
+    query = {"service": name or "\t", "request": "GetCapabilities"}
+    assert refused(requests.get(ows, params=query, timeout=10)) == (
+        "InvalidParameterValue", "service",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "namespace",
+    ["http://www.opengis.net/wcs/2.0", "http://www.opengis.net/wcs", "http://www.opengis.net/wfs",
+     "http://www.opengis.net/wfs/2.0", "http://www.opengis.net/sos/2.0", "none", ""],
+)  # fmt: skip
+def test_an_unknown_service_in_a_body_is_an_exception(ows, namespace) -> None:
+    declared = f' xmlns="{namespace}"' if namespace else ""
+    body = f'<GetCapabilities{declared} service="BOGUS"/>'
+    answer = requests.post(ows, body, headers={"Content-Type": "text/xml"}, timeout=10)
+    assert refused(answer) == ("InvalidParameterValue", "service")
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [(MAP, "layers"), (MAP, "styles"), (INFO, "query_layers"), (COVERAGE, "coverageid"),
+     (COVERAGE, "subset"), (FEATURES, "typenames"), (FEATURES, "filter"), (MAP, "bbox"),
+     (MAP, "service"), (MAP, "request"), (MAP, "version"), (MAP, "time")],
+)  # fmt: skip
+def test_control_characters_and_broken_encodings_are_refused_or_nothing(ows, query, name) -> None:
+    for value in ("%00", "a%00b", "%0b", "%ED%A0%80", "%FF%FE", "%EF%BF%BF"):
+        rest = urlencode({key: text for key, text in query.items() if key != name})
+        answer = requests.get(f"{ows}?{rest}&{name}={value}", timeout=10)
+        assert answer.status_code < 500
+        assert "html" not in answer.headers["Content-Type"]
+        if "xml" in answer.headers["Content-Type"]:
+            etree.fromstring(answer.content)
+        if value in {"%00", "a%00b", "%0b"}:
+            assert refused(answer)
+
+
+def test_metadata_links_and_legends_answer_for_all_layers(ows, gateway) -> None:
+    text = requests.get(ows, params=CAPABILITIES, timeout=10).content
+    links = [
+        link.get("{http://www.w3.org/1999/xlink}href")
+        for name in ("MetadataURL", "LegendURL")
+        for link in etree.fromstring(text).iterfind(f".//{{*}}{name}/{{*}}OnlineResource")
+    ]
+    assert len(links) == 2 * len(gateway.publisher.layers())
+    for link in links:
+        answer = requests.get(link, allow_redirects=False, timeout=10)
+        assert answer.status_code == 200, link
+        assert answer.headers["Content-Type"].startswith(("text/xml", "image/png"))
+
+
+def test_a_legend_needs_neither_version_nor_sld_version(ows) -> None:
+    query = {"service": "WMS", "request": "GetLegendGraphic", "layer": "ChangeDetect_1_change"}
+    for more in ({}, {"version": "1.1.1"}, {"version": "1.3.0"}, {"format": "image/png"}):
+        answer = requests.get(ows, params=query | more, timeout=10)
+        assert answer.headers["Content-Type"] == "image/png", answer.text
+
+
+def test_a_map_is_opaque_unless_it_is_asked_to_be_transparent(ows) -> None:
+    for value, is_opaque in (("", True), ("FALSE", True), (None, True), ("TRUE", False)):
+        query = MAP if value is None else MAP | {"transparent": value}
+        content = requests.get(ows, params=query, timeout=10).content
+        alpha = np.asarray(Image.open(io.BytesIO(content)).convert("RGBA"))[..., 3]
+        assert (alpha == 255).all() == is_opaque

@@ -6,10 +6,12 @@ import io
 import numpy as np
 import pytest
 import requests
+from lxml import etree
 from owslib.wms import WebMapService
 from PIL import Image
 from rasterio.warp import transform_bounds
 
+from candela.publish.base import Layer
 from candela.publish.styles import load_style
 
 WINDOW = (600_000, 5_397_000, 606_000, 5_400_000)
@@ -68,6 +70,150 @@ def test_each_date_shows_what_was_seen_then(series, time, values) -> None:
         else:
             assert seen is not None
             assert np.abs(np.subtract(seen, colour_of(value))).max() <= 1
+
+
+@pytest.fixture(scope="module")
+def of_the_morning(start_gateway, tmp_path_factory, write_raster):
+    """Images of three mornings, as Sentinel-2 takes them, two of them in one month."""
+    folder = tmp_path_factory.mktemp("mornings")
+    with start_gateway(folder / "state") as gateway:
+        for time, value in MORNINGS.items():
+            path = write_raster(
+                folder / f"{value}.tif", np.full((1, 300, 300), value, "float32"), nodata=np.nan,
+                bands=["change"], tags={"SENSING_TIME": time},
+            )  # fmt: skip
+            name = f"Image_{round(100 * value)}_image"
+            gateway.publisher.publish(
+                Layer(name, name, path, "Image", "", "change", process="Image", output="image")
+            )
+        yield gateway
+
+
+MORNINGS = {
+    "2020-07-08T10:50:31Z": 0.25, "2020-07-18T10:50:31Z": 0.55, "2022-06-28T10:50:31Z": 0.9,
+}  # fmt: skip
+
+
+def asked(gateway, time: str | None, **query) -> requests.Response:
+    (series,) = gateway.publisher.series()
+    query = {
+        "service": "WMS", "version": "1.3.0", "request": "GetMap", "layers": series.name,
+        "crs": "EPSG:32632", "bbox": "600000,5397000,603000,5400000", "width": 30, "height": 30,
+        "format": "image/png", "transparent": "true",
+    } | ({} if time is None else {"time": time}) | query  # fmt: skip
+    return requests.get(f"{gateway.url}/ows", params=query, timeout=20)
+
+
+def value_at(gateway, time: str | None) -> float:
+    (series,) = gateway.publisher.series()
+    answer = asked(
+        gateway, time, request="GetFeatureInfo", query_layers=series.name, i=15, j=15,
+        info_format="text/plain",
+    )  # fmt: skip
+    return float(answer.text.split("value_0 = '")[1].split("'")[0])
+
+
+@pytest.mark.parametrize(
+    ("time", "value"),
+    [
+        ("2020-07-18T10:50:31Z", 0.55),
+        ("2020-07-18T10:50:31.000Z", 0.55),
+        ("2020-07-18T12:50:31+02:00", 0.55),
+        ("2020-07-18T10:50:31", 0.55),
+        ("2020-07-18T10:50Z", 0.55),
+        ("2020-07-18T10", 0.55),
+        ("2020-07-18", 0.55),
+        ("2020-07", 0.55),  # the last of the two
+        ("2020", 0.55),
+        ("2022", 0.9),
+        ("current", 0.9),
+        ("2020-07-18T00:00:00Z", 0.55),  # the frame of a day in QGIS
+        ("2020-07-18T00:00:00.000Z", 0.55),
+        ("2020-07-01/2020-07-10", 0.25),
+        ("2020-07-08/2020-07-18", 0.55),  # the last day as well
+        ("2020-07-01T00:00:00Z/2020-07-18T00:00:00Z", 0.25),
+        ("2020-07-01/2020-07-31/P1D", 0.55),
+        ("2020-07-10/current", 0.9),
+        ("1999-01-01/2020-07/P10D", 0.55),
+        ("2020-07-08,2020-07-18", 0.55),
+        ("2020-07-18,2020-07-08", 0.55),
+        ("2019,2020-07-08", 0.25),
+        ("", 0.9),
+        (None, 0.9),
+    ],
+)
+def test_a_day_or_an_interval_shows_the_last_image_in_it(of_the_morning, time, value) -> None:
+    answer = asked(of_the_morning, time)
+    assert answer.headers["Content-Type"] == "image/png", answer.text
+    pixel = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA"))[15, 15].astype(int)
+    assert np.abs(pixel[:3] - colour_of(value)).max() <= 1
+    assert value_at(of_the_morning, time) == pytest.approx(value, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["2021-07-18", "2020-07-17", "2020-07-18T10:50:30Z", "2020-07-18T11", "2020-07-17T00:00:00Z",
+     "2020-07-19/2020-07-31", "2020-07-31/2020-07-01", "2020-08,2021", "garbage", "2020-02-30",
+     "20200718", "2020-7-18", "0000", "9999", "-2020", "2020-07-18T25", "/", "2020/", "/2020",
+     "2020/2021/", "2020/2021/1", "2020/2021/P", "2020/2021/P1D/P1D", "2020,,",
+     "\uff12\uff10\uff12\uff10", "' OR 1=1 --", "2020" * 2000, "PT1H", "now"],
+)  # fmt: skip
+def test_a_time_without_an_image_is_an_invalid_dimension_value(of_the_morning, time) -> None:
+    (series,) = of_the_morning.publisher.series()
+    info = {"query_layers": series.name, "i": 1, "j": 1, "info_format": "text/plain"}
+    for operation, version, mimetype in (
+        ("GetMap", "1.3.0", "text/xml"),
+        ("GetFeatureInfo", "1.1.1", "application/vnd.ogc.se_xml"),
+    ):
+        answer = asked(of_the_morning, time, request=operation, version=version, **info)
+        assert answer.headers["Content-Type"].partition(";")[0] == mimetype
+        (found,) = etree.fromstring(answer.content)
+        assert found.get("code") == "InvalidDimensionValue"
+
+
+def test_the_default_time_is_told_in_a_header(of_the_morning) -> None:
+    told = "99 Default value used: time=2022-06-28T10:50:31Z ISO8601"
+    assert asked(of_the_morning, None).headers["Warning"] == told
+    assert "Warning" not in asked(of_the_morning, "2020").headers
+
+
+def test_what_the_capabilities_say_of_time_is_true(of_the_morning) -> None:
+    (series,) = of_the_morning.publisher.series()
+    text = requests.get(series.links.wms, timeout=10).content
+    (dimension,) = etree.fromstring(text).iter("{*}Dimension")
+    assert dimension.get("units") == "ISO8601"
+    assert dimension.get("default") == "2022-06-28T10:50:31Z"
+    assert dimension.get("nearestValue", "0") == "0"
+    assert dimension.get("multipleValues", "0") == "0"
+    assert dimension.text.split(",") == list(MORNINGS)
+
+
+def test_layers_whose_last_images_differ_are_not_shown_as_of_one_time(
+    of_the_morning, write_raster, tmp_path
+) -> None:
+    publisher = of_the_morning.publisher
+    (series,) = publisher.series()
+    path = write_raster(
+        tmp_path / "other.tif", np.full((1, 300, 300), 0.25, "float32"), nodata=np.nan,
+        bands=["change"], tags={"SENSING_TIME": "2020-07-10T00:00:00Z"},
+    )  # fmt: skip
+    publisher.publish(Layer("O_1_o", "o", path, "O", "", "change", process="O", output="o"))
+    (other,) = [item for item in publisher.series() if item.name != series.name]
+    try:
+        layers = {"layers": f"{series.name},{other.name}"}
+        first = {"layers": series.name}
+        query = first | {
+            "service": "WMS", "version": "1.3.0", "request": "GetMap", "crs": "EPSG:32632",
+            "bbox": "600000,5397000,603000,5400000", "width": 3, "height": 3,
+            "format": "image/png",
+        }  # fmt: skip
+        url = f"{of_the_morning.url}/ows"
+        refused = requests.get(url, params=query | layers | {"time": "2020-07"}, timeout=10)
+        assert "InvalidDimensionValue" in refused.text
+        default = requests.get(url, params=query | layers, timeout=10)
+        assert default.headers["Content-Type"] == "image/png"
+    finally:
+        publisher.remove("o")
 
 
 def test_the_capabilities_advertise_the_dates(series) -> None:

@@ -1,13 +1,18 @@
 """WCS 2.0.1 of published layers, asked by OWSLib: what comes back is what the file holds."""
 
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
 import rasterio
 import requests
+from lxml import etree
 from owslib.wcs import WebCoverageService
+from pyproj import Transformer
+from rasterio.warp import transform_bounds
 
 from candela.publish.base import Layer
 
@@ -186,3 +191,145 @@ def test_a_coverage_above_the_limit_is_refused_with_a_reason(
     gateway.publisher.publish(image_layer)
     assert "Exception" in answer.text
     assert "MAXSIZE=100" in answer.text
+
+
+@pytest.mark.parametrize("operation", ["GetCoverage", "DescribeCoverage"])
+@pytest.mark.parametrize(
+    "version, key, code",
+    [("2.0.1", "coverageid", "NoSuchCoverage"), ("1.0.0", "coverage", "CoverageNotDefined")],
+)
+def test_another_coverage_is_not_answered_with_the_one_of_the_address(
+    address, change_layer, image_layer, operation, version, key, code
+) -> None:
+    url = address(change_layer)
+    names = ["Bogus", "%", "a,Bogus"] + ([image_layer.name] if url.endswith("wcs") else [])
+    for name in names:
+        query = {
+            "service": "WCS", "version": version, "request": operation, key: name,
+            "format": "image/tiff",
+        }  # fmt: skip
+        answer = requests.get(url, params=query, timeout=10)
+        assert answer.status_code == 404
+        assert f'ode="{code}"' in answer.text
+
+
+def test_a_body_names_no_other_coverage_either(address, change_layer) -> None:
+    body = (
+        '<GetCoverage xmlns="http://www.opengis.net/wcs/2.0" service="WCS" version="2.0.1">'
+        "<CoverageId>Bogus</CoverageId></GetCoverage>"
+    )
+    answer = requests.post(
+        address(change_layer), body, headers={"Content-Type": "text/xml"}, timeout=10
+    )
+    assert answer.status_code == 404
+    assert 'exceptionCode="NoSuchCoverage"' in answer.text
+
+
+def test_without_a_coverage_there_is_no_answer(address, change_layer) -> None:
+    query = {"service": "WCS", "version": "2.0.1", "request": "GetCoverage"}
+    answer = requests.get(address(change_layer), params=query, timeout=10)
+    assert "ExceptionReport" in answer.text
+
+
+def test_the_capabilities_name_what_is_offered_and_nothing_else(gateway) -> None:
+    url = f"{gateway.url}/ows?service=WCS&request=GetCapabilities"
+    new = etree.fromstring(requests.get(f"{url}&version=2.0.1", timeout=10).content)
+    assert [item.text for item in new.iter("{*}ServiceTypeVersion")] == ["2.0.1", "1.0.0"]
+    assert [item.text for item in new.iter("{*}formatSupported")] == ["image/tiff"]
+    lower = etree.fromstring(requests.get(f"{url}&version=1.1.1", timeout=10).content)
+    assert lower.get("version") == "1.0.0"
+    refused = requests.get(f"{url}&acceptversions=1.1.1", timeout=10)
+    assert 'exceptionCode="VersionNegotiationFailed"' in refused.text
+
+
+@pytest.mark.parametrize("version", ["1.1.0", "1.1.1", "1.1.2"])
+def test_wcs_of_the_versions_between_is_not_offered(gateway, change_layer, version) -> None:
+    query = {
+        "service": "WCS", "version": version, "request": "GetCoverage", "format": "image/tiff",
+        "identifier": change_layer.name,
+        "boundingbox": "600000,5398000,602000,5400000,urn:ogc:def:crs:EPSG::32632",
+    }  # fmt: skip
+    answer = requests.get(f"{gateway.url}/ows", params=query, timeout=10)
+    assert answer.status_code == 400
+    assert "Exception" in answer.text
+
+
+# WCS 1.0.0, the only one that QGIS knows
+
+
+@pytest.mark.parametrize("size", [{"width": 180, "height": 170}, {"resx": 10, "resy": 10}])
+def test_the_old_wcs_gives_the_pixels_of_the_file(address, reflectance, image_layer, size) -> None:
+    wcs = WebCoverageService(address(image_layer), version="1.0.0")
+    told = wcs[image_layer.name]
+    assert told.supportedFormats == ["geotiff"]
+    codes = {item.getcode() for item in told.supportedCRS}
+    assert codes >= {"EPSG:32632", "EPSG:4326", "EPSG:3857", "EPSG:3035", "EPSG:2154"}
+    answer = wcs.getCoverage(
+        identifier=image_layer.name, bbox=(600_500, 5_398_000, 602_300, 5_399_700),
+        crs="EPSG:32632", format="geotiff", **size,
+    )  # fmt: skip
+    with rasterio.MemoryFile(answer.read()) as file, file.open() as dataset:
+        assert tuple(dataset.bounds) == (600_500, 5_398_000, 602_300, 5_399_700)
+        assert dataset.nodata == 0
+        assert np.array_equal(dataset.read(), reflectance[:, ROWS, COLS])
+
+
+def test_the_old_wcs_says_where_the_centre_of_the_first_pixel_is(address, image_layer) -> None:
+    text = requests.get(
+        f"{address(image_layer)}?service=WCS&version=1.0.0&request=DescribeCoverage"
+        f"&coverage={image_layer.name}", timeout=10,
+    ).content  # fmt: skip
+    grid = etree.fromstring(text).find(".//{*}RectifiedGrid")
+    assert grid.findtext("{*}origin/{*}pos") == "600005 5399995"
+    assert [item.text for item in grid.iter("{*}offsetVector")] == ["10 0", "0 -10"]
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "2.0.1"])
+def test_gdal_reads_the_pixels_of_the_file(gateway, reflectance, image_layer, version) -> None:
+    url = f"WCS:{gateway.url}/ows?version={version}&coverage={image_layer.name}"
+    # GDAL lets no other thread of its process answer meanwhile.
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        bounds, values = process.submit(read_all, url).result()
+    assert bounds == (600_000, 5_397_000, 603_000, 5_400_000)
+    assert np.array_equal(values, reflectance)
+
+
+def read_all(address: str) -> tuple[tuple[float, ...], np.ndarray]:
+    with rasterio.open(address) as dataset:
+        return tuple(dataset.bounds), dataset.read()
+
+
+@pytest.mark.parametrize("code", [32631, 3857, 3035, 2154])
+@pytest.mark.parametrize("version", ["1.0.0", "2.0.1"])
+def test_coverages_come_in_the_systems_of_maps(
+    gateway, probability, change_layer, code, version
+) -> None:
+    box = transform_bounds("EPSG:32632", f"EPSG:{code}", 600_500, 5_398_000, 602_300, 5_399_700)
+    query = {"service": "WCS", "version": version, "request": "GetCoverage", "format": "image/tiff"}
+    if version == "1.0.0":
+        query |= {
+            "coverage": change_layer.name, "crs": f"EPSG:{code}", "width": "180", "height": "170",
+            "bbox": ",".join(map(str, box)), "response_crs": f"EPSG:{code}",
+        }  # fmt: skip
+    else:
+        query |= {
+            "coverageid": change_layer.name,
+            "subset": ["x(600500,602300)", "y(5398000,5399700)"],
+            "outputcrs": f"http://www.opengis.net/def/crs/EPSG/0/{code}",
+        }
+    answer = requests.get(f"{gateway.url}/ows", params=query, timeout=20)
+    with rasterio.MemoryFile(answer.content) as file, file.open() as dataset:
+        if (version, code) == ("2.0.1", 3035):  # MapServer leaves its name out
+            assert dataset.crs.to_dict()["proj"] == "laea"
+        else:
+            assert dataset.crs.to_epsg() == code
+        put = Transformer.from_crs(32632, code, always_xy=True).transform
+        places = [(600_505 + 10 * col, 5_399_995 - 10 * row) for row, col in PLACES]
+        found = [value[0] for value in dataset.sample([put(*place) for place in places])]
+    # A pixel of another grid may be that of a neighbour.
+    for value, (row, col) in zip(found, PLACES, strict=True):
+        near = probability[0, row - 1 : row + 2, col + 49 : col + 52]
+        assert np.nanmin(np.abs(near - value)) < 1e-6
+
+
+PLACES = [(100, 100), (40, 150), (150, 40), (180, 120)]

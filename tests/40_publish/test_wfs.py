@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyogrio
+import pyproj
 import pytest
 import requests
 import shapely
@@ -237,6 +238,31 @@ def test_a_filter_finds_features(polygons, parcels_layer) -> None:
     assert ids(polygons, parcels_layer, filter=FILTER.format(**LEVEL)) == [3, 5]
     named = {"operator": "PropertyIsEqualTo", "name": "name", "value": 'it\'s "one"'}
     assert ids(polygons, parcels_layer, filter=FILTER.format(**named)) == [3]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\t"])
+def test_a_filter_may_have_several_lines(polygons, parcels_layer, end) -> None:
+    text = FILTER.format(**LEVEL).replace("><", f">{end}<")
+    assert ids(polygons, parcels_layer, filter=text) == [3, 5]
+
+
+def test_owslib_posts_keys_and_values_without_saying_so(polygons, parcels_layer) -> None:
+    wfs = WebFeatureService(f"{polygons.url}/ows", version="1.0.0")
+    for method in ("Get", "Post"):
+        content = wfs.getfeature(typename=[parcels_layer.name], method=method).read()
+        root = etree.fromstring(content)
+        assert etree.QName(root).localname == "FeatureCollection"
+        assert len(root.findall(f".//c:{parcels_layer.name}", NAMES)) == 4
+
+
+def test_metadata_links_of_polygons_lead_to_metadata(polygons, parcels_layer) -> None:
+    for path in ("/ows", f"/ows/{parcels_layer.name}/wms", f"/ows/{parcels_layer.name}/wfs"):
+        answer = requests.get(
+            f"{polygons.url}{path}?request=GetMetadata&layer={parcels_layer.name}",
+            allow_redirects=False, timeout=10,
+        )  # fmt: skip
+        assert answer.status_code == 200
+        assert "<gmd:MD_Metadata" in answer.text
 
 
 def test_a_request_may_be_xml(polygons, parcels_layer) -> None:
@@ -484,3 +510,16 @@ def test_polygons_are_there_after_a_restart_and_their_maps_are_mended(
     (folder / "wfs.map").unlink()
     publisher.repair()
     assert len(features(new_gateway, parcels_layer)) == 4
+
+
+@pytest.mark.parametrize("code", [32632, 3857, 3035, 2154])
+def test_polygons_come_in_the_systems_of_maps(polygons, parcels_layer, parcels, code) -> None:
+    wfs = WebFeatureService(f"{polygons.url}/ows", version="2.0.0")
+    offered = {item.getcode() for item in wfs[f"candela:{parcels_layer.name}"].crsOptions}
+    assert f"EPSG:{code}" in offered
+    found = features(polygons, parcels_layer, srsname=f"urn:ogc:def:crs:EPSG::{code}")
+    put = pyproj.Transformer.from_crs(4326, code, always_xy=True).transform
+    for item, parcel in zip(found, parcels, strict=True):
+        shape = shapely.from_geojson(json.dumps(item["geometry"]))
+        wanted = shapely.transform(parcel["geometry"], put, interleaved=False)
+        assert shapely.hausdorff_distance(shape, wanted) < 0.01

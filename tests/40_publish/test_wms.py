@@ -107,7 +107,10 @@ def test_grey_goes_from_black_to_white(wms, grey_layer) -> None:
     assert (row[-5:, :3] >= 254).all()
 
 
-@pytest.mark.parametrize("crs", ["EPSG:3857", "EPSG:4326", "EPSG:32631", "EPSG:32633"])
+@pytest.mark.parametrize(
+    "crs",
+    ["EPSG:3857", "EPSG:4326", "EPSG:32631", "EPSG:32633", "EPSG:3035", "EPSG:2154"],
+)
 def test_layers_are_drawn_in_other_systems(wms, crs, change_layer) -> None:
     from rasterio.warp import transform_bounds
 

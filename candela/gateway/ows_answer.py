@@ -1,0 +1,57 @@
+"""What of MapServer's answers is put right on their way."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from candela.publish.mapfile import Purpose
+from candela.publish.offers import COVERAGE_FORMAT, OPAQUE_PNG
+
+LINE = rb"^[ \t]*%s[ \t]*\r?\n"
+
+
+def _lines(*contents: str) -> re.Pattern[bytes]:
+    return re.compile(b"|".join(LINE % text.encode() for text in contents), re.MULTILINE)
+
+
+UNWANTED: dict[Purpose, re.Pattern[bytes]] = {
+    # No schema allows an empty element for a number; all attributes may be absent.
+    "wfs": _lines(r"<(\w+:\w+)></\1>"),
+    # Formats and versions that MapServer has, but that are not offered.
+    "wcs": _lines(
+        rf"<wcs:formatSupported>(?!{COVERAGE_FORMAT}<)[^<]*</wcs:formatSupported>",
+        r"<ows:ServiceTypeVersion>1\.1\.\d</ows:ServiceTypeVersion>",
+    ),
+    "wms": _lines(f"<Format>{OPAQUE_PNG}</Format>"),
+}  # lines that are taken out of documents
+NUMBER = rb"(-?[\d.e+-]+)"
+GRID = re.compile(
+    rb"(<gml:origin>\s*<gml:pos>)%b %b(</gml:pos>\s*</gml:origin>(?:\s*<gml:axisName>\w+"
+    rb"</gml:axisName>)*\s*<gml:offsetVector>)%b 0(</gml:offsetVector>\s*<gml:offsetVector>)0 %b<"
+    % (NUMBER, NUMBER, NUMBER, NUMBER)
+)  # of a DescribeCoverage of WCS 1.0.0
+
+
+def corrected(chunks: Iterable[bytes], purpose: Purpose) -> Iterator[bytes]:
+    """Take lines out of an XML document that must not be there, and put grids where they are."""
+    if purpose == "wcs":
+        yield GRID.sub(_at_the_centre, UNWANTED[purpose].sub(b"", b"".join(chunks)))
+    else:
+        yield from _without_lines(chunks, UNWANTED[purpose])
+
+
+def _at_the_centre(found: re.Match[bytes]) -> bytes:
+    """Move the origin of a grid to the centre of the first pixel: MapServer tells its corner."""
+    before, x, y, between, width, more, height = found.groups()
+    centre = (float(x) + float(width) / 2, float(y) + float(height) / 2)
+    place = f"{centre[0]:.15g} {centre[1]:.15g}".encode()
+    return b"%b%b%b%b 0%b0 %b<" % (before, place, between, width, more, height)
+
+
+def _without_lines(chunks: Iterable[bytes], unwanted: re.Pattern[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        whole, found, rest = (rest + chunk).rpartition(b"\n")
+        if found:
+            yield unwanted.sub(b"", whole + found)
+        # else a line longer than what came yet, such as one polygon
+    yield rest
