@@ -34,6 +34,7 @@ NEEDS = {  # only run by name
     "change_accuracy": "labelled images",
     "cluster": "a Kubernetes cluster",
     "cluster_queue": "a Kubernetes cluster",
+    "interleave": "an image",
     "s1geometry": "a Sentinel-1 product",
 }
 

@@ -164,6 +164,21 @@ def test_what_the_worker_cannot_hand_over_is_told():
         pass
 
 
+@pytest.mark.parametrize(
+    ("dtype", "bands", "predictor"),
+    [("uint16", 1, 2), ("float32", 1, 3), ("uint16", 2, 1), ("float32", 2, 1)],
+)
+def test_bands_that_lie_apart_have_no_predictor_since_geoserver_cannot_read_both(
+    tmp_path, dtype, bands, predictor
+):
+    path = tmp_path / "image.tif"
+    write(path, np.ones((bands, *GRID.shape), dtype), bands=["a", "b"][:bands], dtype=dtype)
+    with rasterio.open(path) as dataset:
+        structure = dataset.tags(ns="IMAGE_STRUCTURE")
+    assert structure["INTERLEAVE"] == "BAND"
+    assert structure.get("PREDICTOR", "1") == str(predictor)
+
+
 def test_gdal_has_no_network():
     with gdal_environment(), pytest.raises(RasterioIOError, match="does not exist"):
         rasterio.open("/vsicurl/http://127.0.0.1:9/x.tif")
