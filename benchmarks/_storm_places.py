@@ -113,7 +113,7 @@ class Here:
         self.folder = folder
         self.database = database or f"sqlite:///{folder / 'candela.db'}"
         storage = folder / "storage"
-        shared = {"CANDELA_STORAGE": storage.as_uri(), "CANDELA_SECRET": "storm"}
+        shared = {"CANDELA_STORAGE": storage.as_uri(), "CANDELA_SECRET": "storm" * 8}
         self.gateways = [
             LocalGateway(folder / f"gateway{number}", database=self.database, environment=shared)
             for number in range(gateways)

@@ -5,7 +5,6 @@ variables; what describes the service (who runs it, its limits) comes from ``wps
 """
 
 import configparser
-import secrets
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -26,6 +25,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pywps import configuration
 
 from candela.errors import CandelaError
+from candela.signing import MINIMUM_BYTES, kept_key
 from candela.worker.addresses import AllowedHost
 
 MEGABYTE = 2**20
@@ -68,8 +68,8 @@ class Settings(BaseSettings):
     input_buckets : tuple of str
         Where ``s3:`` references may point: ``bucket`` or ``bucket/prefix``.
     secret : str
-        Signs the tokens with which workers report progress; by default made once and kept in
-        ``data``.
+        Signs the tokens with which workers report progress, 32 bytes at least; by default made once
+        and kept in ``data``.
     owner_header : str
         The header in which a reverse proxy, which must set it itself, says who asks; owners share
         the machine fairly.
@@ -256,18 +256,29 @@ class Settings(BaseSettings):
 
     @cached_property
     def signing_key(self) -> bytes:
-        """The key for worker tokens."""
-        if self.secret:
-            return self.secret.encode()
+        """The key for worker tokens.
+
+        Raises
+        ------
+        ConfigurationError
+            If it is too short to protect anything, or cannot be kept.
+        """
         path = self.folder / "secret"
-        self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            with path.open("x") as file:
-                path.chmod(0o600)
-                file.write(secrets.token_hex(32))
-        except FileExistsError:
-            pass
-        return path.read_bytes()
+            key = self.secret.encode() if self.secret else kept_key(path)
+        except OSError as error:
+            raise ConfigurationError(f"{path}: the key cannot be kept: {error}") from error
+        if len(key) < MINIMUM_BYTES:
+            place = "settings (CANDELA_SECRET)" if self.secret else str(path)
+            raise ConfigurationError(
+                f"{place}: the key has {len(key)} bytes, expected at least {MINIMUM_BYTES}"
+                + (
+                    ""
+                    if self.secret
+                    else "; remove the file, and a new key is made at the next start"
+                )
+            )
+        return key
 
 
 class Contact(BaseModel):

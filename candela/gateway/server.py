@@ -64,6 +64,7 @@ def check(settings: Settings) -> None:
     Metadata.load(settings.config)
     Limits.load(settings.config)
     load_specs()
+    _ = settings.signing_key
     JobStore(settings.database_url).close()
 
 
