@@ -16,7 +16,8 @@ from candela.eo.blocks import split
 from candela.eo.coverage import covered_pixels
 from candela.eo.grid import Grid, Shape
 from candela.eo.raster import open_image
-from candela.eo.vector import LONGITUDE_LATITUDE, Feature, FeatureCollection
+from candela.eo.reference_system import LONGITUDE_LATITUDE
+from candela.eo.vector import Feature, FeatureCollection
 from candela.errors import InputError
 
 BINS = 2000  # of the histogram from 0 to 1: quantiles are told to half of 1 / 2000

@@ -72,7 +72,7 @@ def json_document(max_bytes: int) -> Any:  # noqa: ANN401 - JSON
 def finite(value: object, name: str) -> float:
     """Return a number of a JSON document."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and abs(value) < 1e300 and math.isfinite(value):  # type: ignore[arg-type,operator]
+    if is_number and abs(value) < 1e300 and math.isfinite(value):  # type: ignore[arg-type]
         return float(value)  # type: ignore[arg-type]
     raise InvalidValueError(f"{name} is no finite number", name)
 
