@@ -170,6 +170,11 @@ def _add_serve(commands: Commands) -> None:
     parser.add_argument(
         "--bind", metavar="HOST:PORT", help="where to listen, if not at the address"
     )
+    parser.add_argument(
+        "--internal-bind",
+        metavar="HOST:PORT",
+        help="where workers, probes and metrics are answered (default: where users are)",
+    )
     parser.add_argument("--data", type=Path, help="folder of jobs and results (./candela-data)")
     parser.add_argument(
         "--database",
@@ -339,6 +344,7 @@ def _serve(given: argparse.Namespace) -> None:
     serve_gateway(
         url=given.url,
         bind=given.bind,
+        internal_bind=given.internal_bind,
         data=given.data,
         database=given.database,
         input_folders=given.input_folder,

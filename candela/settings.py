@@ -73,6 +73,8 @@ class Settings(BaseSettings):
     owner_header : str
         The header in which a reverse proxy, which must set it itself, says who asks; owners share
         the machine fairly.
+    internal_bind : str
+        ``host:port`` for workers, probes and metrics alone; by default they share the public port.
     sync_timeout_s : float
         How long a synchronous Execute may be waited for.
     grace_s : float
@@ -138,6 +140,7 @@ class Settings(BaseSettings):
     input_buckets: tuple[str, ...] = ()
     secret: str = ""
     owner_header: str = ""
+    internal_bind: str = ""
     sync_timeout_s: float = Field(default=3600, gt=0)
     grace_s: float = Field(default=1.5, ge=0)
     running_jobs: int | None = Field(default=None, gt=0)
@@ -227,7 +230,12 @@ class Settings(BaseSettings):
     @cached_property
     def progress_url(self) -> str:
         """The address to which workers report, without a slash at its end."""
-        return (self.worker_url or self.url).rstrip("/")
+        internal = ""
+        if self.internal_bind:
+            host, _, port = self.internal_bind.rpartition(":")
+            host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
+            internal = f"http://{host}:{port}"
+        return (self.worker_url or internal or self.url).rstrip("/")
 
     @cached_property
     def folder(self) -> Path:
