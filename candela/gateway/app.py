@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flask import Flask
 
-from candela.gateway import jobs_api, outputs, ows, patches_api, ports, probes, warm_pods
+from candela.gateway import jobs_api, outputs, owners, ows, patches_api, ports, probes, warm_pods
 from candela.gateway.metrics import Metrics
 from candela.gateway.pages import pages_blueprint
 from candela.gateway.protocols.wps10 import service as wps10
@@ -134,6 +134,7 @@ class Gateway:
         app.register_blueprint(patches_api.blueprint(self.patches))
         app.register_blueprint(probes.blueprint(self.jobs))
         metrics.follow(app)
+        owners.guard(app, self.settings.owner_header, self.settings.proxy_proof)
         ports.guard(
             app,
             has_internal_port=bool(self.settings.internal_bind),

@@ -33,6 +33,7 @@ from candela.errors import (
     UnsupportedError,
 )
 from candela.gateway import feature_query
+from candela.gateway.owners import owner_of
 from candela.publish.mapfile import Purpose
 from candela.publish.mapserver import MapServerPublisher, Target
 from candela.publish.server import LOOPBACK
@@ -152,7 +153,7 @@ class _Proxy:
     @property
     def _owner(self) -> str | None:
         """Who asks, or None where everybody sees all."""
-        return request.headers.get(self.owner_header, "") if self.owner_header else None
+        return owner_of(request.headers, self.owner_header)
 
     def _may_see(self, layer: str) -> bool:
         owner = self.publisher.owner(layer)

@@ -84,6 +84,7 @@ def check(settings: Settings) -> None:
     Metadata.load(settings.config)
     Limits.load(settings.config)
     load_specs()
+    _ = settings.proxy_proof
     JobStore(settings.database_url).close()
 
 
