@@ -139,6 +139,11 @@ def _add_serve(commands: Commands) -> None:
     parser.add_argument(
         "--bind", metavar="HOST:PORT", help="where to listen, if not at the address"
     )
+    parser.add_argument(
+        "--internal-bind",
+        metavar="HOST:PORT",
+        help="where workers, probes and metrics are answered (default: where users are)",
+    )
     parser.add_argument("--data", type=Path, help="folder of jobs and results (./candela-data)")
     parser.add_argument(
         "--database",
@@ -350,6 +355,7 @@ def _serve(given: argparse.Namespace) -> None:
     serve_gateway(
         url=with_scheme(given.url) if given.url else None,
         bind=given.bind,
+        internal_bind=given.internal_bind,
         data=given.data,
         database=given.database,
         input_folders=given.input_folder,

@@ -29,6 +29,7 @@ from candela.signing import MINIMUM_BYTES, kept_key
 from candela.worker.addresses import AllowedHost
 
 MEGABYTE = 2**20
+SHORTEST_PROOF = 16  # bytes
 
 
 class ConfigurationError(CandelaError):
@@ -71,8 +72,15 @@ class Settings(BaseSettings):
         Signs the tokens with which workers report progress, 32 bytes at least; by default made once
         and kept in ``data``.
     owner_header : str
-        The header in which a reverse proxy, which must set it itself, says who asks; owners share
-        the machine fairly.
+        The header in which a reverse proxy says who asks; owners share the machine fairly. It
+        counts only where the proxy proves itself, see ``candela/gateway/owners.py``.
+    proxy_secret : SecretStr
+        What the proxy proves itself by, in the header ``X-Candela-Proxy``; without it only a proxy
+        on this machine is believed.
+    proxy_secret_file : Path
+        The file that holds it.
+    internal_bind : str
+        ``host:port`` for workers, probes and metrics alone; by default they share the public port.
     readers : tuple of str
         Web sites, as ``https://host``, whose pages may read answers in a browser; ``*`` means all.
         Those that are named may also order and dismiss jobs.
@@ -142,6 +150,9 @@ class Settings(BaseSettings):
     secret: str = ""
     owner_header: str = ""
     readers: tuple[str, ...] = ("*",)
+    proxy_secret: SecretStr = SecretStr("")
+    proxy_secret_file: Path | None = None
+    internal_bind: str = ""
     sync_timeout_s: float = Field(default=3600, gt=0)
     grace_s: float = Field(default=1.5, ge=0)
     running_jobs: int | None = Field(default=None, gt=0)
@@ -196,6 +207,13 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _check_proxy(self) -> Self:
+        has_secret = bool(self.proxy_secret.get_secret_value() or self.proxy_secret_file)
+        if self.owner_header and self.runner == "kubernetes" and not has_secret:
+            raise ValueError("owner_header in a cluster needs a proxy_secret or proxy_secret_file")
+        return self
+
+    @model_validator(mode="after")
     def _check_publisher(self) -> Self:
         if self.private_layers and not self.owner_header:
             raise ValueError("private_layers needs an owner_header")
@@ -231,7 +249,33 @@ class Settings(BaseSettings):
     @cached_property
     def progress_url(self) -> str:
         """The address to which workers report, without a slash at its end."""
-        return (self.worker_url or self.url).rstrip("/")
+        internal = ""
+        if self.internal_bind:
+            host, _, port = self.internal_bind.rpartition(":")
+            host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
+            internal = f"http://{host}:{port}"
+        return (self.worker_url or internal or self.url).rstrip("/")
+
+    @cached_property
+    def proxy_proof(self) -> bytes:
+        """What a trusted proxy sends; empty where only one on this machine is trusted.
+
+        Raises
+        ------
+        ConfigurationError
+            If the file cannot be read, or is shorter than 16 bytes.
+        """
+        proof = self.proxy_secret.get_secret_value().encode()
+        if self.proxy_secret_file is not None:
+            try:
+                proof = self.proxy_secret_file.read_bytes().strip()
+            except OSError as error:
+                raise ConfigurationError(f"proxy_secret_file: {error}") from error
+        if (proof or self.proxy_secret_file) and len(proof) < SHORTEST_PROOF:
+            raise ConfigurationError(
+                f"the proxy secret has {len(proof)} bytes, expected {SHORTEST_PROOF} or more"
+            )
+        return proof
 
     @cached_property
     def folder(self) -> Path:

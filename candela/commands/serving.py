@@ -16,6 +16,7 @@ def serve_gateway(
     *,
     url: str | None,
     bind: str | None,
+    internal_bind: str | None,
     data: Path | None,
     database: str | None,
     input_folders: Sequence[Path],
@@ -31,6 +32,7 @@ def serve_gateway(
     """
     given = {
         "url": url,
+        "internal_bind": internal_bind,
         "data": data,
         "database": database,
         "input_folders": tuple(input_folders),

@@ -8,8 +8,10 @@ from flask import Flask
 from candela.gateway import (
     jobs_api,
     outputs,
+    owners,
     ows,
     patches_api,
+    ports,
     probes,
     problems,
     uploads,
@@ -152,5 +154,11 @@ class Gateway:
         app.register_blueprint(patches_api.blueprint(self.patches))
         app.register_blueprint(probes.blueprint(self.jobs))
         metrics.follow(app)
+        owners.guard(app, self.settings.owner_header, self.settings.proxy_proof)
+        ports.guard(
+            app,
+            has_internal_port=bool(self.settings.internal_bind),
+            max_request_bytes=self.jobs.limits.max_request_bytes,
+        )
         app.register_blueprint(metrics.blueprint())
         return app

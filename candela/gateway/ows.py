@@ -27,6 +27,7 @@ from candela.errors import (
     TooLargeError,
     UnsupportedError,
 )
+from candela.gateway.owners import owner_of
 from candela.gateway.ows_answer import UNWANTED, corrected
 from candela.gateway.ows_faults import REFUSALS, Kind, OwsError, exception_report
 from candela.gateway.ows_request import (
@@ -133,7 +134,7 @@ class _Proxy:
     @property
     def _owner(self) -> str | None:
         """Who asks, or None where everybody sees all."""
-        return request.headers.get(self.owner_header, "") if self.owner_header else None
+        return owner_of(request.headers, self.owner_header)
 
     def _may_see(self, layer: str) -> bool:
         owner = self.publisher.owner(layer)

@@ -6,6 +6,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.http import parse_list_header
 
 from candela.errors import InvalidValueError
+from candela.gateway.owners import owner_of
 from candela.settings import Settings
 
 LENGTH = 200  # of what the store has room for
@@ -38,7 +39,7 @@ def wishes_of(headers: Headers, settings: Settings) -> Wishes:
         If a key or a name is too long.
     """
     key = headers.get("Idempotency-Key")
-    owner = headers.get(settings.owner_header, "") if settings.owner_header else ""
+    owner = owner_of(headers, settings.owner_header) or ""
     for name, value in (("Idempotency-Key", key), (settings.owner_header, owner)):
         if value is not None and len(value) > LENGTH:
             raise InvalidValueError(

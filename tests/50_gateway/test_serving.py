@@ -7,6 +7,7 @@ import pytest
 from candela.cli import main
 from candela.commands import serving
 from candela.gateway.app import Gateway
+from candela.gateway.front.request import PORT
 from candela.settings import ConfigurationError, Settings
 
 
@@ -53,3 +54,55 @@ def test_workers_are_told_where_inputs_may_be_read_from(tmp_path):
         assert str(tmp_path) in staging.allowed_folders
     finally:
         gateway.stop()
+
+
+INTERNAL = ["/metrics", "/usage", "/jobs/none/progress"]  # /warm is in clusters only
+PUBLIC = ["/", "/jobs", "/jobs/none", "/wps?service=WPS&request=GetCapabilities", "/map"]
+
+
+@pytest.fixture
+def ask(tmp_path):
+    """Return a function that asks one of two ports for the route of a path."""
+    gateway = Gateway.assemble(Settings(data=tmp_path, internal_bind="127.0.0.1:8081"))
+    app = gateway.application()
+
+    def ask(port, path):
+        method = "POST" if path.endswith("progress") else "GET"
+        return app.test_client().open(path, method=method, environ_overrides={PORT: port})
+
+    yield ask
+    gateway.stop()
+
+
+@pytest.mark.parametrize("path", [*INTERNAL, *PUBLIC])
+def test_each_port_answers_what_is_its_own(ask, path):
+    internal, public = ask("internal", path), ask("public", path)
+    own, other = (internal, public) if path in INTERNAL else (public, internal)
+    assert other.status_code == 404
+    is_made_up = "none" in path
+    assert own.status_code == (404 if is_made_up else 200)
+    assert not is_made_up or own.data != other.data  # 404 of the route, not of the port
+
+
+@pytest.mark.parametrize("path", ["/metrics/", "//metrics", "/jobs/a/progress/"])
+def test_an_odd_spelling_reaches_no_internal_route(ask, path):
+    assert ask("public", path).status_code in {404, 308}
+
+
+@pytest.mark.parametrize("port", ["internal", "public"])
+def test_probes_are_answered_at_both_ports(ask, port):
+    assert ask(port, "/readyz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "http://127.0.0.1:8080"),
+        ({"internal_bind": "0.0.0.0:8081"}, "http://127.0.0.1:8081"),
+        ({"internal_bind": "10.0.0.7:8081"}, "http://10.0.0.7:8081"),
+        ({"internal_bind": "[::]:8081"}, "http://[::1]:8081"),
+        ({"internal_bind": "0.0.0.0:8081", "worker_url": "http://gateway/"}, "http://gateway"),
+    ],
+)
+def test_workers_report_to_the_internal_port(given, expected):
+    assert Settings(**given).progress_url == expected

@@ -231,3 +231,75 @@ def test_prometheus_takes_the_rules_and_the_queries_of_the_dashboard(tmp_path):
     for path in (FOLDER / "monitoring/alerts.yaml", queries):
         done = subprocess.run([promtool, "check", "rules", path], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def named(kind: str, name: str) -> dict:
+    """Return one document of the base."""
+    (found,) = (
+        document
+        for place, document in documents()
+        if place.startswith("base/")
+        and document["kind"] == kind
+        and document["metadata"]["name"] == name
+    )
+    return found
+
+
+def test_workers_reach_the_internal_port_of_gateways_and_no_other():
+    rules = named("NetworkPolicy", "candela-worker")["spec"]["egress"]
+    to_gateways = [
+        rule
+        for rule in rules
+        if any(
+            each.get("podSelector", {}).get("matchLabels", {}).get("app.kubernetes.io/component")
+            == "gateway"
+            for each in rule["to"]
+        )
+    ]
+    assert [rule["ports"] for rule in to_gateways] == [[{"port": "internal"}]]
+    (service,) = named("Service", "candela-gateway-internal")["spec"]["ports"]
+    assert service["targetPort"] == "internal"
+    base = settings_of(FOLDER / "base/kustomization.yaml")
+    assert base["CANDELA_WORKER_URL"] == "http://candela-gateway-internal"
+
+
+def test_probes_and_metrics_are_at_the_internal_port_and_no_ingress_leads_there():
+    template = named("Deployment", "candela-gateway")["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["port"] == "internal"
+    (port,) = (each["containerPort"] for each in container["ports"] if each["name"] == "internal")
+    assert template["metadata"]["annotations"]["prometheus.io/port"] == str(port)
+    assert container["args"][-2:] == ["--internal-bind", f"0.0.0.0:{port}"]
+    ingresses = [document for _, document in documents() if document["kind"] == "Ingress"]
+    assert ingresses
+    assert "internal" not in yaml.safe_dump_all(ingresses)
+
+
+@pytest.mark.parametrize("pod", pods())
+def test_a_pod_fills_no_disk_of_its_node(pod):
+    for volume in pod.get("volumes", ()):
+        if "emptyDir" in volume:
+            assert "sizeLimit" in volume["emptyDir"], volume["name"]
+
+
+def test_users_reach_a_gateway_in_production_by_the_ingress_alone():
+    kustomization = yaml.safe_load((FOLDER / "overlays/production/kustomization.yaml").read_text())
+    (patch,) = (
+        yaml.safe_load(each["patch"])
+        for each in kustomization["patches"]
+        if each["target"] == {"kind": "NetworkPolicy", "name": "candela-gateway"}
+    )
+    (public,) = (each for each in patch if each["path"] == "/spec/ingress/0/from")
+    first = named("NetworkPolicy", "candela-gateway")["spec"]["ingress"][0]
+    assert first == {"ports": [{"port": "http"}]}
+    assert public["value"] == [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}}
+    ]
+
+
+def test_the_proxy_of_compose_lets_nobody_say_who_he_is():
+    text = (ROOT / "containers/compose-nginx.conf").read_text()
+    for header in ("X-Forwarded-User", "X-Candela-Proxy"):
+        assert f'\n  proxy_set_header {header} "";\n' in text
+    assert "proxy_buffering off" not in text

@@ -95,7 +95,7 @@ def test_both_gateways_tell_of_the_same_jobs(deployment):
     assert len(running) >= 2
     seen = set()
     for pod in running:
-        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}:8080/proxy/metrics"
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}:8081/proxy/metrics"
         text = deployment.cluster.run("get", "--raw", path)
         seen.add(frozenset(line for line in text.splitlines() if line.startswith("candela_jobs{")))
     assert len(seen) == 1

@@ -40,6 +40,7 @@ from werkzeug.wrappers import Response
 
 from candela.errors import PublisherAwayError
 from candela.gateway.browsers import Page
+from candela.gateway.owners import owner_of
 from candela.publish.base import Publisher, ServedLayer, ServedSeries
 from candela.settings import Metadata
 
@@ -104,7 +105,7 @@ def pages_blueprint(
     @blueprint.get("/layers.json")
     def layers() -> Response:
         """List the layers for the map page."""
-        owner = request.headers.get(owner_header, "") if owner_header else None
+        owner = owner_of(request.headers, owner_header)
         mine = [layer for layer in publisher.layers() if owner in {None, layer.owner}]
         by_name = {layer.name: layer for layer in mine}
         series = [
