@@ -21,12 +21,12 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from shapely.errors import ShapelyError
 
+from candela.eo.geopackage import MOST_ATTRIBUTES
 from candela.eo.placement import geographic_bounds
 from candela.errors import PublicationError, PublisherAwayError
 
 ID = "feature_id"  # counts the features of the result; patches have the number that vectors name
 GEOMETRY = "geom"
-MOST_ATTRIBUTES = 1000  # SQLite has room for 2000 columns
 RESERVED = ("fid", GEOMETRY, ID)
 MOST_IN_ANSWER = 50_000  # features; more are asked for page by page
 DEGREE_DIGITS, METRE_DIGITS = 15, 9  # of coordinates, after the point: as exact as they are kept
