@@ -27,7 +27,9 @@ from candela.errors import PublicationError, PublisherAwayError
 
 ID = "feature_id"  # counts the features of the result; patches have the number that vectors name
 GEOMETRY = "geom"
-RESERVED = ("fid", GEOMETRY, ID)
+# What our table has beside the attributes, and SQLite's and GDAL's own names of a row's number:
+# MapServer joins the spatial index by ROWID, which a column of that name would hide.
+RESERVED = ("fid", GEOMETRY, ID, "rowid", "oid", "_rowid_", "ogc_fid")
 MOST_IN_ANSWER = 50_000  # features; more are asked for page by page
 DEGREE_DIGITS, METRE_DIGITS = 15, 9  # of coordinates, after the point: as exact as they are kept
 
