@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
 import rasterio
-from rasterio.enums import Resampling
+from rasterio.dtypes import complex_int16
+from rasterio.enums import Interleaving, Resampling
 from rasterio.errors import RasterioIOError
 
 from candela.eo.grid import Grid
@@ -22,6 +24,9 @@ OVERVIEW_FACTORS = (2, 4, 8, 16, 32, 64)
 # What images of users may be. Other drivers read files that name other files and addresses (VRT,
 # WMS, STACIT ...), and an image is what its content says, not what its name ends in.
 READ_DRIVERS = ("GTiff", "JP2OpenJPEG")
+MOST_PIXELS = 2**36  # of a band: 50 times the largest scene; a few bytes may claim 2**62
+MOST_BLOCK_BYTES = 2**30  # what is read at once, however little of it is wanted
+_READ_FAILED = "Read failed"  # rasterio: of reading, not of writing
 _UNRECOGNISED = "not recognized as being in a supported file format"
 
 
@@ -50,17 +55,35 @@ def gdal_environment() -> Iterator[None]:
 
     What comes from elsewhere is fetched by the worker, which checks addresses; GDAL would follow
     any that a file names.
+
+    Raises
+    ------
+    InputError
+        If pixels of an image cannot be read: it is damaged, or has other blocks than it claims.
     """
-    with rasterio.Env(
-        GDAL_CACHEMAX=CACHE_BYTES,
-        GDAL_NUM_THREADS=thread_count(),
-        GDAL_PAM_ENABLED=False,
-        GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR",
-        CPL_VSIL_CURL_ALLOWED_FILENAME="none",
-        GDAL_HTTP_PROXY=NOWHERE,
-        GDAL_HTTPS_PROXY=NOWHERE,
+    with (
+        _damage_told(),
+        rasterio.Env(
+            GDAL_CACHEMAX=CACHE_BYTES,
+            GDAL_NUM_THREADS=thread_count(),
+            GDAL_PAM_ENABLED=False,
+            GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR",
+            CPL_VSIL_CURL_ALLOWED_FILENAME="none",
+            GDAL_HTTP_PROXY=NOWHERE,
+            GDAL_HTTPS_PROXY=NOWHERE,
+        ),
     ):
         yield
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    try:
+        yield
+    except RasterioIOError as error:
+        if not str(error).startswith(_READ_FAILED):
+            raise
+        raise InputError(f"an image is damaged: {error.__cause__ or error}") from error
 
 
 @contextmanager
@@ -75,8 +98,8 @@ def open_image(image: Path | str | Source) -> Iterator[rasterio.DatasetReader]:
     Raises
     ------
     InputError
-        If the file is no such image, a damaged one, one that refers to other files, or one that
-        lies nowhere on Earth.
+        If the file is no such image, a damaged one, one that refers to other files, claims to be
+        larger than any scene, or lies nowhere on Earth.
     """
     source = image if isinstance(image, Source) else Source("", str(image))
     name = Path(source.location).name
@@ -90,10 +113,28 @@ def open_image(image: Path | str | Source) -> Iterator[rasterio.DatasetReader]:
         if dataset.tags(ns="OVERVIEWS"):
             raise InputError(f"{name} refers to overviews in another file, which is not accepted")
         try:
+            _check_claims(dataset)
             check_place(dataset)
         except ValueError as error:
             raise InputError(f"{name} {error}") from None
         yield dataset
+
+
+def _check_claims(dataset: rasterio.DatasetReader) -> None:
+    """Refuse sizes that nobody could work with; nothing that is in the file stands behind them."""
+    if dataset.width * dataset.height > MOST_PIXELS:
+        raise ValueError(
+            f"claims {dataset.width} x {dataset.height} pixels; at most {MOST_PIXELS} are read"
+        )
+    rows, cols = dataset.block_shapes[0] if dataset.count else (0, 0)
+    together = dataset.count if dataset.interleaving is Interleaving.pixel else 1
+    block_bytes = rows * cols * together * max(map(_bytes_of, set(dataset.dtypes)), default=0)
+    if block_bytes > MOST_BLOCK_BYTES:
+        raise ValueError(f"has blocks of {block_bytes} bytes; at most {MOST_BLOCK_BYTES} are read")
+
+
+def _bytes_of(dtype: str) -> int:
+    return 4 if dtype == complex_int16 else np.dtype(dtype).itemsize
 
 
 def _open(source: Source) -> rasterio.DatasetReader:

@@ -21,13 +21,15 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from shapely.errors import ShapelyError
 
+from candela.eo.geopackage import MOST_ATTRIBUTES
 from candela.eo.placement import geographic_bounds
 from candela.errors import PublicationError, PublisherAwayError
 
 ID = "feature_id"  # counts the features of the result; patches have the number that vectors name
 GEOMETRY = "geom"
-MOST_ATTRIBUTES = 1000  # SQLite has room for 2000 columns
-RESERVED = ("fid", GEOMETRY, ID)
+# What our table has beside the attributes, and SQLite's and GDAL's own names of a row's number:
+# MapServer joins the spatial index by ROWID, which a column of that name would hide.
+RESERVED = ("fid", GEOMETRY, ID, "rowid", "oid", "_rowid_", "ogc_fid")
 MOST_IN_ANSWER = 50_000  # features; more are asked for page by page
 DEGREE_DIGITS, METRE_DIGITS = 15, 9  # of coordinates, after the point: as exact as they are kept
 

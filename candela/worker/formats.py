@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import warnings
 import zipfile
@@ -12,8 +13,12 @@ from xml.etree import ElementTree
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
+from candela.eo.geopackage import MOST_ATTRIBUTES, check_tables
+from candela.eo.placement import check_place
 from candela.eo.vector import GEOJSON_TYPES, find_kind
 
+# Of vectors that come in: results have some more.
+MOST_GIVEN_ATTRIBUTES = MOST_ATTRIBUTES - 100
 PNG_START = b"\x89PNG\r\n\x1a\n"
 SQLITE_START = b"SQLite format 3\x00"
 GEOPACKAGE_ID = slice(68, 72)  # the application id of the SQLite file (OGC 12-128r19, req. 2)
@@ -43,6 +48,10 @@ def _check_raster(path: Path) -> None:
     with dataset:
         if dataset.tags(ns="OVERVIEWS"):  # a map server would open whatever is named there
             raise ValueError("it refers to overviews in another file")
+        try:
+            check_place(dataset)
+        except ValueError as error:
+            raise ValueError(f"it {error}") from None
 
 
 def _check_geopackage(path: Path) -> None:
@@ -50,6 +59,7 @@ def _check_geopackage(path: Path) -> None:
         start = file.read(GEOPACKAGE_ID.stop)
     if not start.startswith(SQLITE_START) or start[GEOPACKAGE_ID] != b"GPKG":
         raise ValueError("it is no GeoPackage")
+    check_tables(path, most_attributes=MOST_ATTRIBUTES)
 
 
 def _check_zip(path: Path) -> None:
@@ -61,10 +71,19 @@ def _check_json(path: Path) -> None:
     _json(path)
 
 
-def _check_geojson(path: Path) -> None:
+def _check_geojson(path: Path, most: int = MOST_ATTRIBUTES) -> None:
     content = _json(path)
     if not isinstance(content, dict) or content.get("type") not in GEOJSON_TYPES:
         raise ValueError("it is JSON but no GeoJSON object")
+    features = content.get("features")
+    names = {
+        name
+        for feature in (features if isinstance(features, list) else [content])
+        if isinstance(feature, dict) and isinstance(feature.get("properties"), dict)
+        for name in feature["properties"]
+    }
+    if len(names) > most:
+        raise ValueError(f"its features have {len(names)} attributes, at most {most} are taken")
 
 
 def _check_vector(path: Path) -> None:
@@ -72,17 +91,30 @@ def _check_vector(path: Path) -> None:
     if kind is None:
         raise ValueError("it is neither GeoJSON nor a GeoPackage nor a zip file")
     if kind == "geojson":
-        _check_geojson(path)
-    elif kind == "shapefile":
+        _check_geojson(path, MOST_GIVEN_ATTRIBUTES)
+    elif kind == "geopackage":
+        check_tables(path, whole=True, most_attributes=MOST_GIVEN_ATTRIBUTES)
+    else:
         _check_zip(path)
 
 
 def _json(path: Path) -> object:
     try:
-        content: object = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+        content: object = json.loads(
+            path.read_text(encoding="utf-8"), parse_constant=_no_constant, parse_float=_finite
+        )
     except json.JSONDecodeError as error:
         raise ValueError(f"it is no JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("it is JSON with too many levels") from None
     return content
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"it has a number that is too large: {text[:40]}")
+    return number
 
 
 def _no_constant(name: str) -> None:
@@ -111,7 +143,7 @@ def _check_xml(path: Path) -> None:
     try:
         for _, element in ElementTree.iterparse(path):
             element.clear()
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # the latter of encodings
         raise ValueError(f"it is no XML: {error}") from None
 
 

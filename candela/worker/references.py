@@ -34,6 +34,8 @@ from candela.worker.ranged import StoredContent, WebContent
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 16 * 2**20  # of a request, if the body stands elsewhere
+LONGEST_KEY = 1024  # bytes, of S3
+LONGEST_NAME = 255  # bytes, of a file system
 BODY = InputSpec(title="The body of a request", type="text")
 
 
@@ -65,6 +67,7 @@ class Resolver:
             If it is not allowed, not there, too large or not of the right kind.
         """
         href, scheme = reference.href, _scheme(reference.href)
+        _check_address(href)
         folder.mkdir(parents=True)
         key = self._output_key(href)
         if key is not None:
@@ -105,6 +108,7 @@ class Resolver:
             As ``file`` does. A web server is not asked before the image is opened.
         """
         href, scheme = reference.href, _scheme(reference.href)
+        _check_address(href)
         name = safe_name(address_name(href), "input")
         key, shown = self._output_key(href), without_secrets(href)
         if key is not None and self._storage.local_path(key) is None:
@@ -127,13 +131,15 @@ class Resolver:
             if not address or not href.startswith(base):
                 continue
             parts = [unquote(part) for part in href[len(base) :].split("/")]
-            if len(parts) != 2 or any(part in {"", ".", ".."} or "/" in part for part in parts):
-                raise ReferenceUnavailableError(
-                    f"{without_secrets(href)} is no stored file (expected {base}<{kind}>/<file>)"
-                )
             if kind == "upload":
-                return upload_key(parts[0], UPLOADED_FOLDER, parts[1])
-            return job_key(parts[0], OUTPUTS_FOLDER, parts[1])
+                key = upload_key(parts[0], UPLOADED_FOLDER, *parts[1:])
+            else:
+                key = job_key(parts[0], OUTPUTS_FOLDER, *parts[1:])
+            if len(parts) != 2 or any("/" in part for part in parts) or not _can_be_key(key):
+                raise ReferenceUnavailableError(
+                    f"{without_secrets(href)!a} is no stored file (expected {base}<{kind}>/<file>)"
+                )
+            return key
         return None
 
     def _output(self, key: str, folder: Path) -> Path:
@@ -151,20 +157,30 @@ class Resolver:
         """Link to a file of this machine; it is used where it is."""
         parts, shown = urlsplit(href), without_secrets(href)
         try:
-            source = Path(unquote(parts.path)).resolve()
+            source: Path | None = Path(unquote(parts.path)).resolve()
         except ValueError:  # a null byte
-            raise ReferenceUnavailableError(f"{without_secrets(href)!r} names no file") from None
+            raise ReferenceUnavailableError(f"{shown!a} names no file") from None
+        except (OSError, RuntimeError):  # too long, links in a circle
+            source = None
         allowed = [Path(allowed).resolve() for allowed in self._staging.allowed_folders]
         is_local = parts.netloc in {"", "localhost"}
-        if not is_local or not any(source.is_relative_to(root) for root in allowed):
+        if (
+            source is None
+            or not is_local
+            or not any(source.is_relative_to(root) for root in allowed)
+        ):
             raise ReferenceUnavailableError(
                 f"{shown} is not in a folder that inputs may be read from"
             )
-        if not source.exists():
+        try:
+            is_there, is_folder = source.exists(), source.is_dir()
+        except OSError as error:
+            raise ReferenceUnavailableError(f"{shown} cannot be read: {error.strerror}") from None
+        if not is_there:
             raise ReferenceUnavailableError(f"{shown} does not exist")
-        if source.is_dir() and described.type != "product":
+        if is_folder and described.type != "product":
             raise InputError(f"{shown} is a folder, expected a file ({described.type})")
-        if source.is_dir() and any(_leads_out(source, allowed)):
+        if is_folder and any(_leads_out(source, allowed)):
             raise ReferenceUnavailableError(
                 f"{shown} has links out of the folders that may be read"
             )
@@ -202,12 +218,8 @@ class Resolver:
                 f"{shown} is not in a bucket that inputs may be read from"
             )
         bucket, _, key = place.partition("/")
-        try:
-            checked_key(key)
-        except StorageError:
-            raise ReferenceUnavailableError(
-                f"{without_secrets(href)!r} names no object that can be read"
-            ) from None
+        if not _can_be_key(key):
+            raise ReferenceUnavailableError(f"{shown!a} names no object that can be read")
         return open_storage(f"s3://{bucket}"), key
 
     def _copy(self, storage: Storage, key: str, path: Path, shown: str) -> int:
@@ -231,6 +243,24 @@ class Resolver:
 
 def _scheme(href: str) -> str:
     return href.partition(":")[0].lower()
+
+
+def _check_address(href: str) -> None:
+    try:
+        urlsplit(href)
+    except ValueError as error:  # brackets
+        raise ReferenceUnavailableError(f"{href!a} is no address: {error}") from None
+
+
+def _can_be_key(key: str) -> bool:
+    """Tell whether a storage may have such a key; of others it would say that it fails."""
+    try:
+        checked_key(key)
+        encoded = key.encode()
+    except (StorageError, UnicodeEncodeError):
+        return False
+    names = encoded.split(b"/")
+    return len(encoded) <= LONGEST_KEY and max(map(len, names)) <= LONGEST_NAME
 
 
 def _leads_out(folder: Path, allowed: list[Path]) -> Iterator[Path]:

@@ -3,7 +3,9 @@
 import datetime as dt
 import hashlib
 import itertools
+import sqlite3
 import zipfile
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -130,10 +132,17 @@ def test_xml_that_explodes_is_refused(folder):
         check_outputs(spec_of(y="xml"), {"y": path}, folder)
 
 
+def geopackage() -> bytes:
+    """Return an empty database with the mark of a GeoPackage."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript("PRAGMA application_id = 0x47504B47; CREATE TABLE gpkg_contents (x)")
+        return database.serialize()
+
+
 GOOD = {
     "json": b'{"a": [1, null]}',
     "geojson": b'{"type": "FeatureCollection", "features": []}',
-    "geopackage": b"SQLite format 3\x00" + bytes(52) + b"GPKG",
+    "geopackage": geopackage(),
     "csv": b"a,b\r\n1,2\r\n",
     "xml": b"<a><b/></a>",
     "text": "\u00e4".encode(),

@@ -3,7 +3,9 @@
 import base64
 import datetime as dt
 import itertools
+import sqlite3
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -214,9 +216,11 @@ def test_content_that_is_not_what_it_should_be_is_the_users_mistake(stage, kind)
 
 def test_a_vector_is_taken_in_any_of_its_forms(stage):
     point = '{"type": "Point", "coordinates": [1, 2]}'
-    header = b"SQLite format 3\x00" + bytes(52) + b"GPKG"
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript("PRAGMA application_id = 0x47504B47; CREATE TABLE gpkg_contents (x)")
+        content = database.serialize()
     package = Inline(
-        value=base64.b64encode(header).decode(),
+        value=base64.b64encode(content).decode(),
         encoding="base64",
         media_type="application/geopackage+sqlite3",
     )
@@ -292,6 +296,41 @@ def test_only_outputs_are_had_from_storage(stage, storage, tail):
     staging = Staging(outputs_url=OUTPUTS_URL)
     with pytest.raises(ReferenceUnavailableError):
         stage({"type": "text"}, Reference(href=f"{OUTPUTS_URL}/{tail}"), staging=staging)
+
+
+UNNAMEABLE = [
+    *itertools.product(
+        ["outputs", "file"],
+        ["..%5cjob.json", "a%00b", "a%0ab", "%5c", "a" * 256, "%ff%00", "a\ud800", "%7f", "[a"],
+    ),
+    *itertools.product(["bucket"], ["a" * 256, "a/" * 513 + "a", "a\ud800", "..\\a", "a\n", "a\0"]),
+]
+
+
+@pytest.mark.parametrize(("base", "name"), UNNAMEABLE)
+@pytest.mark.parametrize("kind", ["text", "raster", "product"])
+def test_a_name_that_no_storage_can_have_is_the_users_mistake(stage, tmp_path, base, kind, name):
+    places = {
+        "outputs": f"{OUTPUTS_URL}/7",
+        "file": tmp_path.as_uri(),
+        "bucket": "s3://open",
+    }  # fmt: skip
+    staging = Staging(
+        outputs_url=OUTPUTS_URL, allowed_folders=(str(tmp_path),), allowed_buckets=("open",)
+    )
+    described = {"type": kind} | ({"access": "header"} if kind == "raster" else {})
+    with pytest.raises(ReferenceUnavailableError) as caught:
+        stage(described, Reference(href=f"{places[base]}/{name}"), staging=staging)
+    assert caught.value.locator == "x"
+    caught.value.message.encode()  # it can be told
+
+
+@pytest.mark.parametrize("scheme", ["file", "http", "https", "s3"])
+@pytest.mark.parametrize("rest", ["[a/b", "[::1/b", "a:b:c/d", "a:999999/b", "%00/a", "\x00", ""])
+def test_an_address_that_is_none_is_the_users_mistake(stage, scheme, rest):
+    with pytest.raises((InputError, InvalidValueError, ReferenceUnavailableError)) as caught:
+        stage({"type": "text"}, Reference(href=f"{scheme}://{rest}"))
+    assert caught.value.locator == "x"
 
 
 def test_a_file_of_an_allowed_folder_is_used_where_it_is(stage, tmp_path):
