@@ -7,10 +7,11 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from affine import Affine
-from rasterio.warp import transform_bounds
 
 from candela.eo.grid import Area, Bounds, Grid, Shape
+from candela.eo.projection import check_box, move_box
 from candela.eo.raster import open_image
+from candela.eo.reference_system import reference_system
 from candela.eo.safe import Safe, open_safe
 from candela.eo.sentinel2_metadata import (
     BANDS,
@@ -323,8 +324,17 @@ def _whole_ratio(coarse: float, fine: float, name: str) -> int:
 
 
 def _contains(grid: Grid, area: Area) -> bool:
-    inner = Bounds(*transform_bounds(area.crs, grid.crs, *area.bounds))
-    outer = grid.bounds
+    crs = reference_system(area.crs, "the area")
+    check_box(area.bounds, crs, "the area")
+    if grid.crs is None:
+        return False
+    whole = Bounds(*move_box(grid.bounds, grid.crs, crs, "the tile"))
+    if not _lies_in(area.bounds, whole):
+        return False
+    return _lies_in(Bounds(*move_box(area.bounds, crs, grid.crs, "the area")), grid.bounds)
+
+
+def _lies_in(inner: Bounds, outer: Bounds) -> bool:
     return (
         outer.left <= inner.left
         and outer.bottom <= inner.bottom
