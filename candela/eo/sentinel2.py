@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from affine import Affine
 
 from candela.eo.grid import Area, Bounds, Grid, Shape
+from candela.eo.image_values import is_placed
 from candela.eo.projection import check_box, move_box
 from candela.eo.raster import open_image
 from candela.eo.reference_system import reference_system
@@ -155,7 +156,7 @@ class Granule:
         """
         with open_image(file.location) as dataset:
             grid = Grid.of(dataset)
-        if grid.crs is not None:
+        if grid.crs is not None and is_placed(grid):
             return grid
         for known in self.geocoding.values():
             if known.shape == grid.shape:

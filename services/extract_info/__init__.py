@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from candela.eo.grid import Grid
+from candela.eo.image_values import checked_grid
 from candela.eo.progress import Progress
 from candela.eo.raster import Source, gdal_environment, open_image
 from candela.eo.sentinel2 import open_product
@@ -87,7 +87,7 @@ def _read_image(source: Source) -> Outcome:
     try:
         with gdal_environment(), open_image(source) as dataset:
             metadata = Metadata.from_tags(dataset.tags())
-            return [Observation(source.href, metadata, Grid.of(dataset))]
+            return [Observation(source.href, metadata, checked_grid(dataset))]
     except (InputError, ReferenceUnavailableError) as error:
         return [LeftOut(source.href, error.message)]
 
