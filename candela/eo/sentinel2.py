@@ -114,6 +114,12 @@ class Granule:
             raise InputError(f"band {band} is empty: {file.name} has 0 bytes")
         return file
 
+    @property
+    def coarsest(self) -> ImageFile:
+        """The image of a band with the largest pixels, for a quick look."""
+        _, band = max((pixel, name) for name, pixel in self.images if name in BANDS)
+        return self.image(band, max(pixel for name, pixel in self.images if name == band))
+
     @cached_property
     def base_grid(self) -> Grid:
         """The 10 m grid of the blue band (where it is missing, of the finest band there is).
