@@ -5,9 +5,9 @@ from typing import NamedTuple
 import rasterio
 from affine import Affine
 from rasterio.crs import CRS
-from rasterio.warp import transform_bounds
 from rasterio.windows import Window, from_bounds
 
+from candela.eo.projection import check_box, move_box
 from candela.eo.reference_system import reference_system
 
 
@@ -57,6 +57,12 @@ class Grid(NamedTuple):
         right, bottom = self.transform @ (self.shape.cols, self.shape.rows)
         return Bounds(left, bottom, right, top)
 
+    def bounds_in(self, crs: str) -> Bounds:
+        """Return a rectangle around the grid in another CRS; the grid must have one."""
+        assert self.crs is not None
+        target = reference_system(crs, "the area")
+        return Bounds(*move_box(self.bounds, self.crs, target, "the image"))
+
     def matches(self, other: "Grid") -> bool:
         """Tell whether both grids have the same CRS, size and (to 1/100 pixel) position."""
         return (
@@ -78,10 +84,15 @@ class Grid(NamedTuple):
         """Return the smallest window of whole pixels that covers the area, clipped to the grid.
 
         The window is empty (a side of 0) where the area and the grid have nothing in common.
+
+        Raises
+        ------
+        InputError
+            If the area's numbers cannot be in its reference system.
         """
-        bounds = area.bounds
-        if self.crs is not None and reference_system(area.crs, "the area") != self.crs:
-            bounds = Bounds(*transform_bounds(area.crs, self.crs, *bounds))
+        bounds = self._place(area)
+        if bounds is None:
+            return Window(0, 0, 0, 0)
         exact = from_bounds(*bounds, transform=self.transform)
         tolerance = 1e-6
         first_col = max(0, int((exact.col_off + tolerance) // 1))
@@ -91,3 +102,21 @@ class Grid(NamedTuple):
         return Window(
             first_col, first_row, max(0, last_col - first_col), max(0, last_row - first_row)
         )
+
+    def _place(self, area: Area) -> Bounds | None:
+        """Return the part of an area over the grid, in the CRS of the grid; None if there is none.
+
+        What lies elsewhere is cut off first: the projection may not reach it.
+        """
+        crs = reference_system(area.crs, "the area")
+        check_box(area.bounds, crs, "the area")
+        if self.crs is None or crs == self.crs:
+            return area.bounds
+        left, bottom, right, top = move_box(self.bounds, self.crs, crs, "the image")
+        part = Bounds(
+            max(left, area.bounds.left), max(bottom, area.bounds.bottom),
+            min(right, area.bounds.right), min(top, area.bounds.top),
+        )  # fmt: skip
+        if part.left > part.right or part.bottom > part.top:
+            return None
+        return Bounds(*move_box(part, crs, self.crs, "the area"))

@@ -17,6 +17,7 @@ from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 
 from candela.eo.ellipsoid import GEOGRAPHIC, project
 from candela.eo.grid import Bounds, Grid
+from candela.eo.image_values import alpha_bands, checked_grid
 from candela.eo.lattice import Lattice
 from candela.eo.raster import open_image
 from candela.eo.sentinel1_annotation import GeolocationGrid
@@ -191,9 +192,9 @@ def _open_grid(path: Path) -> Grid:
     with open_image(path) as dataset:
         if dataset.crs is None:
             raise InputError(f"{path.name} has no coordinate reference system")
-        if dataset.count != 1:
+        if dataset.count - len(alpha_bands(dataset)) != 1:
             raise InputError(f"{path.name} has {dataset.count} bands, expected one with heights")
-        return Grid.of(dataset)
+        return checked_grid(dataset)
 
 
 def _sample(path: Path, source: Grid, grid: Grid, factor: int, *, sea: bool) -> Singles:

@@ -8,13 +8,13 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.warp import transform
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
 from candela.eo.blocks import split
 from candela.eo.coverage import covered_pixels
 from candela.eo.grid import Grid, Shape
+from candela.eo.projection import check_box, move_geometry, shown
 from candela.eo.raster import open_image
 from candela.eo.reference_system import LONGITUDE_LATITUDE
 from candela.eo.vector import Feature, FeatureCollection
@@ -116,9 +116,10 @@ def place_parcels(collection: FeatureCollection, grid: Grid) -> list[Parcel]:
         )
     frame = shapely.box(*grid.bounds)
     if not any(parcel.shape is not None and parcel.shape.intersects(frame) for parcel in parcels):
+        hint = _swapped_hint(collection, grid.crs, frame)
         raise InputError(
             f"none of the {len(parcels)} parcels touches the image: in {grid.crs} they cover "
-            f"{_told([parcel.shape for parcel in parcels])}, the image {_told([frame])}"
+            f"{_told([parcel.shape for parcel in parcels])}, the image {_told([frame])}{hint}"
         )
     return parcels
 
@@ -126,12 +127,13 @@ def place_parcels(collection: FeatureCollection, grid: Grid) -> list[Parcel]:
 def _place(number: int, feature: Feature, crs: CRS, image_crs: CRS) -> Parcel:
     identifier = number if feature.id is None else feature.id
     geometry, note = _mend(f"parcel {identifier}", feature.geometry)
+    note = feature.note or note
     if geometry is None:
         return Parcel(identifier, feature.properties, None, None, note)
-    outline = _reproject(geometry, crs, LONGITUDE_LATITUDE)
-    shape = _reproject(_divide_edges(geometry, crs, image_crs), crs, image_crs)
-    if not np.isfinite(shapely.get_coordinates([outline, shape])).all():
-        note = "cannot be brought onto the reference system of the image"
+    outline = move_geometry(geometry, crs, LONGITUDE_LATITUDE)
+    shape = move_geometry(_divide_edges(geometry, crs, image_crs), crs, image_crs)
+    if outline is None or shape is None:
+        note = _why_nowhere(geometry, crs)
         return Parcel(identifier, feature.properties, None, None, note)
     if not shape.is_valid:  # a reprojected needle may cross itself
         shape = _polygons(shapely.make_valid(shape))
@@ -166,19 +168,26 @@ def _divide_edges(geometry: BaseGeometry, crs: CRS, image_crs: CRS) -> BaseGeome
     return shapely.segmentize(geometry, longest)
 
 
-def _reproject(geometry: BaseGeometry, source: CRS, target: CRS) -> BaseGeometry:
-    if source == target:
-        return geometry
+def _why_nowhere(geometry: BaseGeometry, crs: CRS) -> str:
+    try:
+        check_box(geometry.bounds, crs, "covers")
+    except InputError as error:
+        return error.message
+    return f"covers {shown(geometry.bounds)} in {crs}, which has no place on the image's map"
 
-    def moved(coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.column_stack(transform(source, target, *coordinates.T))
 
-    return shapely.transform(geometry, moved)
+def _swapped_hint(collection: FeatureCollection, crs: CRS, frame: BaseGeometry) -> str:
+    """Return what to tell where parcels would touch the image with their axes swapped."""
+    shapes = [feature.geometry for feature in collection.features if feature.geometry is not None]
+    left, bottom, right, top = shapely.total_bounds(np.array(shapes, object))
+    swapped = move_geometry(shapely.box(bottom, left, top, right), collection.crs, crs)
+    if swapped is None or not swapped.intersects(frame):
+        return ""
+    return "; they would if x and y (longitude and latitude) changed places"
 
 
 def _told(shapes: Sequence[BaseGeometry | None]) -> str:
-    bounds = shapely.total_bounds(np.array(shapes, object))
-    return "(" + ", ".join(f"{number:.8g}" for number in bounds) + ")"
+    return shown(tuple(shapely.total_bounds(np.array(shapes, object))))
 
 
 class ParcelTally:

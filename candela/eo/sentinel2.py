@@ -7,10 +7,12 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from affine import Affine
-from rasterio.warp import transform_bounds
 
 from candela.eo.grid import Area, Bounds, Grid, Shape
+from candela.eo.image_values import is_placed
+from candela.eo.projection import check_box, move_box
 from candela.eo.raster import open_image
+from candela.eo.reference_system import reference_system
 from candela.eo.safe import Safe, open_safe
 from candela.eo.sentinel2_metadata import (
     BANDS,
@@ -112,6 +114,12 @@ class Granule:
             raise InputError(f"band {band} is empty: {file.name} has 0 bytes")
         return file
 
+    @property
+    def coarsest(self) -> ImageFile:
+        """The image of a band with the largest pixels, for a quick look."""
+        _, band = max((pixel, name) for name, pixel in self.images if name in BANDS)
+        return self.image(band, max(pixel for name, pixel in self.images if name == band))
+
     @cached_property
     def base_grid(self) -> Grid:
         """The 10 m grid of the blue band (where it is missing, of the finest band there is).
@@ -154,7 +162,7 @@ class Granule:
         """
         with open_image(file.location) as dataset:
             grid = Grid.of(dataset)
-        if grid.crs is not None:
+        if grid.crs is not None and is_placed(grid):
             return grid
         for known in self.geocoding.values():
             if known.shape == grid.shape:
@@ -323,8 +331,17 @@ def _whole_ratio(coarse: float, fine: float, name: str) -> int:
 
 
 def _contains(grid: Grid, area: Area) -> bool:
-    inner = Bounds(*transform_bounds(area.crs, grid.crs, *area.bounds))
-    outer = grid.bounds
+    crs = reference_system(area.crs, "the area")
+    check_box(area.bounds, crs, "the area")
+    if grid.crs is None:
+        return False
+    whole = Bounds(*move_box(grid.bounds, grid.crs, crs, "the tile"))
+    if not _lies_in(area.bounds, whole):
+        return False
+    return _lies_in(Bounds(*move_box(area.bounds, crs, grid.crs, "the area")), grid.bounds)
+
+
+def _lies_in(inner: Bounds, outer: Bounds) -> bool:
     return (
         outer.left <= inner.left
         and outer.bottom <= inner.bottom

@@ -17,11 +17,12 @@ import rasterio.warp
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
 from shapely import affinity
 
 from candela.eo.grid import Area, Grid, Shape
+from candela.eo.projection import check_box, move_geometry, shown
+from candela.eo.reference_system import LONGITUDE_LATITUDE, reference_system
 from candela.errors import InputError
 
 SIDE_M = 109_800
@@ -205,6 +206,7 @@ def outline_of(area: Area) -> shapely.Polygon:
     InputError
         If its corners have no place on the Earth.
     """
+    check_box(area.bounds, reference_system(area.crs, "the area"), "the area")
     left, bottom, right, top = area.bounds
     step = max(right - left, top - bottom, 1e-9) / 20  # follows the curve of edges
     box = shapely.segmentize(shapely.box(*area.bounds), step)
@@ -260,13 +262,13 @@ def to_degrees(geometry: shapely.Geometry, crs: CRS | str) -> shapely.Geometry:
     InputError
         If a part of it has no place on the Earth.
     """
-    nowhere = f"{geometry.bounds} in {crs} has parts that are nowhere on the Earth"
-    try:
-        outline = project(geometry, crs, "EPSG:4326")
-    except CPLE_BaseError as error:
-        raise InputError(nowhere) from error
-    if not np.isfinite(shapely.get_coordinates(outline)).all():
-        raise InputError(nowhere)
+    source = reference_system(crs, "the area") if isinstance(crs, str) else crs
+    outline = move_geometry(geometry, source, LONGITUDE_LATITUDE)
+    if outline is None:
+        check_box(geometry.bounds, source, "the area")
+        raise InputError(
+            f"{shown(geometry.bounds)} in {crs} has parts that are nowhere on the Earth"
+        )
     return outline
 
 

@@ -1,27 +1,36 @@
 """Read vector files of users: GeoJSON, GeoPackage, zipped shapefile."""
 
-import json
 import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import shapely
 from rasterio.crs import CRS
 from shapely.errors import ShapelyError
-from shapely.geometry.base import BaseGeometry
 
 from candela.eo.archive import Archive, open_archive
+from candela.eo.geojson import (
+    GEOJSON_TYPES,
+    Feature,
+    FeatureCollection,
+    check_count,
+    read_geojson,
+)
 from candela.eo.reference_system import LONGITUDE_LATITUDE, reference_system
 from candela.errors import InputError
+
+__all__ = [
+    "GEOJSON_TYPES", "LONGITUDE_LATITUDE", "Feature", "FeatureCollection", "Kind", "find_kind",
+    "read_features",
+]  # fmt: skip
 
 Kind = Literal["geojson", "geopackage", "shapefile"]
 
 LARGEST_BYTES = 256 * 2**20  # of a file, unpacked: all of it is held in memory
-MOST_FEATURES = 200_000
 PARTS_OF_SHAPEFILE = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 NEEDED_PARTS = (".shp", ".shx", ".dbf", ".prj")
 
@@ -29,47 +38,6 @@ _ZIP_START = b"PK\x03\x04"
 _SQLITE_START = b"SQLite format 3\x00"
 _GEOPACKAGE_IDS = (b"GPKG", b"GP10", b"GP11")  # of the SQLite header, at byte 68
 _SHAPEFILE_START = (9994).to_bytes(4, "big")
-_GEOMETRIES = frozenset(
-    {
-        "GeometryCollection", "LineString", "MultiLineString", "MultiPoint", "MultiPolygon",
-        "Point", "Polygon",
-    }
-)  # fmt: skip
-GEOJSON_TYPES = _GEOMETRIES | {"Feature", "FeatureCollection"}
-
-Properties = dict[str, Any]
-
-
-class Feature(NamedTuple):
-    """One thing of a vector file.
-
-    Attributes
-    ----------
-    id : str, int, float or None
-        As the file has it.
-    properties : dict
-        Its attributes, as JSON values.
-    geometry : shapely geometry or None
-        In the reference system of the collection; x before y.
-    """
-
-    id: str | float | None
-    properties: Properties
-    geometry: BaseGeometry | None
-
-
-class FeatureCollection(NamedTuple):
-    """All features of a vector file, in its order.
-
-    Attributes
-    ----------
-    crs : CRS
-        Of the geometries.
-    features : list of Feature
-    """
-
-    crs: CRS
-    features: list[Feature]
 
 
 def find_kind(path: Path) -> Kind | None:
@@ -108,7 +76,7 @@ def read_features(path: Path) -> FeatureCollection:
     if kind != "shapefile":
         _check_size(path.name, path.stat().st_size)
     if kind == "geojson":
-        return _read_geojson(path)
+        return read_geojson(path)
     # NOTE: under names of our own, GDAL finds no files beside it, and writes none there.
     with tempfile.TemporaryDirectory(prefix="candela-") as folder:
         if kind == "shapefile":
@@ -121,71 +89,6 @@ def read_features(path: Path) -> FeatureCollection:
 def _check_size(name: str, size: int) -> None:
     if size > LARGEST_BYTES:
         raise InputError(f"{name} has {size} bytes; at most {LARGEST_BYTES} are read")
-
-
-def _check_count(name: str, count: int) -> None:
-    if count > MOST_FEATURES:
-        raise InputError(f"{name} has {count} features; at most {MOST_FEATURES} are read")
-
-
-def _read_geojson(path: Path) -> FeatureCollection:
-    try:
-        content = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path.name} is no JSON: {error}") from None
-    if not isinstance(content, dict) or content.get("type") not in GEOJSON_TYPES:
-        raise InputError(f"{path.name} is JSON but no GeoJSON object")
-    features = content.get("features") if content["type"] == "FeatureCollection" else [content]
-    if not isinstance(features, list):
-        raise InputError(f"{path.name} is a FeatureCollection without a list of features")
-    _check_count(path.name, len(features))
-    return FeatureCollection(
-        _crs_of_geojson(path.name, content.get("crs")),
-        [
-            _feature_of(f"feature {number} of {path.name}", feature)
-            for number, feature in enumerate(features, 1)
-        ],
-    )
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON value")
-
-
-def _feature_of(where: str, feature: object) -> Feature:
-    """Read a Feature, or a bare geometry."""
-    if not isinstance(feature, dict):
-        raise InputError(f"{where} is no GeoJSON object")
-    if feature.get("type") != "Feature":
-        return Feature(None, {}, _geometry_of(where, feature))
-    properties, identifier = feature.get("properties"), feature.get("id")
-    return Feature(
-        identifier if isinstance(identifier, str | int | float) else None,
-        properties if isinstance(properties, dict) else {},
-        _geometry_of(where, feature.get("geometry")),
-    )
-
-
-def _geometry_of(where: str, geometry: object) -> BaseGeometry | None:
-    if geometry is None:
-        return None
-    if not isinstance(geometry, dict) or geometry.get("type") not in _GEOMETRIES:
-        raise InputError(f"{where} has no GeoJSON geometry")
-    try:
-        return shapely.force_2d(shapely.from_geojson(json.dumps(geometry)))
-    except ShapelyError as error:
-        raise InputError(f"{where} has a damaged geometry: {error}") from None
-
-
-def _crs_of_geojson(name: str, member: object) -> CRS:
-    """Return the CRS: longitude and latitude, unless an old file names another one."""
-    if member is None:
-        return LONGITUDE_LATITUDE
-    try:
-        assert isinstance(member, dict)
-        return _parse_crs(name, member["properties"]["name"])
-    except (AssertionError, KeyError, TypeError):
-        raise InputError(f"{name} has a member crs that names no reference system") from None
 
 
 def _parse_crs(name: str, text: str | None) -> CRS:
@@ -241,7 +144,7 @@ def _read_layer(path: Path, name: str) -> FeatureCollection:
             found = ", ".join(f"{layer} ({kind or 'no geometry'})" for layer, kind in layers)
             raise InputError(f"{name} must have one layer of polygons, found: {found or 'none'}")
         count = pyogrio.read_info(path, layer=areal[0], force_feature_count=True)["features"]
-        _check_count(name, count)
+        check_count(name, count)
         meta, ids, shapes, columns = pyogrio.raw.read(
             path, layer=areal[0], force_2d=True, return_fids=True, datetime_as_string=True
         )
@@ -277,7 +180,7 @@ def _may_be_areal(kind: str | None) -> bool:
 def _json_value(value: object, kind: str) -> object:
     """Turn an attribute into a JSON value; what cannot be one becomes null."""
     if isinstance(value, np.ndarray):
-        return value.tolist()
+        return [_json_value(item, kind) for item in value]
     plain = value.item() if isinstance(value, np.generic) else value
     if isinstance(plain, float):
         if not math.isfinite(plain):

@@ -101,7 +101,7 @@ def _check_vector(path: Path) -> None:
 def _json(path: Path) -> object:
     try:
         content: object = json.loads(
-            path.read_text(encoding="utf-8"), parse_constant=_no_constant, parse_float=_finite
+            path.read_text(encoding="utf-8-sig"), parse_constant=_no_constant, parse_float=_finite
         )
     except json.JSONDecodeError as error:
         raise ValueError(f"it is no JSON: {error}") from None

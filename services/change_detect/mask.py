@@ -5,10 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from candela.eo.grid import Grid
+from candela.eo.image_values import alpha_bands, read_numbers
 from candela.eo.raster import open_image
 from candela.eo.sentinel2_mask import Usability, from_scene_classes
 from candela.errors import InputError
@@ -47,7 +49,9 @@ def open_mask(path: Path | None, grid: Grid, classes: str) -> Iterator[MaskReade
         yield None
         return
     with open_image(path) as image:
-        if image.count != 1 or not np.issubdtype(image.dtypes[0], np.integer):
+        if image.count - len(alpha_bands(image)) != 1 or not np.issubdtype(
+            image.dtypes[0], np.integer
+        ):
             raise InputError(
                 f"{path.name} has {image.count} bands of type {image.dtypes[0]}; expected one band "
                 "of integers"
@@ -58,7 +62,14 @@ def open_mask(path: Path | None, grid: Grid, classes: str) -> Iterator[MaskReade
                 f"{_told(grid)}"
             )
         usable = _USABLE[classes]
-        yield lambda window: usable(image.read(1, window=window))
+        yield lambda window: _read(image, usable, window)
+
+
+def _read(
+    image: rasterio.DatasetReader, usable: Callable[[NDArray[np.integer]], Usable], window: Window
+) -> Usable:
+    codes, missing = read_numbers(image, [1], window)
+    return usable(codes[0]) if missing is None else usable(codes[0]) & ~missing
 
 
 def _of_usability(codes: NDArray[np.integer]) -> Usable:

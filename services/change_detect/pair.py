@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from candela.eo.grid import Grid
+from candela.eo.image_values import checked_grid, read_reflectance
 from candela.eo.raster import band_indexes, open_image
 from candela.errors import InputError, blamed_on
 
@@ -93,11 +94,11 @@ def open_pair(
         with blamed_on("before"):
             first = stack.enter_context(open_image(before))
             first_indexes = _checked_bands(first, bands)
+            grid = checked_grid(first)
         with blamed_on("after"):
             second = stack.enter_context(open_image(after))
             second_indexes = _checked_bands(second, bands)
-            _check_grids(Grid.of(first), Grid.of(second))
-        grid = Grid.of(first)
+            _check_grids(grid, checked_grid(second))
         with blamed_on("before_mask"):
             first_mask = stack.enter_context(open_mask(masks.before, grid, masks.classes))
         with blamed_on("after_mask"):
@@ -109,7 +110,7 @@ def open_pair(
 def _read(
     image: rasterio.DatasetReader, indexes: list[int], usable: MaskReader | None, window: Window
 ) -> Reflectance:
-    bands: Reflectance = image.read(indexes, window=window)
+    bands = read_reflectance(image, indexes, window)
     if usable is not None:
         bands *= usable(window)
     return bands

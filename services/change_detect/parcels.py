@@ -2,21 +2,23 @@
 
 import csv
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import shapely
 
+from candela.eo.ellipsoid import ellipsoidal_area
 from candela.eo.grid import Grid
 from candela.eo.parcels import CLASSES, Parcel, ParcelStatistics, place_parcels
 from candela.eo.vector import read_features
 from candela.errors import blamed_on
 
 LEVELS = (0.1, 0.5)  # shares of changed area at which levels 2 and 3 begin
+LARGEST_DISTORTION = 0.01  # of areas by a projection: in UTM it is a thousandth
 DIGITS = 4  # of a statistic
 DEGREE_DIGITS = 7  # of a coordinate: about a centimetre
 CLASS_NAMES = tuple(
@@ -44,7 +46,7 @@ class MeasuredParcel:
     parcel : Parcel
     statistics : ParcelStatistics
     metre : float
-        The unit of its reference system, in metres.
+        The unit of the image's reference system in metres; NaN if that is degrees.
     """
 
     parcel: Parcel
@@ -56,11 +58,19 @@ class MeasuredParcel:
         """1 (less than a tenth of the valid area changed), 2, or 3 (half of it or more)."""
         return change_level(self.statistics)
 
+    @property
+    def area_m2(self) -> float | None:
+        """The area in the image's projection, or on the ellipsoid where that distorts areas."""
+        if self.parcel.outline is None:
+            return None
+        true, flat = ellipsoidal_area(self.parcel.outline), self.parcel.area * self.metre**2
+        return flat if abs(flat - true) <= LARGEST_DISTORTION * true else true
+
     def values(self) -> dict[str, Any]:
         """Return the statistics as JSON values, by the names in ``COLUMNS``."""
         found = self.statistics
         shares = found.shares or (None,) * CLASSES
-        area = None if self.parcel.shape is None else self.parcel.area * self.metre**2
+        area = self.area_m2
         numbers = (
             found.mean, found.p90, found.share_above_half, *shares, found.valid_fraction,
         )  # fmt: skip
@@ -102,7 +112,7 @@ def measured(
 ) -> list[MeasuredParcel]:
     """Put parcels and their statistics together."""
     assert grid.crs is not None  # parcels were placed
-    metre = float(grid.crs.linear_units_factor[1]) if grid.crs.is_projected else np.nan
+    metre = float(grid.crs.linear_units_factor[1]) if grid.crs.is_projected else math.nan
     return [
         MeasuredParcel(parcel, found, metre)
         for parcel, found in zip(parcels, statistics, strict=True)

@@ -15,6 +15,7 @@ from rasterio.windows import Window
 
 from candela.eo.backscatter import linear_power
 from candela.eo.grid import Grid, Shape
+from candela.eo.image_values import checked_grid, is_scaled, physical, read_numbers
 from candela.eo.raster import open_image
 from candela.eo.sentinel2_bands import SATURATED
 from candela.errors import InputError, blamed_on
@@ -67,10 +68,17 @@ class Bands(NamedTuple):
     indexes: list[int]
 
     def read(self, window: Window, shape: Shape | None = None) -> NDArray[Any]:
-        """Read a window as it is in the file, shape (bands, rows, cols)."""
-        out_shape = None if shape is None else (len(self.indexes), *shape)
-        values: NDArray[Any] = self.image.read(self.indexes, window=window, out_shape=out_shape)
-        return values
+        """Read a window, shape (bands, rows, cols): as it is in the file, if it has no scale."""
+        numbers, missing = read_numbers(self.image, self.indexes, window, shape)
+        nodata = self.image.nodata
+        if is_scaled(self.image, self.indexes):
+            empty = numbers == (0 if nodata is None else nodata)
+            numbers = physical(self.image, self.indexes, numbers)
+            numbers[empty] = np.nan
+        if missing is not None:
+            is_whole = np.issubdtype(numbers.dtype, np.integer)
+            numbers[:, missing] = (nodata or 0) if is_whole else np.nan
+        return numbers
 
 
 @dataclass(frozen=True)
@@ -159,13 +167,13 @@ def open_pair(
     with ExitStack() as stack:
         with blamed_on("s2"):
             image = stack.enter_context(open_image(s2))
-            grid = Grid.of(image)
+            grid = checked_grid(image)
             _check_place(grid, s2)
             optical = _optical_bands(image, s2)
         with blamed_on("s1"):
             images = [(path, stack.enter_context(open_image(path))) for path in s1]
             for path, radar_image in images:
-                _check_grid(grid, Grid.of(radar_image), path)
+                _check_grid(grid, checked_grid(radar_image), path)
             radar = _radar_bands(images)
         usable = None
         if mask is not None:

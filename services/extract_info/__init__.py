@@ -3,9 +3,15 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
-from candela.eo.grid import Grid
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
+from candela.eo.grid import Shape
+from candela.eo.image_values import checked_grid, read_numbers
 from candela.eo.progress import Progress
 from candela.eo.raster import Source, gdal_environment, open_image
 from candela.eo.sentinel2 import open_product
@@ -15,6 +21,7 @@ from candela.services.extract_info.algorithm import LeftOut, Observation, arrang
 from candela.services.extract_info.report import to_document, write_table
 from candela.services.extract_info.timeline import draw_timeline
 
+COVERAGE = 64  # samples along each side that tell where an image has data
 CONNECTIONS = 8  # headers that are fetched at a time
 
 Outcome = list[Observation | LeftOut]
@@ -87,9 +94,30 @@ def _read_image(source: Source) -> Outcome:
     try:
         with gdal_environment(), open_image(source) as dataset:
             metadata = Metadata.from_tags(dataset.tags())
-            return [Observation(source.href, metadata, Grid.of(dataset))]
+            return [
+                Observation(
+                    source.href, metadata, checked_grid(dataset), look=lambda: _coverage(source)
+                )
+            ]
     except (InputError, ReferenceUnavailableError) as error:
         return [LeftOut(source.href, error.message)]
+
+
+def _coverage(image: Source | str) -> NDArray[np.bool_] | None:
+    """Return where an image has data, thinned out; None if it cannot be read."""
+    try:
+        return _read_coverage(image)
+    except (InputError, ReferenceUnavailableError):
+        return None
+
+
+def _read_coverage(image: Source | str) -> NDArray[np.bool_]:
+    with gdal_environment(), open_image(image) as dataset:
+        rows, cols = dataset.shape
+        shape = Shape(min(rows, COVERAGE), min(cols, COVERAGE))
+        numbers, missing = read_numbers(dataset, [1], Window(0, 0, cols, rows), shape)
+        seen = numbers[0] != (dataset.nodata or 0)
+        return seen if missing is None else seen & ~missing
 
 
 def _read_product(path: Path) -> Outcome:
@@ -97,7 +125,13 @@ def _read_product(path: Path) -> Outcome:
     try:
         with gdal_environment():
             return [
-                Observation(path.name, granule.metadata, granule.base_grid, is_product=True)
+                Observation(
+                    path.name,
+                    granule.metadata,
+                    granule.base_grid,
+                    is_product=True,
+                    look=partial(_coverage, granule.coarsest.location),
+                )
                 for granule in open_product(path).granules
             ]
     except InputError as error:

@@ -2,13 +2,21 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby, pairwise, product
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from candela.eo.grid import Grid
 from candela.eo.sentinel2_metadata import Metadata
+
+LEAST_NEW = 0.02  # of what an image shows: less is what processings differ by at the edge
+
+Coverage = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -25,12 +33,27 @@ class Observation:
         Where its pixels lie.
     is_product : bool
         Whether it is still a product; an image made from the same product is preferred.
+    look : callable, optional
+        Returns where it has data, on a coarse lattice of the grid, bool; called only where that
+        decides something.
     """
 
     image: str
     metadata: Metadata
     grid: Grid
     is_product: bool = False
+    look: Callable[[], Coverage | None] | None = field(default=None, compare=False)
+
+    @property
+    def acquisition(self) -> tuple[object, ...]:
+        """What images of one place made from one overpass have in common."""
+        data = self.metadata
+        return data.platform, data.relative_orbit, data.sensing_time, data.tile_id
+
+    @cached_property
+    def coverage(self) -> Coverage | None:
+        """Where it has data; None if that is not known."""
+        return self.look() if self.look else None
 
 
 class LeftOut(NamedTuple):
@@ -65,10 +88,11 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Series:
-    """The result: scenes in order of their names, their pairs, and what was left out."""
+    """The result: scenes in order of their names, their pairs, what was left out, and notes."""
 
     scenes: tuple[Scene, ...]
     left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def pairs(self) -> list[Pair]:
@@ -76,7 +100,9 @@ class Series:
         return [
             Pair(scene.name, before, after)
             for scene in self.scenes
-            for before, after in pairwise(scene.observations)
+            for earlier, later in pairwise(_acquisitions(scene.observations))
+            for before, after in product(earlier, later)
+            if len(earlier) == len(later) == 1 or _overlap(before, after)
         ]
 
 
@@ -98,17 +124,19 @@ def arrange(observations: Sequence[Observation], left_out: Iterable[LeftOut] = (
     -----
     A scene is one grid (CRS, position, size) and one processing level: only such images can be
     compared pixel by pixel. Two observations are duplicates if platform, relative orbit, sensing
-    time and tile agree; of these the newest processing baseline wins, then the latest time of
-    processing, then an image before a product, then the one that was given first.
+    time and tile agree, and none shows ground that the others do not: ESA gives a tile in two
+    products where two ground stations got a part each, and both are kept. Of duplicates the newest
+    processing baseline wins, then the latest time of processing, then an image before a product,
+    then the one that was given first.
     """
-    dropped = list(left_out)
+    dropped, notes = list(left_out), list[str]()
     scenes = []
     groups = _group(observations)
     for name, members in zip(_names(groups), groups, strict=True):
-        kept = _without_duplicates(members, dropped)
-        kept.sort(key=lambda item: item.metadata.sensing_time)
+        kept = _without_duplicates(members, dropped, notes)
+        kept.sort(key=lambda item: item.metadata.sensing_time)  # parts stay side by side
         scenes.append(Scene(name, members[0].grid, tuple(kept)))
-    return Series(tuple(sorted(scenes, key=lambda scene: scene.name)), tuple(dropped))
+    return Series(tuple(sorted(scenes, key=lambda scene: scene.name)), tuple(dropped), tuple(notes))
 
 
 def _group(observations: Sequence[Observation]) -> list[list[Observation]]:
@@ -155,19 +183,45 @@ def _place(item: Observation) -> str:
 
 
 def _without_duplicates(
-    members: Sequence[Observation], dropped: list[LeftOut]
+    members: Sequence[Observation], dropped: list[LeftOut], notes: list[str]
 ) -> list[Observation]:
     acquisitions: dict[tuple[object, ...], list[Observation]] = defaultdict(list)
     for item in members:
-        data = item.metadata
-        key = (data.platform, data.relative_orbit, data.sensing_time, data.tile_id)
-        acquisitions[key].append(item)
+        acquisitions[item.acquisition].append(item)
     kept = []
     for same in acquisitions.values():
         best, *others = sorted(same, key=_freshness, reverse=True)
-        kept.append(best)
-        dropped.extend(LeftOut(other.image, _duplicate_reason(other, best)) for other in others)
+        parts = [best]
+        for other in others:
+            if _shows_more(other, parts):
+                parts.append(other)
+            else:
+                dropped.append(LeftOut(other.image, _duplicate_reason(other, best)))
+        kept += parts
+        if len(parts) > 1:
+            names = " and ".join(part.image for part in parts)
+            notes.append(f"{names} show different parts of one acquisition: all are kept")
     return kept
+
+
+def _shows_more(item: Observation, others: Sequence[Observation]) -> bool:
+    """Tell whether an image has data where the others have none."""
+    known = [other.coverage for other in others]
+    if item.coverage is None or any(one is None for one in known):
+        return False
+    new = item.coverage & ~np.any([one for one in known if one is not None], axis=0)
+    return bool(new.sum() >= max(1, LEAST_NEW * item.coverage.sum()))
+
+
+def _overlap(first: Observation, second: Observation) -> bool:
+    if first.coverage is None or second.coverage is None:
+        return True
+    return bool((first.coverage & second.coverage).any())
+
+
+def _acquisitions(observations: Sequence[Observation]) -> list[list[Observation]]:
+    """Group observations, which are in order of time, by acquisition."""
+    return [list(same) for _, same in groupby(observations, key=lambda item: item.acquisition)]
 
 
 def _freshness(item: Observation) -> tuple[tuple[int, ...], str, bool]:

@@ -11,11 +11,12 @@ COLUMNS = ("scene", "before", "after", "before_date", "after_date", "days")
 
 
 def to_document(series: Series) -> dict[str, Any]:
-    """Return the JSON document: scenes with their images, pairs, and what was left out."""
+    """Return the JSON document: scenes with their images, pairs, what was left out, notes."""
     return {
         "scenes": [_scene(scene) for scene in series.scenes],
         "pairs": [_pair(pair) for pair in series.pairs],
         "left_out": [item._asdict() for item in series.left_out],
+        "notes": list(series.notes),
     }
 
 

@@ -3,18 +3,19 @@
 import logging
 from pathlib import Path
 
-from rasterio.warp import transform_bounds
-
 from candela.eo.file_names import output_file
 from candela.eo.grid import Area, Grid
 from candela.eo.progress import Progress, part
+from candela.eo.projection import shown
 from candela.eo.raster import add_overviews, gdal_environment
 from candela.eo.resample import Method
 from candela.eo.sentinel2 import Granule, open_product
+from candela.eo.sentinel2_bands import open_band
+from candela.eo.sentinel2_mask import open_clouds
 from candela.eo.sentinel2_metadata import DEFAULT_BANDS
 from candela.errors import InputError, blamed_on
 from candela.services.jpeg2tiff.mask import write_mask
-from candela.services.jpeg2tiff.preview import write_preview
+from candela.services.jpeg2tiff.preview import preview_bands, write_preview
 from candela.services.jpeg2tiff.stack import write_stack
 
 logger = logging.getLogger(__name__)
@@ -68,10 +69,13 @@ def run(
     progress(0, "Reading the product's metadata")
     names = list(dict.fromkeys(bands)) or list(DEFAULT_BANDS)
     with gdal_environment(), blamed_on("product"):
-        granule = open_product(product).granule(area)
+        opened = open_product(product)
+        with blamed_on("area"):
+            granule = opened.granule(area)
         grid = _grid(granule, resolution, area)
         identifier = granule.metadata.image_id
         logger.info("%s: %d bands of %d x %d pixels", identifier, len(names), *grid.shape)
+        _judge(granule, names, grid, resampling, with_clouds=mask == "cloud")
         outputs = {"image": output_file(workdir, identifier, ".tif")}
         write_stack(outputs["image"], granule, names, grid, resampling, part(progress, 1, 86))
         progress(86, "Making overviews for fast display")
@@ -94,20 +98,28 @@ def run(
     return outputs
 
 
+def _judge(
+    granule: Granule, names: list[str], grid: Grid, resampling: Method, *, with_clouds: bool
+) -> None:
+    """Open everything that will be needed, so that what is wrong is told before the work begins."""
+    for name in dict.fromkeys((*names, *preview_bands(granule))):
+        with open_band(granule, name, grid, resampling):
+            pass
+    if with_clouds:
+        with open_clouds(granule, grid):
+            pass
+
+
 def _grid(granule: Granule, resolution: int, area: Area | None) -> Grid:
     grid = granule.grid(resolution)
     if area is None:
         return grid
-    window = grid.window(area)
-    if window.width == 0 or window.height == 0:
-        covered = transform_bounds(grid.crs, area.crs, *grid.bounds)
-        raise InputError(
-            f"the area {_shown(area.bounds)} in {area.crs} does not touch tile "
-            f"{granule.metadata.tile_id}, which covers {_shown(covered)}",
-            "area",
-        )
+    with blamed_on("area"):
+        window = grid.window(area)
+        if window.width == 0 or window.height == 0:
+            covered = grid.bounds_in(area.crs)
+            raise InputError(
+                f"the area {shown(area.bounds)} in {area.crs} does not touch tile "
+                f"{granule.metadata.tile_id}, which covers {shown(covered)}"
+            )
     return grid.cut(window)
-
-
-def _shown(bounds: tuple[float, ...]) -> str:
-    return "(" + ", ".join(f"{number:.8g}" for number in bounds) + ")"

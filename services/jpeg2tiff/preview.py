@@ -19,10 +19,15 @@ def write_preview(path: Path, granule: Granule, grid: Grid) -> None:
 
     The bands are read anew at reduced resolution, which JPEG 2000 gives almost for free.
     """
-    present = {band for band, _ in granule.images}
-    bands = TRUE_COLOUR if present.issuperset(TRUE_COLOUR) else (min(present - {"SCL", "TCI"}),)
+    bands = preview_bands(granule)
     rows, cols = preview_shape(*grid.shape)
     write_png(path, colour(np.stack([_read(granule, grid, band, rows, cols) for band in bands])))
+
+
+def preview_bands(granule: Granule) -> tuple[str, ...]:
+    """Return the bands that the picture is made of."""
+    present = {band for band, _ in granule.images}
+    return TRUE_COLOUR if present.issuperset(TRUE_COLOUR) else (min(present - {"SCL", "TCI"}),)
 
 
 def _read(granule: Granule, grid: Grid, band: str, rows: int, cols: int) -> NDArray[np.float32]:

@@ -204,3 +204,24 @@ def test_parcels_without_any_geometry_are_refused_with_the_reason_of_the_first()
 def test_a_file_without_parcels_is_refused():
     with pytest.raises(InputError, match="no parcel in the file"):
         place_parcels(FeatureCollection(UTM31, []), GRID)
+
+
+def test_one_parcel_among_many_in_the_wrong_units_gets_a_note():
+    good = shapely.box(0.497, 44.2235, 0.499, 44.2255)
+    metres = shapely.box(300_300, 4_899_120, 300_900, 4_899_720)
+    first, second, third = place(good, metres, shapely.box(0, 89, 1, 95), crs=LONGITUDE_LATITUDE)
+    assert first.shape is not None
+    assert second.shape is None
+    assert "is not in degrees" in second.note
+    assert "is not in degrees" in third.note
+
+
+def test_parcels_that_are_all_in_the_wrong_units_are_refused():
+    with pytest.raises(InputError, match=r"none of the 1 parcels can be placed.*not in degrees"):
+        place(box(1, 1, 5, 5), crs=LONGITUDE_LATITUDE)
+
+
+def test_parcels_with_swapped_axes_are_told_so():
+    swapped = shapely.box(44.22, 0.49, 44.23, 0.51)
+    with pytest.raises(InputError, match=r"they would if x and y .* changed places"):
+        place(swapped, crs=LONGITUDE_LATITUDE)

@@ -9,6 +9,7 @@ import pytest
 import shapely
 from rasterio.crs import CRS
 
+from candela.eo import geojson as geojson_reader
 from candela.eo import vector
 from candela.eo.vector import find_kind, read_features
 from candela.errors import InputError
@@ -176,7 +177,7 @@ def test_archives_and_files_that_are_too_large_are_refused_unread(shapefile, geo
 
 
 def test_too_many_features_are_refused(shapefile, geojson, monkeypatch):
-    monkeypatch.setattr(vector, "MOST_FEATURES", 1)
+    monkeypatch.setattr(geojson_reader, "MOST_FEATURES", 1)
     for path in (
         zipped(shapefile, *(f"vines{part}" for part in PARTS)),
         geojson(collection(feature(), feature())),
@@ -201,3 +202,81 @@ def test_a_geojson_that_names_a_file_as_its_reference_system_does_not_have_it_re
     crs = {"type": "name", "properties": {"name": str(definition)}}
     with pytest.raises(InputError, match="expected a name such as EPSG:32631"):
         read_features(geojson(collection(feature(), crs=crs)))
+
+
+UTM = shapely.geometry.mapping(shapely.box(300_300, 4_899_120, 300_900, 4_899_720))
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"type": "EPSG", "properties": {"code": 32631}},
+        {"type": "EPSG", "properties": {"code": "32631"}},
+        {"type": "EPSG", "properties": {"code": "EPSG:32631"}},
+        {"type": "name", "properties": {"name": "http://www.opengis.net/def/crs/EPSG/0/32631"}},
+        {"type": "OGC", "properties": {"urn": "urn:ogc:def:crs:EPSG::32631"}},
+        {"type": "link", "properties": {"href": "http://spatialreference.org/ref/epsg/32631/"}},
+        {"init": "epsg:32631"},
+        "EPSG:32631",
+        32631,
+    ],
+)
+@pytest.mark.parametrize("place", ["collection", "feature", "geometry"])
+def test_a_reference_system_is_read_in_every_dialect_and_place(geojson, member, place):
+    first = {"type": "Feature", "properties": {}, "geometry": dict(UTM)}
+    content = collection(first)
+    {"collection": content, "feature": first, "geometry": first["geometry"]}[place]["crs"] = member
+    assert read_features(geojson(content)).crs.to_epsg() == 32631
+
+
+@pytest.mark.parametrize("member", [None, {}, ""])
+def test_an_empty_reference_system_is_none(geojson, member):
+    assert read_features(geojson(collection(feature(), crs=member))).crs.to_epsg() == 4326
+
+
+@pytest.mark.parametrize(
+    "member",
+    [[4326], [], 1e400, -1, True, {"properties": [1]}, {"properties": {"name": {}}},
+     {"type": "name", "properties": {"name": ["EPSG:4326"]}}, {"properties": {"code": 10**400}}],
+)  # fmt: skip
+def test_a_reference_system_that_makes_no_sense_is_an_error_of_the_input(geojson, member):
+    text = json.dumps(collection(feature(), crs=member)).replace("Infinity", "1e999")
+    with pytest.raises(InputError, match="reference system"):
+        read_features(geojson(text))
+
+
+def test_several_reference_systems_in_one_file_are_refused(geojson):
+    features = [feature() | {"crs": f"EPSG:{code}"} for code in (32631, 32632)]
+    with pytest.raises(InputError, match="several reference systems: EPSG:32631, EPSG:32632"):
+        read_features(geojson(collection(*features)))
+
+
+def test_a_number_that_is_not_finite_is_refused_with_its_place(geojson):
+    text = json.dumps(collection(feature(), feature(properties={"a": {"b": [1, "X"]}})))
+    with pytest.raises(InputError, match=r"feature 2 of .* not finite: a"):
+        read_features(geojson(text.replace('"X"', "1e999")))
+
+
+def test_a_coordinate_that_is_not_finite_costs_its_feature_only(geojson):
+    text = json.dumps(collection(feature(), feature())).replace("1.0", "1e999", 1)
+    first, second = read_features(geojson(text)).features
+    assert first.geometry is None
+    assert "not finite" in first.note
+    assert second.geometry.equals(SQUARES[0])
+
+
+def test_halves_of_characters_become_signs_that_can_be_written(geojson):
+    text = json.dumps(collection(feature(properties={"a": "X", "bX": ["cX"]}, id="X")))
+    [found] = read_features(geojson(text.replace("X", "\\ud800"))).features
+    json.dumps([found.id, found.properties], ensure_ascii=False).encode()
+    assert found.properties == {"a": "?", "b?": ["c?"]}
+
+
+def test_rings_that_are_not_closed_and_measures_are_tidied(geojson):
+    ring = [[0, 0, 9, 1], [1, 0, 9, 1], [1, 1, 9, 1], [0, 1, 9, 1]]
+    shape = {"type": "Polygon", "coordinates": [ring]}
+    [found] = read_features(geojson(feature() | {"geometry": shape})).features
+    assert found.geometry.equals(SQUARES[0])
+    several = {"type": "MultiPolygon", "coordinates": [[ring], [ring]]}
+    [found] = read_features(geojson(feature() | {"geometry": several})).features
+    assert len(found.geometry.geoms) == 2

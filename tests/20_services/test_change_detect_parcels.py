@@ -9,6 +9,7 @@ import rasterio
 import shapely
 from affine import Affine
 from PIL import Image
+from rasterio.enums import ColorInterp
 from rasterio.warp import transform_geom
 
 from candela.eo.grid import Grid, Shape
@@ -287,3 +288,62 @@ def test_models_and_options_of_the_scale_are_those_of_the_map():
         assert (given.type, given.allowed, given.default, given.min_occurs) == (
             change[name].type, change[name].allowed, change[name].default, change[name].min_occurs,
         )  # fmt: skip
+
+
+DEGREES = Grid(
+    rasterio.CRS.from_epsg(4326), Affine(1e-4, 0, 0.5, 0, -1e-4, 44.24), Shape(SIZE, SIZE)
+)
+
+
+def test_parcels_on_an_image_in_degrees_have_areas_in_square_metres(scene, tmp_path):
+    rows, cols = OBJECT
+    shape = shapely.box(
+        0.5 + 1e-4 * cols.start, 44.24 - 1e-4 * rows.stop, 0.5 + 1e-4 * cols.stop,
+        44.24 - 1e-4 * rows.start,
+    )  # fmt: skip
+    path = tmp_path / "parcels.geojson"
+    path.write_text(json.dumps(shapely.geometry.mapping(shape)))
+    before, after = (
+        write(tmp_path / f"{number}.tif", image, grid=DEGREES) for number, image in enumerate(scene)
+    )
+    outputs = run(
+        before=before, after=after, **(DEFAULTS | {"parcels": path}), workdir=tmp_path,
+        progress=silent,
+    )  # fmt: skip
+    [found] = json.loads(outputs["parcels"].read_text())["features"]
+    metres = 111_320 * np.cos(np.radians(44.23)) * 111_110 * (16e-4) ** 2
+    assert found["properties"]["change_area_m2"] == pytest.approx(metres, rel=5e-3)
+    assert found["properties"]["change_level"] == 3
+
+
+@pytest.mark.parametrize("way", ["mask", "alpha", "nodata"])
+def test_no_data_is_no_data_however_the_image_says_it(detect, scene, clear, tmp_path, way):
+    before, after = scene
+    hole = (slice(0, 30), slice(0, 160))
+    paths = {}
+    for name, image in (("before", before), ("after", after)):
+        paths[name] = tmp_path / f"{name}.tif"
+        empty = np.zeros(image.shape[1:], bool)
+        empty[hole] = name == "after"
+        count = 10 + (way == "alpha")
+        with (
+            rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+            rasterio.open(
+                paths[name], "w", driver="GTiff", dtype="uint16", count=count, width=SIZE,
+                height=SIZE, crs=GRID.crs, transform=GRID.transform,
+                nodata=0 if way == "nodata" else None,
+            ) as dataset,
+        ):  # fmt: skip
+            dataset.write(np.where(empty & (way == "nodata"), 0, image), list(range(1, 11)))
+            dataset.descriptions = [*BANDS, *["alpha"] * (count - 10)]
+            if way == "alpha":
+                dataset.write(np.where(empty, 0, 65535).astype(np.uint16), 11)
+                dataset.colorinterp = [ColorInterp.gray] * 10 + [ColorInterp.alpha]
+            elif way == "mask":
+                dataset.write_mask(~empty)
+    outputs = run(**paths, **DEFAULTS, workdir=tmp_path, progress=silent)
+    with rasterio.open(outputs["change"]) as dataset:
+        change = dataset.read(1)
+    assert np.isnan(change[hole]).all()
+    assert np.isfinite(change[40:]).all()
+    assert (change[OBJECT] > 0.5).mean() > 0.9

@@ -11,7 +11,7 @@ from rasterio.crs import CRS
 
 from candela.eo.grid import Grid, Shape
 from candela.eo.raster import Source, create_image
-from candela.eo.sentinel2_metadata import Metadata
+from candela.eo.sentinel2_metadata import BANDS, Metadata
 from candela.errors import InputError
 from candela.services.extract_info import run
 from candela.services.extract_info.algorithm import LeftOut, Observation, arrange
@@ -270,3 +270,54 @@ def test_real_products_are_read(shared_data, extract):
     (left_out,) = document["left_out"]
     assert left_out["image"] == "s2-safe-metadata-stactools"
     assert left_out["reason"].endswith("has no image of any band")
+
+
+NORTH = np.broadcast_to(np.arange(4)[:, None] < 2, (4, 4))
+SOUTH = ~NORTH
+
+
+def part(image, day, coverage, **of):
+    return replace(observation(image, day, **of), look=lambda: coverage)
+
+
+def test_two_parts_of_one_acquisition_are_kept_both_and_paired_where_they_overlap():
+    series = arrange(
+        [
+            part("whole", "2020-07-18", NORTH | SOUTH),
+            part("north", "2022-06-28", NORTH, made="165031"),
+            part("south", "2022-06-28", SOUTH, made="180211"),
+            part("later", "2022-07-08", NORTH),
+        ]
+    )
+    assert series.left_out == ()
+    assert set(images_of(series)["T31TCJ"]) == {"whole", "north", "south", "later"}
+    pairs = {(pair.before.image, pair.after.image) for pair in series.pairs}
+    assert pairs == {("whole", "north"), ("whole", "south"), ("north", "later")}
+    [note] = series.notes
+    assert "south and north show different parts of one acquisition" in note
+
+
+def test_a_second_processing_that_shows_no_more_is_a_duplicate():
+    older = part("older", "2021-06-05", NORTH, made="120000")
+    newer = part("newer", "2021-06-05", NORTH | SOUTH, made="130000")
+    series = arrange([older, newer])
+    assert images_of(series) == {"T31TCJ": ["newer"]}
+    assert [item.image for item in series.left_out] == ["older"]
+    assert series.notes == ()
+
+
+def test_a_tile_in_two_products_is_read_from_both(write_product, extract, tmp_path):
+    values = np.full((120, 120), 2000, np.uint16)
+    coarse = np.full((20, 20), 2000, np.uint16)
+    paths = []
+    for name, rows in (("north", slice(0, 60)), ("south", slice(60, 120))):
+        band, small = np.zeros_like(values), np.zeros_like(coarse)
+        band[rows] = 2000
+        small[rows.start // 6 : rows.stop // 6] = 2000
+        product = write_product(bands=dict.fromkeys(BANDS) | {"B02": band, "B01": small})
+        paths.append(product.rename(tmp_path / name))
+    told = json.loads(extract(products=paths)[0]["pairs"].read_text())
+    assert {image["image"] for image in told["scenes"][0]["images"]} == {"north", "south"}
+    assert told["left_out"] == []
+    assert told["pairs"] == []
+    assert "different parts of one acquisition" in told["notes"][0]

@@ -340,3 +340,49 @@ def test_a_product_that_calls_itself_a_path_writes_nothing_outside(
     assert outputs["image"].name.startswith(name)
     with rasterio.open(outputs["image"]) as image:
         assert image.tags()["PRODUCT_ID"] == name
+
+
+def test_an_area_in_metres_without_a_reference_system_is_told_so(write_product, convert):
+    area = Area(Bounds(LEFT + 100, TOP - 1000, LEFT + 500, TOP - 500), "EPSG:4326")
+    with pytest.raises(InputError, match="is not in degrees") as refusal:
+        convert(write_product(), area=area)
+    assert refusal.value.locator == "area"
+
+
+@pytest.mark.parametrize(
+    ("bounds", "crs"),
+    [((-180, -90, 180, 90), "EPSG:4326"), ((-3e7, -3e7, 3e7, 3e7), "EPSG:32631"),
+     ((-20037508, -20037508, 20037508, 20037508), "EPSG:3857")],
+)  # fmt: skip
+def test_an_area_larger_than_any_projection_reaches_is_the_whole_tile(
+    write_product, convert, bounds, crs
+):
+    bands = dict.fromkeys(BANDS) | {"B02": np.full((120, 120), 2000, "u2")}
+    product = write_product(bands=bands)
+    image = convert(product, bands=["B02"], area=Area(Bounds(*bounds), crs))["image"]
+    assert read(image).shape == (1, 120, 120)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "crs"),
+    [((5e9, 5e9, 6e9, 6e9), "EPSG:32631"), ((0, 44, float("nan"), 45), "EPSG:4326"),
+     ((0, 44, float("inf"), 45), "EPSG:4326"), ((0, 80, 10, 95), "EPSG:4326")],
+)  # fmt: skip
+def test_an_area_that_is_nowhere_is_an_error_of_the_input(write_product, convert, bounds, crs):
+    with pytest.raises(InputError, match="the area") as refusal:
+        convert(write_product(), area=Area(Bounds(*bounds), crs))
+    assert refusal.value.locator == "area"
+
+
+def test_a_mask_that_is_damaged_is_told_before_the_bands_are_decoded(
+    write_product, convert, tmp_path
+):
+    product = write_product(level="L1C", classes=np.full((60, 60), 9, np.uint8))
+    mask = next(product.rglob("MSK_CLOUDS*.gml"))
+    mask.write_text(re.sub("(<[^>]*posList[^>]*>)[^<]*", r"\g<1>1 2 3", mask.read_text()))
+    told = Told()
+    with pytest.raises(InputError, match=r"MSK_CLOUDS_B00\.gml: posList") as refusal:
+        convert(product, bands=["B02"], mask="cloud", progress=told)
+    assert refusal.value.locator == "product"
+    assert [percent for percent, _ in told] == [0]
+    assert list((tmp_path / "out").iterdir()) == []
