@@ -183,6 +183,7 @@ def _add_execute(commands: Commands, remote: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("process", metavar="PROCESS")
     parser.add_argument("inputs", metavar="NAME=VALUE", nargs="*")
+    parser.add_argument("--title", default="", help="what you call the job")
     parser.add_argument("--wait", action="store_true", help="wait, and show the outputs")
     parser.add_argument("--save", type=Path, metavar="DIR", help="wait, and fetch the outputs")
     parser.add_argument(
@@ -380,6 +381,7 @@ def _execute(given: argparse.Namespace) -> None:
         files=given.files,
         wait=given.wait,
         save=given.save,
+        title=given.title,
     )
 
 
