@@ -294,7 +294,12 @@ def _add_demo(commands: Commands) -> None:
         "--size", type=int, default=1098, help="side of made-up products, pixels (%(default)s)"
     )
     parser.add_argument("--seed", type=int, default=3, help="another seed, another landscape")
-    parser.add_argument("--keep", action="store_true", help="keep the gateway running until Ctrl-C")
+    parser.add_argument(
+        "--serve",
+        action=argparse.BooleanOptionalAction,
+        help="keep the gateway running until Ctrl-C (default: in a terminal; scripts go on)",
+    )
+    parser.add_argument("--port", type=int, help="of the gateway (default: 8080 if it is free)")
 
 
 def _add_patches(commands: Commands, remote: argparse.ArgumentParser) -> None:
@@ -459,7 +464,14 @@ def _upgrade_patches(_: argparse.Namespace) -> None:
 def _demo(given: argparse.Namespace) -> None:
     from candela.demo.run import run_demo
 
-    run_demo(given.products, data=given.data, size=given.size, seed=given.seed, keep=given.keep)
+    run_demo(
+        given.products,
+        data=given.data,
+        size=given.size,
+        seed=given.seed,
+        keep=sys.stdout.isatty() if given.serve is None else given.serve,
+        port=given.port,
+    )
 
 
 if __name__ == "__main__":
