@@ -7,6 +7,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from candela.gateway.app import Gateway
+from candela.gateway.publisher import check_styles
 from candela.jobs.store import JobStore
 from candela.settings import Limits, Metadata, Settings
 from candela.spec import load_specs
@@ -63,7 +64,7 @@ def check(settings: Settings) -> None:
     """Find what is wrong before a server process is started, where it is hard to say."""
     Metadata.load(settings.config)
     Limits.load(settings.config)
-    load_specs()
+    check_styles(load_specs())
     JobStore(settings.database_url).close()
 
 

@@ -227,3 +227,11 @@ def test_an_interrupted_wait_says_how_to_take_the_job_up_again(
     assert note == f"The job goes on: Client({client.url!r}).job({job.id!r})"
     assert eval(note.partition(": ")[2], {"Client": Client}).id == job.id
     job.dismiss()
+
+
+def test_a_description_shows_what_abstracts_say(client: Client) -> None:
+    described = client.describe("ChangeDetect")
+    given = next(each for each in described.inputs.values() if each.abstract)
+    words = given.abstract.split()[:4]
+    assert " ".join(words) in " ".join(described._repr_html_().split())
+    assert all(word in repr(described) for word in words)
