@@ -18,7 +18,7 @@ setup(
     ],
     include_package_data=False,
     package_data={
-        "": ["*.yaml", "*.cfg", "*.onnx", "*.keras", "*.xz", "py.typed"],
+        "": ["*.yaml", "styles/*.yaml", "*.cfg", "*.onnx", "*.keras", "*.xz", "py.typed"],
         "candela.gateway.pages": ["templates/*", "static/**/*"],
     },
 )

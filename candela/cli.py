@@ -188,6 +188,7 @@ def _add_execute(commands: Commands, remote: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("process", metavar="PROCESS")
     parser.add_argument("inputs", metavar="NAME=VALUE", nargs="*")
+    parser.add_argument("--title", default="", help="what you call the job")
     parser.add_argument("--wait", action="store_true", help="wait, and show the outputs")
     parser.add_argument("--save", type=Path, metavar="DIR", help="wait, and fetch the outputs")
     parser.add_argument(
@@ -298,7 +299,12 @@ def _add_demo(commands: Commands) -> None:
         "--size", type=int, default=1098, help="side of made-up products, pixels (%(default)s)"
     )
     parser.add_argument("--seed", type=int, default=3, help="another seed, another landscape")
-    parser.add_argument("--keep", action="store_true", help="keep the gateway running until Ctrl-C")
+    parser.add_argument(
+        "--serve",
+        action=argparse.BooleanOptionalAction,
+        help="keep the gateway running until Ctrl-C (default: in a terminal; scripts go on)",
+    )
+    parser.add_argument("--port", type=int, help="of the gateway (default: 8080 if it is free)")
 
 
 def _add_patches(commands: Commands, remote: argparse.ArgumentParser) -> None:
@@ -386,6 +392,7 @@ def _execute(given: argparse.Namespace) -> None:
         files=given.files,
         wait=given.wait,
         save=given.save,
+        title=given.title,
     )
 
 
@@ -463,7 +470,14 @@ def _upgrade_patches(_: argparse.Namespace) -> None:
 def _demo(given: argparse.Namespace) -> None:
     from candela.demo.run import run_demo
 
-    run_demo(given.products, data=given.data, size=given.size, seed=given.seed, keep=given.keep)
+    run_demo(
+        given.products,
+        data=given.data,
+        size=given.size,
+        seed=given.seed,
+        keep=sys.stdout.isatty() if given.serve is None else given.serve,
+        port=given.port,
+    )
 
 
 if __name__ == "__main__":

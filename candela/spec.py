@@ -19,6 +19,7 @@ from pydantic import (
     PositiveInt,
     StringConstraints,
     ValidationError,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -75,6 +76,9 @@ Type = Literal[
 ]  # fmt: skip
 
 
+COUNT_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 1}, {"const": "unbounded"}]}
+
+
 class Strict(BaseModel):
     """A frozen model that refuses what it does not know."""
 
@@ -84,9 +88,9 @@ class Strict(BaseModel):
 class Described(Strict):
     """Something with a title and a type."""
 
-    title: Sentence
-    abstract: str = ""
-    type: Type
+    title: Sentence = Field(description="A few words.")
+    abstract: str = Field(default="", description="What the title does not say.")
+    type: Type = Field(description="A literal, bbox, or a kind of file.")
 
     @property
     def is_literal(self) -> bool:
@@ -112,16 +116,35 @@ class Described(Strict):
 class InputSpec(Described):
     """An input of a process."""
 
-    allowed: tuple[Scalar, ...] | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-    default: Scalar | None = None
-    unit: str = ""
-    crs: tuple[str, ...] = ("EPSG:4326",)
-    min_occurs: int = Field(default=1, ge=0, alias="minOccurs")
-    max_occurs: PositiveInt = Field(default=1, alias="maxOccurs")
-    access: Literal["whole", "header"] = "whole"
-    zipped: bool = False  # a zip file with one such file in it is taken as well
+    allowed: tuple[Scalar, ...] | None = Field(
+        default=None, description="Of a literal: the values to choose from."
+    )
+    minimum: float | None = Field(default=None, description="Of a number: the least value.")
+    maximum: float | None = Field(default=None, description="Of a number: the largest value.")
+    default: Scalar | None = Field(
+        default=None, description="Of a literal: the value of requests that give none."
+    )
+    unit: str = Field(default="", description="Of a number, such as m or s.")
+    crs: tuple[str, ...] = Field(
+        default=("EPSG:4326",),
+        description="Of a bbox: reference systems to name to clients; others are taken too.",
+    )
+    min_occurs: int = Field(
+        default=1, ge=0, alias="minOccurs", description="0: the input may be left out."
+    )
+    max_occurs: Annotated[PositiveInt, WithJsonSchema(COUNT_SCHEMA)] = Field(
+        default=1,
+        alias="maxOccurs",
+        description="Above 1, or unbounded: run gets a list.",
+    )
+    access: Literal["whole", "header"] = Field(
+        default="whole",
+        description="Of a raster; header: run gets a Source, only parts of which are fetched.",
+    )
+    zipped: bool = Field(
+        default=False,
+        description="Of a file: a zip file with one such file in it is taken as well.",
+    )
 
     @field_validator("max_occurs", mode="before")
     @classmethod
@@ -211,14 +234,19 @@ _PARSERS: dict[str, Callable[[str], Scalar]] = {
 class PublishSpec(Strict):
     """How an output is shown as a layer."""
 
-    style: Identifier
+    style: Identifier = Field(
+        description="The name of a file in candela/publish/styles, or in the folder styles beside "
+        "process.yaml."
+    )
 
 
 class OutputSpec(Described):
     """An output of a process."""
 
-    publish: PublishSpec | None = None
-    optional: bool = False
+    publish: PublishSpec | None = Field(
+        default=None, description="Of a raster, geojson or geopackage: it becomes a layer."
+    )
+    optional: bool = Field(default=False, description="Whether run may leave it out.")
 
     @model_validator(mode="after")
     def _check(self) -> "OutputSpec":
@@ -233,12 +261,16 @@ class OutputSpec(Described):
 class RunSpec(Strict):
     """What a job needs."""
 
-    image: Literal["python", "train"] = "python"
-    cpu: float = Field(default=1, gt=0, le=64)
-    memory: Memory = "1Gi"
-    gpu: int = Field(default=0, ge=0, le=8)
-    timeout: PositiveInt = 600  # seconds, from the start of the worker
-    parallel: PositiveInt | None = None  # jobs of the process at a time, on all gateways together
+    image: Literal["python", "train"] = Field(
+        default="python", description="The kind of image; train has TensorFlow."
+    )
+    cpu: float = Field(default=1, gt=0, le=64, description="Cores.")
+    memory: Memory = Field(default="1Gi", description="The limit, in Mi or Gi.")
+    gpu: int = Field(default=0, ge=0, le=8, description="Graphics processors.")
+    timeout: PositiveInt = Field(default=600, description="Seconds, from the start of the worker.")
+    parallel: PositiveInt | None = Field(
+        default=None, description="Jobs of the process at a time, on all gateways together."
+    )
 
     @property
     def memory_bytes(self) -> int:
@@ -249,15 +281,21 @@ class RunSpec(Strict):
 class ProcessSpec(Strict):
     """One process, as its process.yaml says."""
 
-    identifier: Identifier
-    version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")]
-    title: Sentence
-    abstract: Sentence
-    keywords: tuple[str, ...] = ()
-    source: str = ""
-    inputs: dict[ValueName, InputSpec] = Field(default_factory=dict)
-    outputs: dict[ValueName, OutputSpec] = Field(min_length=1)
-    run: RunSpec = RunSpec()
+    identifier: Identifier = Field(description="What requests call it.")
+    version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")] = Field(
+        description="Three numbers; another version may give another result."
+    )
+    title: Sentence = Field(description="A few words.")
+    abstract: Sentence = Field(description="What it does, in some sentences.")
+    keywords: tuple[str, ...] = Field(default=(), description="For those who search.")
+    source: str = Field(default="", description="The paper or code that it follows.")
+    inputs: dict[ValueName, InputSpec] = Field(
+        default_factory=dict, description="By the name of the parameter of run."
+    )
+    outputs: dict[ValueName, OutputSpec] = Field(
+        min_length=1, description="By the key of what run returns."
+    )
+    run: RunSpec = Field(default=RunSpec(), description="What a job needs.")
     package: str = Field(default="", exclude=True)  # set by the loader
 
     @model_validator(mode="before")

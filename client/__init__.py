@@ -21,7 +21,7 @@ from candela.client.errors import (
     WaitTimeoutError,
 )
 from candela.client.inputs import Content, Reference
-from candela.client.job import Job
+from candela.client.job import Job, JobList
 from candela.client.layers import Layer
 from candela.client.outputs import Output
 from candela.client.patches import Features, Patches, Rows
@@ -40,6 +40,7 @@ __all__ = [
     "Job",
     "JobDismissedError",
     "JobFailedError",
+    "JobList",
     "Layer",
     "MissingPackageError",
     "NotFoundError",

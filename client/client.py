@@ -13,6 +13,7 @@ from candela.client.descriptions import (
     describe_process,
     list_processes,
 )
+from candela.client.display import Table, html_table
 from candela.client.errors import (
     NotFoundError,
     NotOfferedError,
@@ -20,7 +21,7 @@ from candela.client.errors import (
     ServerAnswerError,
 )
 from candela.client.inputs import FilesPolicy, encode_inputs
-from candela.client.job import DocumentSource, Job, JsonSource, Source
+from candela.client.job import DocumentSource, Job, JobList, JsonSource, Source
 from candela.client.keys import request_key
 from candela.client.patches import Patches
 from candela.client.progress import UploadBar
@@ -28,6 +29,7 @@ from candela.client.server import Server
 from candela.client.status import STATUS_CODES, Status, info_from_execution, info_from_json
 from candela.client.uploads import Told, Uploader, not_told
 
+TITLE_HEADER = "Candela-Title"
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
@@ -86,6 +88,14 @@ class Client:
     def __repr__(self) -> str:
         return f"<Client of {self.server.base}>"
 
+    def _repr_html_(self) -> str:
+        rows = [
+            ("pages", f"{self.url}/"),
+            ("map", f"{self.url}/map"),
+            ("WPS", self.server.endpoint),
+        ]
+        return html_table(Table(f"Client of {self.url}", ("", ""), rows))
+
     def __enter__(self) -> Self:
         return self
 
@@ -122,13 +132,15 @@ class Client:
             self._descriptions[identifier] = describe_process(self.server, identifier)
         return self._descriptions[identifier]
 
-    def execute(self, identifier: str, /, **inputs: object) -> Job:
+    def execute(self, identifier: str, /, *, title: str = "", **inputs: object) -> Job:
         """Start a job.
 
         Parameters
         ----------
         identifier : str
             The process.
+        title : str, optional
+            What you call the job, for lists of jobs.
         **inputs
             By the names of the description. A literal: a text, a number, a truth value, a date. A
             bounding box: ``(left, bottom, right, top)``, with a CRS after them if it is not the
@@ -149,7 +161,7 @@ class Client:
             If the server does not accept the request.
         """
         with UploadBar() as bar:
-            return self._execute(identifier, inputs, attempt=None, told=bar.show)
+            return self._execute(identifier, inputs, told=bar.show, title=title)
 
     def submit(
         self,
@@ -185,13 +197,21 @@ class Client:
         return self._execute(identifier, inputs, attempt=attempt, told=told)
 
     def _execute(
-        self, identifier: str, inputs: Mapping[str, object], *, attempt: int | None, told: Told
+        self,
+        identifier: str,
+        inputs: Mapping[str, object],
+        *,
+        told: Told,
+        attempt: int | None = None,
+        title: str = "",
     ) -> Job:
         process = self.describe(identifier)
         encoded = encode_inputs(
             process, inputs, files=self._files, send=lambda path: self._uploader.send(path, told)
         )
         headers = dict(self._headers or {})
+        if title:
+            headers[TITLE_HEADER] = quote(title)
         if attempt is not None:
             headers["Idempotency-Key"] = f"{request_key(process, encoded)}-{attempt}"
         service = WebProcessingService(
@@ -244,7 +264,7 @@ class Client:
 
     def jobs(
         self, *, status: Status | str | None = None, process: str | None = None, limit: int = 100
-    ) -> list[Job]:
+    ) -> JobList:
         """List jobs, the newest first.
 
         Parameters
@@ -272,4 +292,4 @@ class Client:
             infos = [info_from_json(document) for document in answer["jobs"]]
         except (NotFoundError, ServerAnswerError, KeyError, TypeError):
             raise NotOfferedError(f"{self.server.base} offers no list of jobs") from None
-        return [Job(self.server, JsonSource(self.server, info.id), info) for info in infos]
+        return JobList(Job(self.server, JsonSource(self.server, info.id), info) for info in infos)

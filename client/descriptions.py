@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from owslib.etree import etree
@@ -140,6 +141,7 @@ class ProcessDescription:
 
     def _repr_html_(self) -> str:
         head = html_table(Table(f"{self.identifier} {self.version}: {self.title}", (), []))
+        head += f"<p>{escape(self.abstract)}</p>"
         return head + "".join(html_table(table) for table in self.tables())
 
     def tables(self) -> tuple[Table, Table]:
@@ -151,17 +153,25 @@ class ProcessDescription:
                 given.occurrence,
                 "" if given.default is None else str(given.default),
                 given.choice,
-                given.title,
+                _words(given),
             )
             for given in self.inputs.values()
         ]
         outputs = [
-            (made.name, made.media_type or made.type, made.title) for made in self.outputs.values()
+            (made.name, made.media_type or made.type, _words(made))
+            for made in self.outputs.values()
         ]
         return (
             Table("Inputs", ("name", "type", "values", "default", "choice", "title"), inputs, 2),
             Table("Outputs", ("name", "type", "title"), outputs),
         )
+
+
+def _words(described: InputDescription | OutputDescription) -> str:
+    """Return the title, and what the abstract adds to it."""
+    if not described.abstract or described.abstract == described.title:
+        return described.title
+    return f"{described.title}. {described.abstract}"
 
 
 def list_processes(server: Server) -> ProcessList:

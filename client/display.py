@@ -1,14 +1,17 @@
 """Tables for terminals and notebooks."""
 
+import importlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import rich.box
 import rich.table
 from rich.console import Console, Group
 from rich.text import Text
+
+from candela.client.errors import MissingPackageError
 
 
 class Table(NamedTuple):
@@ -58,3 +61,18 @@ def _html_cell(text: str) -> str:
     if text.startswith(("http://", "https://")):
         return f'<a href="{escape(text)}">{escape(text)}</a>'
     return escape(text)
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]]) -> Any:  # noqa: ANN401 - pandas's own
+    """Return rows as a pandas DataFrame.
+
+    Raises
+    ------
+    MissingPackageError
+        If pandas is not installed.
+    """
+    try:
+        pandas = importlib.import_module("pandas")
+    except ModuleNotFoundError:
+        raise MissingPackageError("a table", "pandas", "notebook") from None
+    return pandas.DataFrame(rows)

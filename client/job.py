@@ -1,12 +1,13 @@
 """A job on a server."""
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 from owslib.wps import WPSExecuteReader, WPSExecution
 
-from candela.client.display import Table, html_table, text_table
+from candela.client.display import Table, frame_of, html_table, text_table
 from candela.client.errors import (
     JobDismissedError,
     JobFailedError,
@@ -91,7 +92,8 @@ class Job:
         where = f"{self._info.status}, {self._info.percent} %"
         message = self._info.message
         said = f", {message!r}" if message and message != self._info.status else ""
-        return f"<Job {self.id} of {self.process}: {where}{said}>"
+        title = f" {self.title!r}" if self.title else ""
+        return f"<Job {self.id}{title} of {self.process}: {where}{said}>"
 
     def _repr_html_(self) -> str:
         return html_table(self.table())
@@ -99,9 +101,13 @@ class Job:
     def table(self) -> Table:
         """Return what is known of the job, for people."""
         rows = [("status", str(self._info.status)), ("message", self._info.message)]
+        if self.created:
+            rows.append(("created", f"{self.created.astimezone():%Y-%m-%d %H:%M}"))
+        if self.duration:
+            rows.append(("duration", f"{self.duration.total_seconds():.0f} s"))
         if self._info.status is Status.SUCCEEDED:
             rows += [(name, out.href or repr(out.value)) for name, out in self.outputs.items()]
-        return Table(f"Job {self.id} of {self.process}", ("", ""), rows)
+        return Table(f"{self.title or f'Job {self.id}'} of {self.process}", ("", ""), rows)
 
     def describe(self) -> str:
         """Return what is known of the job, as text."""
@@ -116,6 +122,31 @@ class Job:
     def process(self) -> str:
         """The process that it runs."""
         return self._info.process
+
+    @property
+    def title(self) -> str:
+        """What the user called it."""
+        return self._info.title
+
+    @property
+    def created(self) -> dt.datetime | None:
+        """When it was accepted; None if the server does not tell."""
+        return self._info.created
+
+    @property
+    def duration(self) -> dt.timedelta | None:
+        """How long it has run, so far or altogether; None before its start."""
+        return self._info.duration
+
+    @property
+    def inputs(self) -> Mapping[str, object]:
+        """What it was given: lists of values by name, files without their content.
+
+        Empty if the server does not tell.
+        """
+        if not self._info.inputs and isinstance(self._source, JsonSource):
+            self._info = self._source.look()
+        return self._info.inputs
 
     @property
     def info(self) -> JobInfo:
@@ -180,11 +211,15 @@ class Job:
         ServerUnreachableError
             If the server stays away for more than a minute; the job goes on there.
         """
-        if tell is not None:
-            self._follow(tell, timeout_s)
-        else:
-            with progress_bars(progress) as bars:
-                self._follow(_shown(bars.add(self.process)), timeout_s)
+        try:
+            if tell is not None:
+                self._follow(tell, timeout_s)
+            else:
+                with progress_bars(progress) as bars:
+                    self._follow(_shown(bars.add(self.title or self.process)), timeout_s)
+        except KeyboardInterrupt as error:
+            error.add_note(f"The job goes on: Client({self._server.base!r}).job({self.id!r})")
+            raise
         if self._info.status is not Status.SUCCEEDED:
             self._raise()
         return self
@@ -206,6 +241,22 @@ class Job:
         kind = JobDismissedError if info.status is Status.DISMISSED else JobFailedError
         message = info.message or f"job {info.id} ended as {info.status}"
         raise kind(message, code=info.code, locator=info.locator)
+
+    def results(
+        self, *, progress: bool | None = None, timeout_s: float | None = None
+    ) -> Mapping[str, Output]:
+        """Wait until the job has ended well, and return its outputs."""
+        return self.wait(progress=progress, timeout_s=timeout_s).outputs
+
+    def __getitem__(self, name: str) -> Output:
+        """Return an output by its name; raises as ``outputs``, and KeyError."""
+        outputs = self.outputs
+        if name not in outputs:
+            raise KeyError(f"job {self.id} has no output {name!r} (outputs: {', '.join(outputs)})")
+        return outputs[name]
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self._info.outputs)
 
     @property
     def outputs(self) -> Mapping[str, Output]:
@@ -261,10 +312,69 @@ class Job:
         """End the job if it runs, and remove its outputs and layers."""
         self._info = info_from_json(self._server.json(self._json().address, "DELETE"))
 
+    def cancel(self) -> None:
+        """End the job if it has not ended; unlike ``dismiss``, leave a finished one alone."""
+        if not self.refresh().status.is_final:
+            self.dismiss()
+
     def _json(self) -> JsonSource:
         if not isinstance(self._source, JsonSource):
             raise NotOfferedError(f"{self._server.base} offers no more than the state of a job")
         return self._source
+
+
+class JobList(list[Job]):
+    """Jobs; shown as a table."""
+
+    def __repr__(self) -> str:
+        return text_table(self.table())
+
+    def _repr_html_(self) -> str:
+        return html_table(self.table())
+
+    def table(self) -> Table:
+        """Return the jobs for people."""
+        heads = ("job", "title", "process", "status", "created", "duration")
+        rows = [
+            (
+                row["job"],
+                row["title"],
+                row["process"],
+                row["status"],
+                f"{row['created'].astimezone():%Y-%m-%d %H:%M}" if row["created"] else "",
+                f"{row['duration'].total_seconds():.0f} s" if row["duration"] else "",
+            )
+            for row in self.rows()
+        ]
+        return Table("Jobs", heads, rows)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each job, as the server told it last."""
+        return [
+            {
+                "job": job.id,
+                "title": job.title,
+                "process": job.process,
+                "status": str(job.info.status),
+                "percent": job.percent,
+                "message": job.message,
+                "created": job.created,
+                "started": job.info.started,
+                "finished": job.info.finished,
+                "duration": job.duration,
+            }
+            for job in self
+        ]
+
+    def to_dataframe(self) -> Any:  # noqa: ANN401 - pandas's own
+        """Return them as a pandas DataFrame.
+
+        Raises
+        ------
+        MissingPackageError
+            If pandas is not installed.
+        """
+        return frame_of(self.rows())
 
 
 def _shown(bar: Bar) -> Callable[[JobInfo], None]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from candela.client.display import Table, html_table
 from candela.client.errors import MissingPackageError, OutputFormError
 from candela.client.server import Server
 from candela.client.status import OutputValue
@@ -51,6 +52,13 @@ class Output:
 
     def __repr__(self) -> str:
         return f"<Output {self.name}: {self.href if self.href else repr(self.value)}>"
+
+    def _repr_html_(self) -> str:
+        size = "" if self.size is None else f", {self.size / 1e6:.1f} MB"
+        rows = [("file" if self.href else "value", self.href or repr(self.value))]
+        return html_table(
+            Table(f"{self.name} ({self.media_type or 'value'}{size})", ("", ""), rows)
+        )
 
     def _repr_png_(self) -> bytes | None:
         """Let a notebook show a picture."""
@@ -97,6 +105,14 @@ class Output:
 
         array: xarray.DataArray = rioxarray.open_rasterio(self._address(), masked=True)
         return array
+
+    def to_xarray(self) -> "xarray.DataArray":
+        """Open the image as a lazy array; the same as ``xarray``."""
+        return self.xarray()
+
+    def download(self, path: Path | str = "./") -> Path:
+        """Write the content to a file or into a folder, by default this one; as ``save``."""
+        return self.save(path)
 
     def read(self) -> bytes:
         """Return the content."""

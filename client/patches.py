@@ -1,15 +1,16 @@
 """Patch models: search, similarity, statistics and labels, asked of a gateway that has them."""
 
-import importlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from candela.client.errors import MissingPackageError, ServerAnswerError
+from candela.client.display import Table, frame_of, html_table, text_table
+from candela.client.errors import ServerAnswerError
 from candela.client.server import Server
 
 MOST_AT_ONCE = 10_000  # patches in one answer
+MOST_SHOWN = 20  # rows, where a table shows itself
 
 Answer = dict[str, Any]  # a JSON object
 
@@ -25,11 +26,27 @@ class Rows(list[Answer]):
         MissingPackageError
             If pandas is not installed.
         """
-        try:
-            pandas = importlib.import_module("pandas")
-        except ModuleNotFoundError:
-            raise MissingPackageError("a table", "pandas", "notebook") from None
-        return pandas.DataFrame(self.flat())
+        return frame_of(self.flat())
+
+    def to_dataframe(self) -> Any:  # noqa: ANN401
+        """Return them as a pandas DataFrame; the same as ``frame``."""
+        return self.frame()
+
+    def __repr__(self) -> str:
+        return text_table(self._table())
+
+    def _repr_html_(self) -> str:
+        return html_table(self._table())
+
+    def _table(self) -> Table:
+        rows = self.flat()
+        heads = tuple(rows[0]) if rows else ()
+        shown = [
+            tuple("" if row.get(h) is None else str(row[h]) for h in heads)
+            for row in rows[:MOST_SHOWN]
+        ]
+        more = f", the first {MOST_SHOWN} of them" if len(rows) > MOST_SHOWN else ""
+        return Table(f"{len(rows)} rows{more}", heads, shown, len(heads))
 
     def flat(self) -> list[Answer]:
         """Return them without what is no plain value."""

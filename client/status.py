@@ -61,6 +61,10 @@ class JobInfo:
         0..100.
     code, locator : str
         Of a failed job: the exception code, and the input to blame.
+    title : str
+        What the user calls it.
+    inputs : mapping
+        Lists of values by name, without contents; empty if the server does not tell.
     """
 
     id: str
@@ -74,6 +78,15 @@ class JobInfo:
     started: dt.datetime | None = None
     finished: dt.datetime | None = None
     outputs: Mapping[str, OutputValue] = field(default_factory=dict)
+    title: str = ""
+    inputs: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def duration(self) -> dt.timedelta | None:
+        """How long the job has run, so far or altogether; None before its start."""
+        if self.started is None:
+            return None
+        return (self.finished or dt.datetime.now(dt.UTC)) - self.started
 
 
 def info_from_json(document: Any) -> JobInfo:  # noqa: ANN401 - JSON
@@ -101,6 +114,8 @@ def info_from_json(document: Any) -> JobInfo:  # noqa: ANN401 - JSON
                 name: _output_from_json(value)
                 for name, value in (document.get("outputs") or {}).items()
             },
+            title=document.get("title", ""),
+            inputs=document.get("inputs") or {},
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ServerAnswerError(f"the server answers with no statusInfo: {error!r}") from error

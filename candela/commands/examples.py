@@ -73,4 +73,5 @@ examples:
   candela demo
   candela demo --size 2196 --data /tmp/candela
   candela demo S2A_before.zip S2B_after.zip
+  candela demo --port 8090 --no-serve
 """

@@ -43,11 +43,12 @@ def execute(
     files: FilesPolicy,
     wait: bool,
     save: Path | None,
+    title: str = "",
 ) -> None:
     """Start a job; without waiting, the job's id is all that is written."""
     with Client(url, files=files) as client:
         inputs = read_assignments(client.describe(process), assignments)
-        job = client.execute(process, **inputs)
+        job = client.execute(process, title=title, **inputs)
         if wait or save:
             _finish(job, url, save)
         else:
@@ -65,9 +66,10 @@ def show_jobs(url: str, *, status: str | None, process: str | None, limit: int) 
         NOTES.print("There are no such jobs.")
         return
     rows = [
-        (info.id, info.process, info.status, _time(info.created), _progress(info)) for info in infos
+        (info.id, info.title, info.process, info.status, _time(info.created), _progress(info))
+        for info in infos
     ]
-    _show(Table("", ("job", "process", "status", "created", ""), rows))
+    _show(Table("", ("job", "title", "process", "status", "created", ""), rows, 2))
 
 
 def show_job(url: str, job_id: str) -> None:

@@ -34,7 +34,13 @@ class Inputs(NamedTuple):
 
 
 def run_demo(
-    products: Sequence[str], *, data: Path, size: int = 1098, seed: int = 3, keep: bool = False
+    products: Sequence[str],
+    *,
+    data: Path,
+    size: int = 1098,
+    seed: int = 3,
+    keep: bool = False,
+    port: int | None = None,
 ) -> None:
     """Find what changed between products, from end to end, and tell it.
 
@@ -48,18 +54,20 @@ def run_demo(
         Of products that are made up.
     keep : bool
         Keep the gateway running until Ctrl-C.
+    port : int, optional
+        Of the gateway; by default 8080, or another one if that is taken.
 
     Raises
     ------
     InvalidValueError
-        If a product does not exist, or the size cannot be.
+        If a product does not exist, the size cannot be, or the port is taken.
     JobFailedError
         If no change map came out.
     """
+    port = _port(port)
     folder = data / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     inputs = _given(products) if products else _made_up(folder, size, seed)
-    port = SERVE_PORT if is_free(SERVE_PORT) else free_port()
     SCREEN.print(f"Starting a gateway at http://{LOOPBACK}:{port} ...")
     with (
         _ended_by_sigterm(),
@@ -71,9 +79,19 @@ def run_demo(
             _tell_failures(series)
             for change in series.changes:
                 _tell_change(change, inputs.truth, folder)
-        _tell_where(gateway.url, data, keep=keep)
+        _tell_where(gateway.url, data, port=port, keep=keep)
         if keep:
             _wait_for_interrupt(gateway)
+
+
+def _port(given: int | None) -> int:
+    if given is None:
+        return SERVE_PORT if is_free(SERVE_PORT) else free_port()
+    if not 0 < given < 65536:
+        raise InvalidValueError(f"the port is {given}, expected 1 to 65535", "--port")
+    if not is_free(given):
+        raise InvalidValueError(f"port {given} is taken by another program", "--port")
+    return given
 
 
 @contextmanager
@@ -164,7 +182,7 @@ def _tell_accuracy(found: Accuracy) -> None:
     )
 
 
-def _tell_where(url: str, data: Path, *, keep: bool) -> None:
+def _tell_where(url: str, data: Path, *, port: int, keep: bool) -> None:
     SCREEN.print("\n[bold]See it[/bold]")
     _tell_lines(
         ("map", f"{url}/map"),
@@ -173,8 +191,10 @@ def _tell_where(url: str, data: Path, *, keep: bool) -> None:
     if keep:
         SCREEN.print("\nThe gateway is running; Ctrl-C ends it.")
     else:
-        serve = f"make serve DATA={data}"
-        SCREEN.print(f"\nThe gateway has ended. Map and layers are there again with: {serve}")
+        serve = f"candela serve --data {data}"
+        if port != SERVE_PORT:  # all addresses in results begin with it
+            serve += f" --url {url}"
+        SCREEN.print(f"\nThe gateway has ended. These addresses answer again with: {serve}")
 
 
 def _tell_lines(*lines: tuple[str, str]) -> None:

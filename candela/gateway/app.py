@@ -22,7 +22,7 @@ from candela.gateway.metrics import Metrics
 from candela.gateway.pages import pages_blueprint
 from candela.gateway.parameters import refuse_nul
 from candela.gateway.protocols.wps10 import service as wps10
-from candela.gateway.publisher import make_publisher
+from candela.gateway.publisher import check_styles, make_publisher
 from candela.gateway.runner import make_runner
 from candela.jobs.dispatcher import Dispatcher
 from candela.jobs.reconciler import Reconciler
@@ -64,6 +64,7 @@ class Gateway:
             limits = limits.model_copy(update={"running_jobs": settings.running_jobs})
         storage = open_storage(settings.storage_url, endpoint=settings.s3_endpoint)
         specs = load_specs()
+        check_styles(specs)
         jobs = JobService(
             specs=specs,
             store=JobStore(settings.database_url, keep_days=limits.keep_days),

@@ -1,16 +1,20 @@
-"""Write the descriptions of all processes as files: `make describe`.
+"""Write what is derived from descriptions of processes, and from their model: `make describe`.
 
-They are for reading, for review, and for clients that want a description without a server; a test
-compares them with what the gateway says.
+Descriptions are for reading, for review, and for clients that want one without a server; the schema
+and the tables of process.yaml are for its authors. A test compares all with what they come from.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 from lxml import etree
+from pydantic import BaseModel
 
 from candela.gateway.protocols.wps10 import describe
-from candela.spec import load_specs
+from candela.spec import InputSpec, OutputSpec, ProcessSpec, PublishSpec, RunSpec, load_specs
+
+BEGIN, END = "<!-- tables: make describe -->", "<!-- end of tables -->"
 
 
 def descriptions() -> dict[str, bytes]:
@@ -23,11 +27,60 @@ def descriptions() -> dict[str, bytes]:
     }
 
 
+def schema() -> str:
+    """Return the JSON Schema of process.yaml, for editors."""
+    document = ProcessSpec.model_json_schema(by_alias=True)
+    document["properties"].pop("package")  # set by the loader
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "process.yaml of CANDELA",
+        "description": "What a process is.",
+    }
+    return json.dumps(document | head, indent=1) + "\n"
+
+
+def reference() -> str:
+    """Return the tables of the page about process.yaml."""
+    parts = (
+        ("The process", ProcessSpec),
+        ("An input", InputSpec),
+        ("An output", OutputSpec),
+        ("`publish`", PublishSpec),
+        ("`run`", RunSpec),
+    )
+    return "\n".join(_table(title, model) for title, model in parts)
+
+
+def _table(title: str, model: type[BaseModel]) -> str:
+    lines = [f"### {title}", "", "| key | default | what |", "|---|---|---|"]
+    for name, field in model.model_fields.items():
+        if field.exclude:
+            continue
+        default = "required" if field.is_required() else _default(field.get_default())
+        lines.append(f"| `{field.alias or name}` | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(f"`{each}`" for each in value)
+    return "" if value in (None, "") or isinstance(value, BaseModel) else f"`{value}`"
+
+
+def page(written: str) -> str:
+    """Return the page about process.yaml with its tables up to date."""
+    head, begin, rest = written.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    return f"{head}{begin}\n{reference()}{end}{tail}"
+
+
 def main() -> None:
     """Write the files, and remove those of processes that are no more."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where to write, e.g. wps_config/describe")
-    folder: Path = parser.parse_args().folder
+    parser.add_argument("docs", type=Path, help="where process-yaml.md is, e.g. docs")
+    given = parser.parse_args()
+    folder: Path = given.folder
     folder.mkdir(parents=True, exist_ok=True)
     files = descriptions()
     for path in folder.glob("*.xml"):
@@ -35,6 +88,9 @@ def main() -> None:
             path.unlink()
     for name, content in files.items():
         (folder / name).write_bytes(content)
+    (given.docs / "process.schema.json").write_text(schema(), encoding="utf-8")
+    path = given.docs / "process-yaml.md"
+    path.write_text(page(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from candela.jobs.model import Job, State
 from candela.jobs.service import JobService
 from candela.jobs.tokens import is_valid
 from candela.settings import Metadata
-from candela.worker.contract import Box, Output, OutputFile
+from candela.worker.contract import Box, Inline, Output, OutputFile, Reference, Value
+from candela.worker.names import without_secrets
 
 MAX_JOBS = 1000
 MAX_REPORT_BYTES = 64 * 1024
@@ -58,6 +59,8 @@ class JobsApi:
                 {"href": status_url(self.base_url, job.id), "rel": "alternate", "type": "text/xml"},
             ],
         }
+        if job.request.title:
+            info["title"] = job.request.title
         if job.started:
             info["started"] = _time(job.started)
         if job.finished:
@@ -91,6 +94,15 @@ class JobsApi:
         if isinstance(made, Box):
             return made.model_dump()
         return made.value
+
+
+def _shown(value: Value) -> Any:  # noqa: ANN401 - JSON
+    """Return an input without content, and an address without what may be secret in it."""
+    if isinstance(value, Reference):
+        return {"href": without_secrets(value.href)}
+    if isinstance(value, Inline):
+        return {"mediaType": value.media_type or "", "length": len(value.value)}
+    return value.model_dump() if isinstance(value, Box) else value
 
 
 def _time(time: Any) -> str:  # noqa: ANN401
@@ -150,6 +162,10 @@ def blueprint(api: JobsApi) -> Blueprint:
         if wants_html():
             return job_page(jobs, api.metadata, api.base_url, found)
         info = api.status_info(found)
+        info["inputs"] = {
+            name: [_shown(value) for value in values]
+            for name, values in found.request.inputs.items()
+        }
         if found.error and found.error.log:
             info["exception"]["log"] = found.error.log
         return jsonify(info)

@@ -1,10 +1,14 @@
 """Which map server shows results: the settings decide."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from candela.errors import PublicationError, SpecError
 from candela.publish.base import Publisher
 from candela.publish.mapserver import MapServerPublisher
+from candela.publish.styles import load_style, shows
 from candela.settings import ConfigurationError, Metadata, Settings
+from candela.spec import ProcessSpec
 
 
 def make_publisher(settings: Settings, metadata: Metadata) -> Publisher:
@@ -35,6 +39,29 @@ def make_publisher(settings: Settings, metadata: Metadata) -> Publisher:
         mosaic_index=_text(settings.geoserver_mosaic_index),
     )
     return GeoServerPublisher(rest, site)
+
+
+def check_styles(specs: Mapping[str, ProcessSpec]) -> None:
+    """Read the styles that processes ask for.
+
+    Raises
+    ------
+    SpecError
+        If there is no such style, it is wrong, or it is for another type of output.
+    """
+    for spec in specs.values():
+        for name, output in spec.layers.items():
+            assert output.publish is not None  # it is a layer
+            place = f"process {spec.identifier}, output {name}"
+            try:
+                style = load_style(output.publish.style)
+            except PublicationError as error:
+                raise SpecError(f"{place}: {error}") from error
+            if not shows(style, output.type):
+                raise SpecError(
+                    f"{place}: style {output.publish.style!r} is of kind {style.kind}, which shows "
+                    f"no {output.type}"
+                )
 
 
 def _text(path: Path | None) -> str:

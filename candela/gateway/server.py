@@ -19,6 +19,7 @@ from candela.gateway.app import Gateway
 from candela.gateway.front.limits import FrontLimits
 from candela.gateway.front.worker import FrontWorker, affordable_connections
 from candela.gateway.ports import is_reserved
+from candela.gateway.publisher import check_styles
 from candela.jobs.store import JobStore
 from candela.settings import ConfigurationError, Limits, Metadata, Settings
 from candela.spec import load_specs
@@ -83,7 +84,7 @@ def check(settings: Settings) -> None:
     """Find what is wrong before a server process is started, where it is hard to say."""
     Metadata.load(settings.config)
     Limits.load(settings.config)
-    load_specs()
+    check_styles(load_specs())
     _ = settings.signing_key
     _ = settings.proxy_proof
     JobStore(settings.database_url).close()

@@ -1,6 +1,7 @@
 """What a client asks for beside its request, in headers that mean the same in every protocol."""
 
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from werkzeug.datastructures import Headers
 from werkzeug.http import parse_list_header
@@ -10,10 +11,11 @@ from candela.gateway.owners import owner_of
 from candela.settings import Settings
 
 LENGTH = 200  # of what the store has room for
+TITLE_HEADER = "Candela-Title"
 
 
 class Wishes(NamedTuple):
-    """Who asks, under which key, and how urgent it is.
+    """Who asks, under which key, how urgent it is, and what the job is called.
 
     Attributes
     ----------
@@ -23,11 +25,14 @@ class Wishes(NamedTuple):
         The same request under the same key is the same job.
     priority : int
         From ``Prefer: priority=3`` (RFC 7240); higher is more urgent.
+    title : str
+        From ``Candela-Title``, percent-encoded where it is not ASCII.
     """
 
     owner: str = ""
     idempotency_key: str | None = None
     priority: int = 0
+    title: str = ""
 
 
 def wishes_of(headers: Headers, settings: Settings) -> Wishes:
@@ -40,12 +45,19 @@ def wishes_of(headers: Headers, settings: Settings) -> Wishes:
     """
     key = headers.get("Idempotency-Key")
     owner = owner_of(headers, settings.owner_header) or ""
-    for name, value in (("Idempotency-Key", key), (settings.owner_header, owner)):
+    title = unquote(headers.get(TITLE_HEADER, ""), errors="replace")
+    for name, value in (
+        ("Idempotency-Key", key),
+        (settings.owner_header, owner),
+        (TITLE_HEADER, title),
+    ):
         if value is not None and len(value) > LENGTH:
             raise InvalidValueError(
                 f"{name} has {len(value)} characters, at most {LENGTH} are allowed", name
             )
-    return Wishes(owner, key or None, _priority(headers))
+    if not title.isprintable():
+        raise InvalidValueError("the title has characters that cannot be printed", TITLE_HEADER)
+    return Wishes(owner, key or None, _priority(headers), title.strip())
 
 
 def _priority(headers: Headers) -> int:

@@ -50,12 +50,15 @@ class ExecuteRequest(Document):
         ``raw`` for the bare value of one output.
     lineage : bool
         Whether the answer repeats inputs and output definitions (WPS 1.0.0).
+    title : str, optional
+        What the user calls the job.
     """
 
     inputs: dict[str, Values] = Field(default_factory=dict)
     outputs: dict[str, OutputRequest] = Field(default_factory=dict)
     response: Literal["raw", "document"] = "document"
     lineage: bool = False
+    title: str | None = None
 
 
 class UnreadableRequest(ExecuteRequest):

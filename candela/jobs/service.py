@@ -55,6 +55,7 @@ class JobService:
         owner: str = "",
         idempotency_key: str | None = None,
         priority: int = 0,
+        title: str = "",
     ) -> Job:
         """Check a request and put it on disk as a job.
 
@@ -66,6 +67,8 @@ class JobService:
         priority : int, optional
             Higher ones come first among the jobs of an owner; what is above the operator's limits
             is taken as the limit.
+        title : str, optional
+            What the user calls the job.
 
         Raises
         ------
@@ -74,6 +77,7 @@ class JobService:
         """
         spec = find_spec(self.specs, process)
         request = checked(spec, request, max_input_bytes=self.limits.max_input_bytes)
+        request = request.model_copy(update={"title": title or None})
         waiting = self.store.count(states=[State.ACCEPTED])
         if waiting >= self.limits.queued_jobs:
             raise BusyError(f"{waiting} jobs are waiting already; please try again later")
@@ -104,7 +108,8 @@ class JobService:
         before = self.store.find_by_key(job.owner, job.idempotency_key or "")
         if before is None:
             raise BusyError("a job of the same idempotency key was just removed; please try again")
-        if (before.process, before.request) != (job.process, job.request):
+        asked = job.request.model_copy(update={"title": before.request.title})
+        if (before.process, before.request) != (job.process, asked):
             raise InvalidValueError(
                 f"the key {job.idempotency_key!r} was used for another request (job {before.id})",
                 "Idempotency-Key",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from candela.gateway.generate import descriptions
-from candela.publish.styles import style_names
+from candela.gateway.generate import descriptions, page, schema
+from candela.gateway.publisher import check_styles
 from candela.spec import load_specs, services_folder
 
 ROOT = Path(__file__).parents[2]
@@ -45,8 +45,7 @@ def test_run_takes_exactly_the_described_inputs(identifier):
 
 @pytest.mark.parametrize("identifier", SPECS)
 def test_every_style_that_a_process_asks_for_exists(identifier):
-    asked = {output.publish.style for output in SPECS[identifier].layers.values()}
-    assert asked <= set(style_names())
+    check_styles({identifier: SPECS[identifier]})
 
 
 @pytest.mark.parametrize(
@@ -110,6 +109,12 @@ def test_no_file_tells_more_than_one_story():
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 500
     }
     assert long == {}
+
+
+def test_the_reference_of_process_yaml_is_up_to_date():
+    assert (ROOT / "docs" / "process.schema.json").read_text(encoding="utf-8") == schema()
+    written = (ROOT / "docs" / "process-yaml.md").read_text(encoding="utf-8")
+    assert written == page(written), "run `make describe`"
 
 
 def test_the_written_descriptions_are_up_to_date():

@@ -162,3 +162,76 @@ def test_a_server_that_is_no_wps_is_told(gateway: LocalGateway) -> None:
         pytest.raises(ServerAnswerError, match="is it a WPS"),
     ):
         client.processes()
+
+
+def test_a_job_has_a_title_times_and_inputs(client: Client) -> None:
+    job = client.execute("Echo", title="Überflutung, Wednesday", literal="hi", complex="<a/>")
+    assert job.title == "Überflutung, Wednesday"
+    assert job.results(progress=False)["literalOutput"].value == "hi"
+    assert job["literalOutput"].value == "hi"
+    with pytest.raises(KeyError, match=r"outputs: complexOutput, literal"):
+        job["none"]
+    assert job.created is not None
+    assert job.duration is not None
+    assert 0 <= job.duration.total_seconds() < 60
+    assert job.inputs["literal"] == ["hi"]
+    assert job.inputs["complex"] == [{"mediaType": "text/xml", "length": 4}]
+    (listed,) = (each for each in client.jobs(process="Echo", limit=100) if each.id == job.id)
+    assert listed.title == job.title
+    assert listed.inputs["literal"] == ["hi"]
+
+
+def test_the_inputs_of_a_job_show_no_secret(client: Client) -> None:
+    secret = "http://user:pw@127.0.0.1:9/a.xml?sig=secret"
+    job = client.execute("Echo", complex=secret)
+    assert job.inputs["complex"] == [{"href": "http://127.0.0.1:9/a.xml"}]
+    job.dismiss()
+
+
+def test_a_title_that_cannot_be_is_refused(client: Client) -> None:
+    for title in ("x" * 201, "a\tb"):
+        with pytest.raises(RequestRefusedError):
+            client.execute("Echo", title=title, literal="hi")
+
+
+def test_to_cancel_ends_a_job_and_leaves_a_finished_one_alone(client: Client) -> None:
+    job = client.execute("Echo", pause=600)
+    job.cancel()
+    assert job.status is Status.DISMISSED
+    done = client.execute("Echo", literal="x").wait(progress=False)
+    done.cancel()
+    assert client.job(done.id).status is Status.SUCCEEDED
+
+
+def test_jobs_are_a_table(client: Client) -> None:
+    client.execute("Echo", title="first", literal="x").wait(progress=False)
+    jobs = client.jobs(limit=3)
+    assert "first" in repr(jobs)
+    assert "<table>" in jobs._repr_html_()
+    frame = jobs.to_dataframe()
+    assert list(frame["job"]) == [job.id for job in jobs]
+    assert frame["created"].notna().all()
+
+
+def test_an_interrupted_wait_says_how_to_take_the_job_up_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    job = client.execute("Echo", pause=600)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as caught:
+        patch.setattr("candela.client.waiting.time.sleep", interrupt)
+        job.wait(progress=False)
+    (note,) = caught.value.__notes__
+    assert note == f"The job goes on: Client({client.url!r}).job({job.id!r})"
+    assert eval(note.partition(": ")[2], {"Client": Client}).id == job.id
+    job.dismiss()
+
+
+def test_a_description_shows_what_abstracts_say(client: Client) -> None:
+    described = client.describe("ChangeDetect")
+    given = next(each for each in described.inputs.values() if each.abstract)
+    words = given.abstract.split()[:4]
+    assert " ".join(words) in " ".join(described._repr_html_().split())
+    assert all(word in repr(described) for word in words)

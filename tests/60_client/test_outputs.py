@@ -118,3 +118,13 @@ def test_what_is_no_image_is_told(server: Server, base: str, tmp_path: Path) -> 
         output(server, path.as_uri()).open()
     with pytest.raises(OutputFormError, match="is a value, not a file"):
         output(server, value=1).open()
+
+
+def test_an_output_is_downloaded_and_shows_itself(
+    server: Server, base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = output(server, f"{base}/out/1/told.json")
+    assert made.download() == Path("told.json")
+    assert json.loads((tmp_path / "told.json").read_text()) == {"a": 1}
+    assert f'<a href="{base}/out/1/told.json">' in made._repr_html_()

@@ -1,9 +1,14 @@
 """The demo, as it is called."""
 
+import os
+import pty
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -11,6 +16,7 @@ import pytest
 from PIL import Image
 
 from candela.cli import main
+from candela.demo.gateway import free_port
 
 
 def children() -> set[psutil.Process]:
@@ -23,7 +29,7 @@ def test_the_demo_tells_what_it_found_and_leaves_nothing_running(
     before = children()
     assert main(["demo", "--data", str(tmp_path), "--size", "300", "--seed", "4"]) == 0
     said = capsys.readouterr().out
-    for words in ("precision", "F1", "AUC", "/ows/", "QGIS", "/map", "make serve DATA="):
+    for words in ("precision", "F1", "AUC", "/ows/", "QGIS", "/map", "candela serve --data"):
         assert words in said
     (picture,) = (tmp_path / "demo").glob("*.png")
     assert str(picture) in said
@@ -51,6 +57,38 @@ def test_a_demo_that_is_interrupted_ends_its_gateway_and_its_jobs(
     assert demo.wait(timeout=60) == 130
     _, alive = psutil.wait_procs(family, timeout=10)
     assert alive == []
+
+
+def test_a_demo_in_a_terminal_serves_at_the_port_that_was_asked_for(tmp_path: Path) -> None:
+    port = free_port()
+    words = [sys.executable, "-m", "candela.cli", "demo", "--data", str(tmp_path)]
+    ours, terminal = pty.openpty()
+    command = [*words, "--size", "300", "--port", str(port)]
+    demo = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=subprocess.DEVNULL)
+    os.close(terminal)
+    said = b""
+    try:
+        while b"Ctrl-C ends it" not in said:
+            said += os.read(ours, 65536)
+        family = psutil.Process(demo.pid).children(recursive=True)
+        address = re.search(rf"http://127.0.0.1:{port}/map", said.decode())
+        assert address
+        assert urllib.request.urlopen(address[0]).status == 200
+    finally:
+        demo.send_signal(signal.SIGINT)
+        code = demo.wait(timeout=60)
+        os.close(ours)
+    assert code == 0
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        assert main(["demo", "--data", str(tmp_path), "--port", port]) == 2
+    assert f"port {port} is taken" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_size_that_cannot_be_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

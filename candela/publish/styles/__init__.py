@@ -7,15 +7,23 @@ composite   three bands as red, green and blue
 polygons    polygons, each in the colour of the interval that one of its attributes is in
 """
 
-import re
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
-from candela.errors import PublicationError
+from candela.errors import PublicationError, SpecError
 from candela.publish.base import LegendEntry
 
 CLASS_STEPS = 1000  # a map server classifies floats in this many steps of the style's range
@@ -159,13 +167,29 @@ Style = RasterStyle | PolygonStyle
 _adapter: TypeAdapter[Style] = TypeAdapter(Annotated[Style, Field(discriminator="kind")])
 
 
+def _style_files() -> dict[str, Traversable]:
+    """Return the files of styles by name: those of everybody, and those of processes.
+
+    Raises
+    ------
+    SpecError
+        If two have the same name.
+    """
+    services = [entry / "styles" for entry in files("candela.services").iterdir()]
+    found: dict[str, Traversable] = {}
+    for folder in (files(__name__), *(each for each in services if each.is_dir())):
+        for item in folder.iterdir():
+            name = item.name.removesuffix(".yaml")
+            if name != item.name and name in found:
+                raise SpecError(f"{item}: there is a style {name!r} already, {found[name]}")
+            if name != item.name:
+                found[name] = item
+    return found
+
+
 def style_names() -> list[str]:
     """List the styles there are."""
-    return sorted(
-        item.name.removesuffix(".yaml")
-        for item in files(__name__).iterdir()
-        if item.name.endswith(".yaml")
-    )
+    return sorted(_style_files())
 
 
 @cache
@@ -175,12 +199,20 @@ def load_style(name: str) -> Style:
     Raises
     ------
     PublicationError
-        If there is no style of that name.
+        If there is no style of that name, or it is wrong.
     """
-    if not re.fullmatch(r"\w+", name) or name not in style_names():
-        raise PublicationError(f"no style {name!r} (styles: {', '.join(style_names())})")
-    text = files(__name__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    return _adapter.validate_python(yaml.safe_load(text))
+    found = _style_files()
+    if name not in found:
+        raise PublicationError(f"no style {name!r} (styles: {', '.join(sorted(found))})")
+    try:
+        return _adapter.validate_python(yaml.safe_load(found[name].read_text(encoding="utf-8")))
+    except (yaml.YAMLError, ValidationError) as error:
+        raise PublicationError(f"{found[name]}: {error}") from error
+
+
+def shows(style: Style, kind: str) -> bool:
+    """Tell whether a style is for outputs of a type."""
+    return isinstance(style, PolygonStyle) == (kind != "raster")
 
 
 def grey_legend(shown: Range) -> tuple[LegendEntry, ...]:
