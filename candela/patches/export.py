@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import shapely
 
+from candela.eo.tables import harmless
 from candela.errors import UnsupportedError
 from candela.patches.query import Found
 
@@ -23,7 +24,6 @@ class Record(Protocol):
 Row = Record | Mapping[str, Any]
 
 DIGITS = 7  # of longitude and latitude: centimetres
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would run
 
 
 def to_geojson(patches: Sequence[Found]) -> str:
@@ -52,10 +52,10 @@ def to_csv(rows: Sequence[Row]) -> str:
     if not tables:
         return ""
     file = io.StringIO()
-    writer = csv.DictWriter(file, list(tables[0]))
-    writer.writeheader()
-    for table in tables:
-        writer.writerow({name: _harmless(value) for name, value in table.items()})
+    writer = csv.writer(file)
+    names = list(tables[0])
+    writer.writerow(map(harmless, names))
+    writer.writerows([harmless(table.get(name)) for name in names] for table in tables)
     return file.getvalue()
 
 
@@ -81,10 +81,6 @@ def _values(row: Any, *, without: tuple[str, ...]) -> dict[str, Any]:  # noqa: A
 
 def _plain(value: object) -> object:
     return value.isoformat() if isinstance(value, dt.datetime) else value
-
-
-def _harmless(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _rounded(outline: shapely.Geometry) -> shapely.Geometry:

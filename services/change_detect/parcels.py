@@ -14,6 +14,7 @@ import shapely
 from candela.eo.ellipsoid import ellipsoidal_area
 from candela.eo.grid import Grid
 from candela.eo.parcels import CLASSES, Parcel, ParcelStatistics, place_parcels
+from candela.eo.tables import harmless
 from candela.eo.vector import read_features
 from candela.errors import blamed_on
 
@@ -150,14 +151,16 @@ def write_table(path: Path, parcels: Sequence[MeasuredParcel]) -> None:
     names = [name for name in own if name not in {ID_COLUMN, *COLUMNS}]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow([ID_COLUMN, *names, *COLUMNS])
+        writer.writerow([ID_COLUMN, *map(harmless, names), *COLUMNS])
         for each in parcels:
             attributes = [_cell(each.parcel.properties.get(name)) for name in names]
-            writer.writerow([each.parcel.id, *attributes, *each.values().values()])
+            writer.writerow([harmless(each.parcel.id), *attributes, *each.values().values()])
 
 
 def _cell(value: object) -> object:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return harmless(value)
 
 
 def summary(parcels: Sequence[MeasuredParcel]) -> dict[str, object]:

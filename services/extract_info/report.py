@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from candela.eo.sentinel2_metadata import TIME
+from candela.eo.tables import harmless
 from candela.services.extract_info.algorithm import Observation, Pair, Scene, Series
 
 COLUMNS = ("scene", "before", "after", "before_date", "after_date", "days")
@@ -25,7 +26,8 @@ def write_table(path: Path, series: Series) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        writer.writerows(_pair(pair) for pair in series.pairs)
+        for pair in series.pairs:
+            writer.writerow({name: harmless(value) for name, value in _pair(pair).items()})
 
 
 def _scene(scene: Scene) -> dict[str, Any]:

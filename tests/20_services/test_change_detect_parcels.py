@@ -13,14 +13,19 @@ from rasterio.enums import ColorInterp
 from rasterio.warp import transform_geom
 
 from candela.eo.grid import Grid, Shape
-from candela.eo.parcels import ParcelStatistics
+from candela.eo.parcels import Parcel, ParcelStatistics
 from candela.eo.progress import silent
 from candela.eo.raster import create_image
 from candela.eo.smoothing import gaussian
 from candela.errors import InputError
 from candela.services.change_detect import run
 from candela.services.change_detect.encoder import BANDS
-from candela.services.change_detect.parcels import COLUMNS, change_level
+from candela.services.change_detect.parcels import (
+    COLUMNS,
+    MeasuredParcel,
+    change_level,
+    write_table,
+)
 from candela.services.change_scale import run as measure_scale
 from candela.spec import load_spec, services_folder
 
@@ -162,6 +167,16 @@ def test_the_table_has_a_line_for_each_parcel(measured):
     assert rows[0]["owner"] == '{"né": 1}'
     assert rows[0]["change_level"] == "3"
     assert rows[2]["change_mean"] == ""
+
+
+def test_no_cell_of_the_table_is_run_by_a_spreadsheet(tmp_path):
+    parcel = Parcel("@1", {"=name": "=1+1", "code": "-5", "crops": ["=x"]}, None, None, "")
+    nothing = ParcelStatistics(0, None, None, (), None)
+    write_table(tmp_path / "table.csv", [MeasuredParcel(parcel, nothing, 1)])
+    with (tmp_path / "table.csv").open(encoding="utf-8", newline="") as file:
+        header, row = list(csv.reader(file))
+    assert header[:4] == ["feature_id", "'=name", "code", "crops"]
+    assert row[:4] == ["'@1", "'=1+1", "-5", '["=x"]']
 
 
 def test_the_picture_shows_each_parcel_in_the_colour_of_its_level(measured):
