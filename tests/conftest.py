@@ -7,8 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from real_geoserver import add_options
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_options(parser)
 
 
 @pytest.fixture(scope="session")

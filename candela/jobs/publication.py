@@ -82,9 +82,13 @@ class Publication:
         try:
             links = self._links(job)
         except (PublisherAwayError, StorageError) as error:
-            away = "map server" if isinstance(error, PublisherAwayError) else "storage"
             logger.warning("Job %s waits to be published: %s", job.id, error)
-            self._tell(job, f"waiting for the {away} (try {self._pause(job)} to publish)")
+            tries = f"(try {self._pause(job)} to publish)"
+            if isinstance(error, PublisherAwayError):
+                reason = without_folders(str(error))
+                self._tell(job, f"waiting for the map server {tries}: {reason}")
+            else:
+                self._tell(job, f"waiting for the storage {tries}")
             return
         except PublicationError as error:
             logger.exception("The layers of job %s cannot be published", job.id)

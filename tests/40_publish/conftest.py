@@ -16,6 +16,7 @@ import shapely
 from affine import Affine
 from flask import Flask
 from geoserver_double import PASSWORD, USER, GeoServerDouble
+from real_geoserver import RealGeoServer
 from werkzeug.serving import make_server
 
 from candela.errors import PublicationError
@@ -260,12 +261,31 @@ def geoserver(double: GeoServerDouble, tmp_path: Path) -> Callable[..., GeoServe
     return make
 
 
-@pytest.fixture(params=["mapserver", "geoserver"])
+@pytest.fixture
+def real(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RealGeoServer]:
+    """Workspaces in the GeoServer that the options name."""
+    if not request.config.getoption("--geoserver-url"):
+        pytest.skip("no GeoServer is named (--geoserver-url)")
+    with RealGeoServer(request.config, tmp_path) as real:
+        yield real
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is said of all publishers on a real GeoServer too, where one is named."""
+    if "again" in metafunc.fixturenames:
+        kinds = ["mapserver", "geoserver"]
+        kinds += ["real"] if metafunc.config.getoption("--geoserver-url") else []
+        metafunc.parametrize("again", kinds, indirect=True)
+
+
+@pytest.fixture
 def again(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Publisher]:
     """Return a function that makes publishers on the same state, as other gateways would.
 
     MapServer itself is not started: publishing needs none.
     """
+    if request.param == "real":
+        return request.getfixturevalue("real").publisher
     if request.param == "geoserver":
         return request.getfixturevalue("geoserver")
     return lambda: MapServerPublisher(tmp_path / "state", "https://maps.example/")

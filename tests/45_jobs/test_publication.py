@@ -94,7 +94,8 @@ def test_a_job_waits_while_the_map_server_is_away_and_says_so(publication, monke
     job = offer_until(step, engine, job.id, lambda _: len(tries) >= 3)
     assert job.state is State.PUBLISHING
     wait_until(lambda: "try 3" in engine.store.get(job.id).message)
-    assert "waiting for the map server" in engine.store.get(job.id).message
+    message = "waiting for the map server (try 3 to publish): the board is away"
+    assert engine.store.get(job.id).message == message
     monkeypatch.setattr(engine.board, "publish", publish)
     job = offer_until(step, engine, job.id, lambda job: job.state.is_final)
     assert (job.state, job.message) == (State.SUCCEEDED, "succeeded")
@@ -277,10 +278,10 @@ def test_a_job_goes_through_an_outage_of_geoserver_and_expires_without_a_trace(
         assert job.links["parcels"].wfs == f"{job.links['parcels'].wms[:-3]}wfs"
         assert len(double.catalog.layers) == 3  # the raster, its time series, and the parcels
         place = double.catalog.workspaces["candela_all"]
-        (name,) = place.datastores
+        (name,) = (name for name in place.datastores if name.endswith("_parcels"))
         double.catalog.delete_datastore("candela_all", name, recurse=True)
         reconcile(engine.service)
-        assert list(place.datastores) == [name]
+        assert name in place.datastores
         engine.service.dismiss(job.id)
         assert double.catalog.layers == {}
         assert (place.stores, place.datastores) == ({}, {})

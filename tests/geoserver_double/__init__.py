@@ -5,6 +5,7 @@ GeoServer is odd (``catalog.py``), and can be told to break off.
 """
 
 import base64
+import html
 import json
 import threading
 from collections.abc import Callable
@@ -12,20 +13,43 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from geoserver_double import api
-from geoserver_double.catalog import Catalog, RefusalError, checked
+from geoserver_double.catalog import Catalog, checked
+from geoserver_double.mosaics import Store
+from geoserver_double.readers import read_pixel
+from geoserver_double.refusals import RefusalError, body_of
 
-__all__ = ["PASSWORD", "USER", "GeoServerDouble"]
+__all__ = ["NEWEST", "PASSWORD", "USER", "VERSIONS", "GeoServerDouble"]
 
 USER, PASSWORD = "publisher", "not the default"
-PLURALS = {"coveragestores": ("coverageStores", "coverageStore")}
+VERSIONS = ("2.21.1", "2.26.0")  # those whose answers were recorded
+NEWEST = VERSIONS[-1]
 
 
 class CutError(Exception):
     """The connection breaks off here."""
 
 
+class Text(str):
+    """A body that is no JSON."""
+
+    media_type: str
+
+    def __new__(cls, content: str, media_type: str) -> "Text":
+        """Make a text of a media type."""
+        made = super().__new__(cls, content)
+        made.media_type = media_type
+        return made
+
+
 class GeoServerDouble:
     """The server; use it as a context manager.
+
+    Parameters
+    ----------
+    version : str
+        Which GeoServer it plays, one of ``VERSIONS``.
+    container : {"jetty", "tomcat"}
+        What it seems to run in: their refusals differ.
 
     Attributes
     ----------
@@ -37,8 +61,10 @@ class GeoServerDouble:
         What GeoServer's API descriptions do not allow; should be empty.
     """
 
-    def __init__(self) -> None:
-        self.catalog = Catalog()
+    def __init__(self, version: str = NEWEST, container: str = "jetty") -> None:
+        assert version in VERSIONS
+        self.version, self.container = version, container
+        self.catalog = Catalog(tuple(int(part) for part in version.split(".")))
         self.calls: list[str] = []
         self.violations: list[str] = []
         self.trouble: Callable[[int], str | int | None] = lambda _: None
@@ -87,7 +113,9 @@ class GeoServerDouble:
             try:
                 status, document = self._troubled(request, body, self.trouble(number))
             except RefusalError as refusal:
-                status, document = refusal.status, str(refusal)
+                accept, path = request.headers.get("Accept", ""), urlsplit(request.path).path
+                body_ = body_of(refusal, request.command, path, accept, self.container)
+                status, document = refusal.status, Text(body_.content, body_.media_type)
             except CutError:
                 request.close_connection = True
                 return
@@ -108,8 +136,10 @@ class GeoServerDouble:
     def _send(self, request: BaseHTTPRequestHandler, status: int, document: object) -> None:
         is_text = isinstance(document, str)
         content = (str(document) if is_text else json.dumps(document)).encode()
+        media_type = getattr(document, "media_type", "text/plain" if is_text else api.JSON)
         request.send_response(status)
-        request.send_header("Content-Type", "text/plain" if is_text else api.JSON)
+        if content:
+            request.send_header("Content-Type", media_type)
         request.send_header("Content-Length", str(len(content)))
         request.end_headers()
         request.wfile.write(content)
@@ -122,7 +152,7 @@ class GeoServerDouble:
         found = api.find(unquote(address.path).removeprefix("/geoserver"))
         if found is None:
             self._violated(f"{request.command} {address.path}: no such path")
-            raise RefusalError(404, "no such path")
+            raise RefusalError(404, "Not Found", by_container=True)
         template, parts = found
         query = dict(parse_qsl(address.query))
         self._check(request, template, query)
@@ -133,14 +163,14 @@ class GeoServerDouble:
         operation = api.OPERATIONS[template].get(request.command)
         if operation is None:
             self._violated(f"{request.command} {template}: method not allowed")
-            raise RefusalError(405, "Method Not Allowed")
+            raise RefusalError(500 if request.command == "PATCH" else 405)
         unknown = set(query) - operation.query
         if unknown:
             self._violated(f"{request.command} {template}: unknown in the query: {unknown}")
         media_type = request.headers.get("Content-Type", "").split(";")[0]
         if operation.consumes and media_type not in operation.consumes:
             self._violated(f"{request.command} {template}: media type {media_type!r}")
-            raise RefusalError(415, "Unsupported Media Type")
+            raise RefusalError(415)
 
     def _violated(self, what: str) -> None:
         self.violations.append(what)
@@ -166,7 +196,41 @@ class GeoServerDouble:
             return 200, {"layer": catalog.layers[parts["layer"]]}
         if template == "/rest/workspaces":
             return 200, _listed("workspaces", "workspace", catalog.workspaces)
+        if template == "/gwc/rest/layers":
+            return 200, list(catalog.tile_layers)
+        if template == "/gwc/rest/layers/{layer}":
+            return 200, Text(self._tile_layer(parts["layer"]), "application/xml")
+        if template == "/{workspace}/wms":
+            return 200, self._feature_info(parts["workspace"], query)
+        if template == f"{api.STORE}/coverages" and query.get("list") == "all":
+            names = catalog.native_names(parts["workspace"], parts["store"])
+            return 200, {"list": {"string": names}}
         return 200, self._get_of_workspace(template, kind, parts)
+
+    def _tile_layer(self, layer: str) -> str:
+        if layer not in self.catalog.tile_layers:
+            raise RefusalError(404, f"Unknown layer: {layer}")
+        return self.catalog.tile_layers[layer]
+
+    def _feature_info(self, workspace: str, query: dict) -> object:
+        """Read the pixel in the middle of the box, as GetFeatureInfo does."""
+        stores, layer = self.catalog.workspace(workspace).stores, query["layers"]
+        found = [store for store in stores.values() if layer in store.coverages]
+        if not found or query["request"] != "GetFeatureInfo":
+            return exception(f"Could not find layer {workspace}:{layer}", "LayerNotDefined")
+        left, bottom, right, top = (float(edge) for edge in query["bbox"].split(","))
+        urls = _shown(found[0], query.get("time"))
+        if not urls:
+            told = f"Could not find a match for 'time' value: '{query['time']}'"
+            return exception(told, "InvalidDimensionValue")
+        try:
+            pixels = [read_pixel(url, (left + right) / 2, (bottom + top) / 2) for url in urls]
+        except IndexError as error:
+            return exception(f"Failed to run GetFeatureInfo on layer {workspace}:{layer} {error}")
+        values = next((values for values in pixels if values), [])
+        properties = {f"Band{index}": value for index, value in enumerate(values, 1)}
+        features = [{"type": "Feature", "id": "", "geometry": None, "properties": properties}]
+        return {"type": "FeatureCollection", "features": features if values else []}
 
     def _get_of_workspace(self, template: str, kind: str, parts: dict) -> object:
         catalog = self.catalog
@@ -243,6 +307,7 @@ class GeoServerDouble:
         if template.endswith("/acl/layers"):
             catalog.set_rules(json.loads(body), new=True)
             return 200, ""
+        assert template == "/gwc/rest/masstruncate"
         catalog.truncate(body)
         return 200, ""
 
@@ -256,6 +321,9 @@ class GeoServerDouble:
         elif template == api.DATASTORE:
             document = checked("dataStore", body, new=False)
             catalog.datastore(workspace, parts["store"]).document.update(document)
+        elif template == "/gwc/rest/layers/{layer}":
+            self._tile_layer(parts["layer"])
+            catalog.tile_layers[parts["layer"]] = body.decode()
         elif template == api.FEATURE_TYPE:
             catalog.change_type(
                 workspace, parts["store"], parts["type"],
@@ -301,6 +369,12 @@ class GeoServerDouble:
         elif template == api.GRANULES:
             place = (workspace, parts["store"], parts["coverage"])
             catalog.delete_granules(*place, query.get("filter"), query.get("purge", "none"))
+        elif template == "/gwc/rest/layers/{layer}":
+            self._tile_layer(parts["layer"])
+            del catalog.tile_layers[parts["layer"]]
+        elif template == "/rest/resource/{path}":
+            if not catalog.delete_resources(parts["path"]):
+                raise RefusalError(404, f"Resource '{parts['path']}' not found")
         elif template.endswith("/styles/{style}"):
             catalog.delete_style(workspace, parts["style"])
         elif template.endswith("/layergroups/{group}"):
@@ -310,6 +384,23 @@ class GeoServerDouble:
         else:
             raise RefusalError(501, f"the double does not know DELETE {template}")
         return 200, ""
+
+
+def exception(text: str, code: str = "") -> Text:
+    """Write what a WMS answers, with status 200, where it could not do what was asked."""
+    attribute = f' code="{code}" locator="time"' if code else ""
+    told = f"<ServiceException{attribute}>{html.escape(text)}</ServiceException>"
+    report = f'<ServiceExceptionReport version="1.1.1">{told}</ServiceExceptionReport>'
+    return Text(report, "application/vnd.ogc.se_xml;charset=utf-8")
+
+
+def _shown(store: Store, time: str | None) -> list[str]:
+    """Return the rasters that are seen at a time, the newest first."""
+    if not store.is_mosaic:
+        return [store.document["url"]]
+    granules = sorted(store.granules.values(), key=lambda granule: granule["time"], reverse=True)
+    newest = granules[0]["time"] if granules else None
+    return [g["location"] for g in granules if g["time"] == (time or newest)]
 
 
 def _store(parts: dict) -> dict[str, str]:

@@ -27,6 +27,12 @@ def _operation(consumes: frozenset[str] = frozenset(), *query: str) -> Operation
     return Operation(consumes, frozenset(query))
 
 
+WMS = Operation(
+    query=frozenset(
+        "service version request layers query_layers styles srs bbox width height x y"  # noqa: SIM905
+        " info_format exceptions time".split()
+    )
+)
 STORE = "/rest/workspaces/{workspace}/coveragestores/{store}"
 COVERAGE = f"{STORE}/coverages/{{coverage}}"
 DATASTORE = "/rest/workspaces/{workspace}/datastores/{store}"
@@ -120,6 +126,14 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "PUT": _operation(DOCUMENTS),
     },
     "/rest/security/acl/layers/{rule}": {"DELETE": _operation()},
+    "/gwc/rest/layers": {"GET": _operation()},
+    "/gwc/rest/layers/{layer}": {
+        "GET": _operation(),
+        "PUT": _operation(frozenset({TEXT_XML, XML})),
+        "DELETE": _operation(),
+    },
+    "/rest/resource/{path}": {"DELETE": _operation()},
+    "/{workspace}/wms": {"GET": WMS},
     "/gwc/rest/masstruncate": {
         "GET": _operation(),
         "POST": _operation(frozenset({TEXT_XML, XML}), "requestType", "layer"),
@@ -141,6 +155,7 @@ PROPERTIES: dict[str, frozenset[str]] = {
         " metadataLinks dataLinks nativeCRS srs nativeBoundingBox latLonBoundingBox"
         " projectionPolicy enabled advertised metadata store nativeFormat grid supportedFormats"
         " interpolationMethods defaultInterpolationMethod dimensions requestSRS responseSRS"
+        " parameters"
     ),
     "dataStore": _words(
         "name description type enabled workspace connectionParameters metadata featureTypes"
@@ -171,6 +186,8 @@ REQUIRED = {
 def _pattern(template: str) -> re.Pattern[str]:
     """Make a pattern of a path; ``.json`` and ``.xml`` may follow a name."""
     literal = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+?)", re.escape(template))
+    if "{path}" in template:
+        return re.compile(literal.replace("[^/]+?", ".+"))
     suffix = "" if "{format}" in template else r"(?:\.(?P<suffix>json|xml))?"
     return re.compile(literal + suffix)
 

@@ -1,53 +1,16 @@
 """The state of a GeoServer, and what its operations do to it, oddities included."""
 
-import datetime as dt
-import io
 import json
-import re
-import sqlite3
-import zipfile
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-import rasterio
 from lxml import etree
-from rasterio.errors import RasterioIOError
-from rasterio.warp import transform_bounds
 
 from geoserver_double import api
-
-Bounds = tuple[float, float, float, float]
-
-
-class RefusalError(Exception):
-    """An answer that is no success."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-
-
-@dataclass
-class Coverage:
-    name: str
-    document: dict
-    times: tuple[str, ...] = ()  # as advertised: remembered until the reader is thrown away
-    bounds: Bounds | None = None  # as advertised: remembered until it is calculated
-
-
-@dataclass
-class Store:
-    document: dict
-    coverages: dict[str, Coverage] = field(default_factory=dict)
-    indexer: dict[str, str] = field(default_factory=dict)
-    timeregex: str = ""
-    granules: dict[str, dict] = field(default_factory=dict)  # by id
-
-    @property
-    def is_mosaic(self) -> bool:
-        return self.document["type"] == "ImageMosaic"
+from geoserver_double.mosaics import Coverage, Mosaics, Store
+from geoserver_double.readers import describe, path_of, read_header, read_table, stem
+from geoserver_double.refusals import RefusalError
+from geoserver_double.tiles import new_tile_layer
 
 
 @dataclass
@@ -64,10 +27,16 @@ class Workspace:
     datastores: dict[str, DataStore] = field(default_factory=dict)
 
 
-class Catalog:
+class Catalog(Mosaics):
     """Workspaces, stores, coverages, layers, styles, groups and rules."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: tuple[int, ...]) -> None:
+        self.version = version
+        self.url_checks: list[str] = []
+        self.resources: set[str] = set()
+        self.tables: dict[tuple[str, str], dict] = {}
+        self.spoiled: set[tuple[str, str]] = set()
+        self.tile_layers: dict[str, str] = {}  # documents by workspace:name
         self.workspaces: dict[str, Workspace] = {}
         self.layers: dict[str, dict] = {}  # by workspace:name
         self.rules = {"*.*.r": "*", "*.*.w": "GROUP_ADMIN,ADMIN"}
@@ -94,9 +63,10 @@ class Catalog:
             raise RefusalError(403, "Workspace not empty")
         for store in list(place.datastores):
             self.delete_datastore(name, store, recurse=True)
-        for store in list(self.workspaces[name].stores):
-            self.delete_store(name, store, recurse=True)
-        del self.workspaces[name]
+        for store in list(place.stores.values()):
+            for coverage in list(store.coverages):
+                self._delete_layer(name, coverage)
+        del self.workspaces[name]  # the files of mosaics stay
 
     # stores
 
@@ -109,6 +79,8 @@ class Catalog:
     def add_store(self, workspace: str, document: dict) -> str:
         name = document["name"]
         if workspace not in self.workspaces:
+            raise RefusalError(500, "Store must be part of a workspace")
+        if not document.get("workspace"):
             raise RefusalError(500, "Store must be part of a workspace")
         if name in self.workspaces[workspace].stores:
             raise RefusalError(500, f"Store '{name}' already exists in workspace '{workspace}'")
@@ -124,12 +96,11 @@ class Catalog:
         store = self.store(workspace, name)
         if store.coverages and not recurse:
             raise RefusalError(401, "coveragestore not empty")
-        if purge == "all":
-            for granule in store.granules.values():
-                Path(granule["location"]).unlink(missing_ok=True)
         for coverage in list(store.coverages):
             self.delete_coverage(workspace, name, coverage, recurse=True)
         del self.workspaces[workspace].stores[name]
+        if store.is_mosaic:
+            self.forget_mosaic(workspace, name, store, purge)
 
     # coverages
 
@@ -143,23 +114,44 @@ class Catalog:
         if store_name not in self.workspaces.get(workspace, Workspace()).stores:
             raise RefusalError(500, "coverage store is null")  # a null pointer in GeoServer
         store = self.store(workspace, store_name)
-        name = document.get("name")
+        name, native_name = document.get("name"), document.get("nativeName")
         if not name:
             raise RefusalError(500, "Resource name must not be null")
         self._check_new_resource(workspace, name)
-        native = document.get("nativeCoverageName")
-        if store.is_mosaic and not store.granules:
-            raise RefusalError(500, "Unable to acquire a reader for this coverage with format")
-        if store.is_mosaic and native not in {None, store.indexer["Name"]}:
-            raise RefusalError(500, f"The specified coverageName {native} is not supported")
-        found = {**_look_at(store), **document, "enabled": True}
+        native_name = document.get("nativeCoverageName") or native_name
+        if not native_name:
+            raise RefusalError(500, "Resource native name must not be null")
+        if store.is_mosaic:
+            found = self.add_coverage_of_mosaic(store, native_name)
+        else:
+            found = describe(store.document["url"])
+            if native_name != stem(store.document["url"]):
+                raise RefusalError(500, f"The specified coverageName {native_name}is not supported")
+        told = {key: value for key, value in document.items() if key != "title"}
+        found = {**found, **told, "title": name, "nativeName": native_name, "enabled": True}
         store.coverages[name] = Coverage(name, found)
         self._forget(store, store.coverages[name])
         self._calculate(store, store.coverages[name])
-        self.layers[f"{workspace}:{name}"] = {
-            "name": name, "type": "RASTER", "defaultStyle": {"name": "raster"}, "enabled": True,
-        }  # fmt: skip
+        self._add_layer(workspace, name, "RASTER", "raster")
         return name
+
+    def native_names(self, workspace: str, store_name: str) -> list[str]:
+        """Return what a store's reader could make coverages of."""
+        store = self.store(workspace, store_name)
+        if store.is_mosaic:
+            return [store.indexer["Name"]] if store.granules else []
+        try:
+            read_header(store.document["url"])
+        except RefusalError:
+            raise RefusalError(500, "Error getting coverages from coverage reader.") from None
+        return [stem(store.document["url"])]
+
+    def _add_layer(self, workspace: str, name: str, kind: str, style: str) -> None:
+        layer = f"{workspace}:{name}"
+        self.layers[layer] = {
+            "name": name, "type": kind, "defaultStyle": {"name": style}, "enabled": True,
+        }  # fmt: skip
+        self.tile_layers[layer] = new_tile_layer(layer)
 
     def change_coverage(
         self, workspace: str, store_name: str, name: str, document: dict, calculate: str
@@ -191,12 +183,13 @@ class Catalog:
         """Remove a layer, and it from groups: those that are empty then go."""
         layer = f"{workspace}:{name}"
         self.layers.pop(layer, None)
+        self.tile_layers.pop(layer, None)
         for group in list(self.workspaces[workspace].groups.values()):
             group["publishables"]["published"] = [
                 item for item in group["publishables"]["published"] if item["name"] != layer
             ]
             if not group["publishables"]["published"]:
-                del self.workspaces[workspace].groups[group["name"]]
+                self.delete_group(workspace, group["name"])
 
     def _forget(self, store: Store, coverage: Coverage) -> None:
         """Throw the reader away: times are read again."""
@@ -210,81 +203,20 @@ class Catalog:
         if store.is_mosaic:
             boxes = [granule["bounds"] for granule in store.granules.values()]
         else:
-            boxes = [_header(store.document["url"])["bounds"]]
+            boxes = [read_header(store.document["url"])["bounds"]]
         if not boxes:
             raise RefusalError(500, "Unable to compute the native bounds of an empty mosaic")
         lefts, bottoms, rights, tops = zip(*boxes, strict=True)
         coverage.bounds = (min(lefts), min(bottoms), max(rights), max(tops))
 
-    # mosaics
-
-    def upload(
-        self, workspace: str, name: str, method: str, form: str, content: bytes, configure: str
-    ) -> None:
-        if workspace not in self.workspaces:
-            raise RefusalError(500, "Store must be part of a workspace")
-        if form == "geotiff":
-            self._upload_geotiff(workspace, name, content.decode())
-            return
-        if form != "imagemosaic" or method != "file":
-            raise RefusalError(400, f"Unsupported format: {form}")
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            files = {item: archive.read(item).decode() for item in archive.namelist()}
-        indexer = dict(
-            line.split("=", 1) for line in files["indexer.properties"].splitlines() if "=" in line
-        )
-        if configure != "none":
-            raise RefusalError(500, "Could not list layers for this store, it has no granules")
-        document = {"name": name, "type": "ImageMosaic", "url": f"file:data/{workspace}/{name}"}
-        store = Store(document, indexer=indexer, timeregex=files["timeregex.properties"].strip())
-        self.workspaces[workspace].stores[name] = store
-
     def _upload_geotiff(self, workspace: str, name: str, url: str) -> None:
         """Configure the first coverage, under the name of the file: that is the default."""
-        path = Path(unquote(urlsplit(url).path))
-        if not path.exists():
+        if not Path(path_of(url)).exists():
             raise RefusalError(400, f"Failed to locate the input file {url}")
         self.workspaces[workspace].stores.setdefault(
             name, Store({"name": name, "type": "GeoTIFF", "url": url})
         )
-        self.add_coverage(workspace, name, {"name": path.stem})
-
-    def harvest(self, workspace: str, name: str, method: str, location: str, *, box: bool) -> None:
-        store = self.store(workspace, name)
-        if not store.is_mosaic:
-            raise RefusalError(
-                405, "Coverage store found, but it does not support resource harvesting"
-            )
-        is_cog = store.indexer.get("Cog") == "true"
-        if (method == "remote") != is_cog or method not in {"remote", "external"}:
-            raise RefusalError(500, f"cannot harvest {location} as {method}")
-        if method == "external":
-            location = unquote(urlsplit(location).path)
-            if not Path(location).is_file():
-                raise RefusalError(400, f"Failed to locate the input file {location}")
-        header = {"bounds": (0.0, 0.0, 1.0, 1.0)} if is_cog else _header(location)
-        self.last_granule += 1
-        store.granules[f"{name}.{self.last_granule}"] = {
-            "location": location, "time": _time(store.timeregex, location),
-            "bounds": header["bounds"],
-        }  # fmt: skip
-        if box:
-            for coverage in store.coverages.values():
-                self._calculate(store, coverage)
-
-    def granules(self, workspace: str, store: str, coverage: str, wanted: str | None) -> dict:
-        self.coverage(workspace, store, coverage)
-        granules = self.store(workspace, store).granules
-        location = _location(wanted)
-        return {k: g for k, g in granules.items() if location in {None, g["location"]}}
-
-    def delete_granules(
-        self, workspace: str, store: str, coverage: str, wanted: str | None, purge: str
-    ) -> None:
-        for key, granule in self.granules(workspace, store, coverage, wanted).items():
-            if purge == "all":
-                Path(granule["location"]).unlink(missing_ok=True)
-            del self.store(workspace, store).granules[key]
+        self.add_coverage(workspace, name, {"name": stem(url), "nativeName": stem(url)})
 
     # data stores and feature types
 
@@ -303,7 +235,13 @@ class Catalog:
             raise RefusalError(403, f"Expected workspace {workspace}")
         if name in self.workspaces[workspace].datastores:
             raise RefusalError(500, f"Store '{name}' already exists in workspace '{workspace}'")
-        self.workspaces[workspace].datastores[name] = DataStore({**document, "enabled": True})
+        entries = [
+            *(document.get("connectionParameters") or {}).get("entry", []),
+            {"@key": "namespace", "$": f"http://{workspace}"},
+        ]
+        self.workspaces[workspace].datastores[name] = DataStore(
+            {**document, "enabled": True, "connectionParameters": {"entry": entries}}
+        )
         return name
 
     def delete_datastore(self, workspace: str, name: str, *, recurse: bool) -> None:
@@ -323,16 +261,14 @@ class Catalog:
     def add_type(self, workspace: str, store_name: str, document: dict) -> None:
         """Configure a table; one that is not there would be made, of the attributes given."""
         store, name = self.datastore(workspace, store_name), document.get("name")
-        found = _table(store, document.get("nativeName") or name)
+        found = read_table(_parameters(store), document.get("nativeName") or name)
         if found is None and not (name and document.get("attributes")):
             raise RefusalError(400, "Trying to create new feature type inside the store")
         if found is None:
             raise RefusalError(500, "attempt to write a readonly database")
         self._check_new_resource(workspace, name)
         store.types[name] = {**found, **document, "enabled": True}
-        self.layers[f"{workspace}:{name}"] = {
-            "name": name, "type": "VECTOR", "defaultStyle": {"name": "polygon"}, "enabled": True,
-        }  # fmt: skip
+        self._add_layer(workspace, name, "VECTOR", "polygon")
 
     def change_type(
         self, workspace: str, store: str, name: str, document: dict, recalculate: str
@@ -340,7 +276,7 @@ class Catalog:
         told = self.feature_type(workspace, store, name)
         told.update(document)
         if "nativebbox" in recalculate.split(","):
-            found = _table(self.datastore(workspace, store), told["nativeName"])
+            found = read_table(_parameters(self.datastore(workspace, store)), told["nativeName"])
             if found is None:
                 raise RefusalError(500, "Failed to recalculate the native bounds")
             told["nativeBoundingBox"] = found["nativeBoundingBox"]
@@ -374,14 +310,15 @@ class Catalog:
         if name in used:
             raise RefusalError(403, "Can't delete style referenced by existing layers.")
         del self.workspaces[workspace].styles[name]
+        self.resources.add(f"workspaces/{workspace}/styles/{name}.sld.bak")
 
     def change_layer(self, name: str, document: dict) -> None:
         if name not in self.layers:
-            raise RefusalError(500, "null")  # a null pointer in GeoServer
+            raise RefusalError(500, 'because "original" is null')  # a null pointer in GeoServer
         style = (document.get("defaultStyle") or {}).get("name", "raster")
         workspace, _, plain = style.rpartition(":")
         if workspace and plain not in self.workspace(workspace).styles:
-            raise RefusalError(500, f"No such style: {style}")
+            document = {key: value for key, value in document.items() if key != "defaultStyle"}
         self.layers[name].update(document)
 
     def add_group(self, workspace: str, document: dict) -> str:
@@ -389,15 +326,19 @@ class Catalog:
         members = (document.get("publishables") or {}).get("published") or []
         if not members:
             raise RefusalError(400, "layer group must not be empty")
-        if document["name"] in groups or any(m["name"] not in self.layers for m in members):
-            raise RefusalError(500, f"Layer group named '{document['name']}' is not valid")
-        groups[document["name"]] = document
+        if document["name"] in groups:
+            raise RefusalError(500, f"Layer group named '{document['name']}' already exists")
+        there = [member for member in members if member["name"] in self.layers]
+        groups[document["name"]] = {**document, "publishables": {"published": there}}
+        layer = f"{workspace}:{document['name']}"
+        self.tile_layers[layer] = new_tile_layer(layer)
         return document["name"]
 
     def delete_group(self, workspace: str, name: str) -> None:
         if name not in self.workspace(workspace).groups:
-            raise RefusalError(500, "null")  # a null pointer in GeoServer
+            raise RefusalError(500)  # a null pointer in GeoServer
         del self.workspaces[workspace].groups[name]
+        self.tile_layers.pop(f"{workspace}:{name}", None)
 
     def set_rules(self, rules: dict[str, str], *, new: bool) -> None:
         if any((rule in self.rules) == new for rule in rules):
@@ -406,8 +347,8 @@ class Catalog:
 
     def truncate(self, content: bytes) -> None:
         name = etree.fromstring(content).findtext("layerName")
-        if name not in self.layers:
-            raise RefusalError(400, f"Could not find layer {name}")
+        if name not in self.tile_layers:
+            raise RefusalError(400, f"Could not find layer {name}", by_container=False)
         self.truncated.append(name)
 
 
@@ -418,7 +359,7 @@ def checked(kind: str, body: bytes, *, new: bool) -> dict:
     except (ValueError, KeyError, TypeError):
         raise RefusalError(400, f"expected a {kind}") from None
     unknown = set(document) - api.PROPERTIES[kind]
-    if unknown:
+    if unknown and kind != "workspace":
         raise RefusalError(500, f"No such field {kind}.{sorted(unknown)[0]}")
     missing = api.REQUIRED.get(kind, set()) - set(document) if new else set()
     if missing:
@@ -426,81 +367,6 @@ def checked(kind: str, body: bytes, *, new: bool) -> dict:
     return document
 
 
-def _header(url: str) -> dict:
-    try:
-        with rasterio.open(unquote(urlsplit(url).path)) as dataset:
-            bounds = tuple(dataset.bounds)
-            return {
-                "bounds": bounds, "srs": f"EPSG:{dataset.crs.to_epsg()}", "count": dataset.count,
-                "nodata": dataset.nodata,
-                "degrees": transform_bounds(dataset.crs, "EPSG:4326", *bounds),
-            }  # fmt: skip
-    except RasterioIOError:
-        raise RefusalError(500, "Error auto-configuring coverage") from None
-
-
-def _table(store: DataStore, table: str | None) -> dict | None:
-    """Return what GeoServer finds in a GeoPackage of a table, or None where it has none."""
+def _parameters(store: DataStore) -> dict[str, str]:
     entries = store.document["connectionParameters"]["entry"]
-    parameters = {entry["@key"]: entry["$"] for entry in entries}
-    path = Path(unquote(urlsplit(parameters["database"]).path))
-    if parameters["dbtype"] != "geopkg" or not path.is_file():
-        raise RefusalError(500, "Failed to find the datastore factory, or to open the database")
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
-        contents = database.execute(
-            "SELECT min_x, min_y, max_x, max_y, srs_id FROM gpkg_contents"
-            " WHERE data_type = 'features' AND table_name = ?", [table],
-        ).fetchone()  # fmt: skip
-        if contents is None:
-            return None
-        columns = database.execute("SELECT name FROM pragma_table_info(?)", [table]).fetchall()
-    *box, epsg = contents
-    return {
-        "nativeName": table, "srs": f"EPSG:{epsg}",
-        "nativeBoundingBox": dict(zip(("minx", "miny", "maxx", "maxy"), box, strict=True)),
-        "attributes": {"attribute": [{"name": name} for (name,) in columns if name != "fid"]},
-    }  # fmt: skip
-
-
-def _look_at(store: Store) -> dict:
-    """Return what GeoServer finds in a raster: bands have names of its own."""
-    url = (
-        next(iter(store.granules.values()))["location"]
-        if store.is_mosaic
-        else store.document["url"]
-    )
-    if not urlsplit(url).path.startswith("/") or url.startswith(("cog:", "s3:", "http")):
-        return {"dimensions": {"coverageDimension": [{"name": "GRAY_INDEX"}]}}
-    header = _header(url)
-    names = ["GRAY_INDEX"] if header["count"] == 1 else [
-        f"Band{index}" for index in range(1, header["count"] + 1)
-    ]  # fmt: skip
-    nodata = header["nodata"]
-    null = {} if nodata is None or nodata != nodata else {"nullValues": {"double": [nodata]}}
-    return {
-        "srs": header["srs"],
-        "dimensions": {"coverageDimension": [{"name": name, **null} for name in names]},
-    }
-
-
-def _time(regex: str, location: str) -> str:
-    """Return the time in a file's name, as TimestampFileNameExtractorSPI finds it."""
-    pattern, _, form = regex.removeprefix("regex=").partition(",format=")
-    match = re.search(pattern, Path(location).stem)
-    if match is None:
-        raise RefusalError(500, f"no time in {location}")
-    for java, python in {
-        "yyyy": "%Y", "MM": "%m", "dd": "%d", "'T'": "T", "HH": "%H", "mm": "%M", "ss": "%S",
-    }.items():  # fmt: skip
-        form = form.replace(java, python, 1)
-    time = dt.datetime.strptime(match.group(), form).replace(tzinfo=dt.UTC)
-    return f"{time:%Y-%m-%dT%H:%M:%S.000Z}"
-
-
-def _location(wanted: str | None) -> str | None:
-    if wanted is None:
-        return None
-    match = re.fullmatch(r"location\s*=\s*'((?:[^']|'')*)'", wanted)
-    if match is None:
-        raise RefusalError(400, f"cannot parse {wanted}")
-    return match.group(1).replace("''", "'")
+    return {entry["@key"]: entry["$"] for entry in entries}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from candela.publish.features import MOST_IN_ANSWER
-from candela.publish.geoserver.rest import Document
+from candela.publish.geoserver.rest import Document, listed
 from candela.publish.metadata import ATTRIBUTION, isotime, keywords
 from candela.publish.record import LayerRecord, short_hash
 from candela.publish.series import Series
@@ -114,16 +114,49 @@ def store_document(workspace: str, record: LayerRecord, url: str) -> Document:
     return {"coverageStore": {**store, "type": "GeoTIFF", "url": url}}
 
 
+def kept_parameters(document: Document, found: Document) -> Document:
+    """Add to a data store's document the connection parameters that GeoServer set itself.
+
+    NOTE: those that a PUT does not name are lost, the namespace of all its types among them.
+    """
+    ours = document["dataStore"]["connectionParameters"]["entry"]
+    keys = {entry["@key"] for entry in ours}
+    theirs = listed(found.get("dataStore"), "connectionParameters", "entry")
+    others = [entry for entry in theirs if entry.get("@key") not in keys]
+    document["dataStore"]["connectionParameters"]["entry"] = [*ours, *others]
+    return document
+
+
 def remembered(record: LayerRecord) -> LayerRecord:
     """Return what a store remembers: of the path the name, the folder is of this machine alone."""
     layer = replace(record.layer, path=Path(record.layer.path.name))
     return record.model_copy(update={"layer": layer})
 
 
-def coverage_document(name: str, native_name: str = "") -> Document:
-    """Make a coverage with all that GeoServer finds out itself."""
-    native = {"nativeCoverageName": native_name, "nativeName": native_name} if native_name else {}
-    return {"coverage": {"name": name, **native}}
+def coverage_document(name: str, native_name: str) -> Document:
+    """Make a coverage with all that GeoServer finds out itself.
+
+    NOTE: the native name must be the one that its reader gives the file, its stem; GeoServer's own
+    descriptions do not ask for it, GeoServer does.
+    """
+    return {"coverage": {"name": name, "nativeName": native_name}}
+
+
+def index_store_document(workspace: str, name: str, database: str) -> Document:
+    """Make the GeoPackage that is the index of a mosaic; GeoServer makes the file when it must."""
+    connection = {"dbtype": "geopkg", "database": database}
+    return {
+        "dataStore": {
+            "name": name,
+            "description": "Index of a time series",
+            "type": "GeoPackage",
+            "enabled": True,
+            "workspace": {"name": workspace},
+            "connectionParameters": {
+                "entry": [{"@key": key, "$": value} for key, value in connection.items()]
+            },
+        }
+    }
 
 
 def feature_type_document(name: str) -> Document:
@@ -162,6 +195,8 @@ def described_series(series: Series, found: Document) -> Document:
             "presentation": "LIST",
             "units": "ISO8601",
             "defaultValue": {"strategy": "MAXIMUM"},
+            "nearestMatchEnabled": False,  # a time without an image is an error
+            "rawNearestMatchEnabled": False,
         },
     }
     return {
@@ -173,6 +208,8 @@ def described_series(series: Series, found: Document) -> Document:
             "projectionPolicy": "FORCE_DECLARED",
             **_dimensions(first, found),
             "metadata": {"entry": [time]},
+            # Of an interval the newest image is on top.
+            "parameters": {"entry": [{"string": ["SORTING", "time D"]}]},
             "enabled": True,
         }
     }
@@ -234,17 +271,18 @@ def granule_name(record: LayerRecord) -> str:
     return f"{record.layer.name}_{time:{TIME_FORMAT}}.tif" if time else f"{record.layer.name}.tif"
 
 
-def mosaic_archive(name: str, *, is_cog: bool, datastore: str = "") -> bytes:
+def mosaic_archive(name: str, *, is_cog: bool, datastore: str) -> bytes:
     """Write the files that an empty mosaic is made of.
 
     Parameters
     ----------
     name : str
-        Of its coverage.
+        Its native name, which the table of its index has as well.
     is_cog : bool
         Whether the rasters are read by HTTP or S3; then the time is the last date in a name.
-    datastore : str, optional
-        datastore.properties: where the index is kept; by default GeoServer decides.
+    datastore : str
+        datastore.properties: where the index is kept. NOTE: without one GeoServer cannot read a
+        mosaic that is empty at first.
     """
     indexer = {
         "Name": name,
@@ -261,7 +299,7 @@ def mosaic_archive(name: str, *, is_cog: bool, datastore: str = "") -> bytes:
     content = {
         "indexer.properties": "\n".join(f"{key}={value}" for key, value in indexer.items()),
         "timeregex.properties": regex,
-        **({"datastore.properties": datastore} if datastore else {}),
+        "datastore.properties": datastore,
     }
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:

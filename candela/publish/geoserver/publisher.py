@@ -22,7 +22,9 @@ from candela.publish.geoserver import documents
 from candela.publish.geoserver.documents import KINDS, Kind
 from candela.publish.geoserver.granules import Granules
 from candela.publish.geoserver.mosaic import Mosaics
+from candela.publish.geoserver.proof import prove
 from candela.publish.geoserver.rest import Document, GeoServerRest, entries, listed
+from candela.publish.geoserver.tiles import Tiles
 from candela.publish.record import LayerRecord, job_told
 from candela.publish.series import Series, all_series
 from candela.publish.styles.sld import MEDIA_TYPE
@@ -95,6 +97,7 @@ class GeoServerPublisher:
         self.shows_polygons = site.folder is not None
         self.granules = Granules(site.mode, site.folder or Path("published"), site.outputs_url)
         self.mosaics = Mosaics(rest, is_cog=site.mode != "file", datastore=site.mosaic_index)
+        self.tiles = Tiles(rest)
         # What stores remember, by workspace, kind and store; None where it is nothing of ours.
         self._known: dict[tuple[str, Kind, str], LayerRecord | None] = {}
         self._unreadable: dict[tuple[str, Kind, str], str] = {}  # stores of ours, with their job
@@ -104,6 +107,7 @@ class GeoServerPublisher:
         """Look whether GeoServer is there; if not, jobs wait until it is."""
         try:
             self.rest.get("rest", "workspaces.json")
+            self._forget_private_tiles()
         except PublisherAwayError as error:
             logger.warning("%s; layers are published when it is back", error)
         else:
@@ -214,12 +218,20 @@ class GeoServerPublisher:
             "rest", "layers", f"{workspace}:{layer.name}",
             document=documents.layer_document(style, workspace),
         )  # fmt: skip
-        if was_there:
-            self._truncate(f"{workspace}:{layer.name}")
+        self._ensure_tiles(layer.owner, f"{workspace}:{layer.name}", changed=was_there)
+        if not record.polygons:
+            prove(self.rest, workspace, layer.name, record)
         if self._series(record):
-            with self._lock:
-                self.mosaics.add(workspace, self._members(workspace, record), url, style)
+            self._ensure_series(workspace, record, url, style)
         self._ensure_group(workspace, record)
+
+    def _ensure_series(self, workspace: str, record: LayerRecord, url: str, style: str) -> None:
+        """Make a raster part of its series, which is seen at its time then."""
+        with self._lock:
+            series = self._members(workspace, record)
+            self.mosaics.add(workspace, series, url, style)
+            self._ensure_tiles_of_series(workspace, series)
+        prove(self.rest, workspace, series.name, record, record.time)
 
     def _members(self, workspace: str, record: LayerRecord) -> Series:
         """Return the series that a layer belongs to, from all that stores remember."""
@@ -229,7 +241,7 @@ class GeoServerPublisher:
     def _ensure_workspace(self, workspace: str, owner: str) -> None:
         if self.rest.get("rest", "workspaces", f"{workspace}.json") is None:
             self.rest.post("rest", "workspaces", document=documents.workspace_document(workspace))
-        if self.site.private and owner:
+        if self._is_private(owner):
             self._ensure_access(workspace)
 
     def _ensure_access(self, workspace: str) -> None:
@@ -261,6 +273,8 @@ class GeoServerPublisher:
         if found is None:
             self.rest.post(*place, document=document)
         else:
+            if record.polygons:
+                document = documents.kept_parameters(document, found)
             self.rest.put(*place, record.layer.name, document=document)
         self._known[workspace, kind, record.layer.name] = documents.remembered(record)
         self._unreadable.pop((workspace, kind, record.layer.name), None)
@@ -271,8 +285,14 @@ class GeoServerPublisher:
         if not self._series(record):
             return False
         with self._lock:
+            others = [r for _, r in self._records(workspace) if r.layer.name != record.layer.name]
+            left = all_series(others).get(record.series)
             url = self.granules.url(workspace, record)
-            return self.mosaics.drop(workspace, record.series, url)
+            if self.mosaics.drop(workspace, record.series, url, left):
+                return True
+            if left is not None:
+                self._ensure_tiles_of_series(workspace, left)
+            return False
 
     def _ensure_content(self, workspace: str, record: LayerRecord) -> None:
         """Make the coverage or feature type of a layer, and describe it."""
@@ -280,26 +300,50 @@ class GeoServerPublisher:
         place = ("rest", "workspaces", workspace, kind.stores, name, kind.contents)
         found = self.rest.get(*place, f"{name}.json")
         if found is None:
-            made = (
-                documents.feature_type_document if record.polygons else documents.coverage_document
-            )
-            self.rest.post(*place, document=made(name))
+            self._make_content(place, record)
             found = self.rest.get(*place, f"{name}.json") or {}
         document = documents.described(record, found)
         query = {kind.calculate: "nativebbox,latlonbbox"}
         self.rest.put(*place, name, document=document, **query)
 
-    def _truncate(self, layer: str) -> None:
-        """Forget the tiles of a layer that was published before."""
-        content = f"<truncateLayer><layerName>{layer}</layerName></truncateLayer>".encode()
-        try:
-            self.rest.send(
-                "POST", "gwc", "rest", "masstruncate", content=content, media_type="text/xml"
-            )
-        except PublisherAwayError:
-            raise
-        except PublicationError as error:
-            logger.info("%s has no tiles: %s", layer, error)
+    def _make_content(self, place: tuple[str, ...], record: LayerRecord) -> None:
+        """Make a coverage or a feature type of what GeoServer finds in the file."""
+        name = record.layer.name
+        if record.polygons:
+            self.rest.post(*place, document=documents.feature_type_document(name))
+            return
+        there = self.rest.get(*place[:-1], f"{place[-1]}.json", list="all")
+        native_names = listed(there, "list", "string")
+        if not native_names:
+            raise PublicationError(f"GeoServer finds no raster in {record.layer.path.name}")
+        self.rest.post(*place, document=documents.coverage_document(name, str(native_names[0])))
+
+    def _is_private(self, owner: str) -> bool:
+        return self.site.private and bool(owner)
+
+    def _ensure_tiles(self, owner: str, layer: str, *, changed: bool) -> None:
+        """Keep no tiles of private layers, and of others none that are old."""
+        if self._is_private(owner):
+            self.tiles.forget(layer)
+        elif changed:
+            self.tiles.truncate(layer)
+
+    def _ensure_tiles_of_series(self, workspace: str, series: Series) -> None:
+        layer = f"{workspace}:{series.name}"
+        if self._is_private(series.first.layer.owner):
+            self.tiles.forget(layer)
+        else:
+            self.tiles.follow(layer, series.times)
+
+    def _forget_private_tiles(self) -> None:
+        """Keep no tiles of what was published before layers were private."""
+        if not self.site.private:
+            return
+        public = self._workspace("")
+        for layer in self.tiles.layers():
+            workspace = layer.partition(":")[0]
+            if workspace.startswith(f"{self.site.prefix}_") and workspace != public:
+                self.tiles.forget(layer)
 
     def _ensure_group(self, workspace: str, record: LayerRecord) -> None:
         """Gather the layers of a job that has several."""
@@ -314,6 +358,7 @@ class GeoServerPublisher:
             self.rest.post(*place, document=document)
         else:
             self.rest.put(*place, name, document=document)
+        self._ensure_tiles(record.layer.owner, f"{workspace}:{name}", changed=True)
 
     def _remove(self, job_id: str) -> None:
         for workspace, record in list(self._all_records()):
@@ -333,12 +378,14 @@ class GeoServerPublisher:
         if self.rest.get(*place, "layergroups", f"{group}.json") is not None:
             self.rest.delete(*place, "layergroups", group)
         is_series_gone = self._leave_series(workspace, record)
-        kind = documents.kind_of(record)
-        self.rest.delete(*place, kind.stores, record.layer.name, recurse="true")
-        self._known.pop((workspace, kind, record.layer.name), None)
+        name, kind = record.layer.name, documents.kind_of(record)
+        store = (*place, kind.stores, name)
+        self.rest.delete(*store, kind.contents, name, recurse="true")
         if not documents.is_shared(record):
             self._remove_styles(workspace, record, all_of_kind=is_series_gone)
         self.granules.withdraw(workspace, record)
+        self.rest.delete(*store, recurse="true")
+        self._known.pop((workspace, kind, name), None)
 
     def _remove_styles(self, workspace: str, record: LayerRecord, *, all_of_kind: bool) -> None:
         """Remove the style of a layer, or all that its series may have had, if nobody uses it."""
@@ -348,7 +395,10 @@ class GeoServerPublisher:
             there = listed(self.rest.get(*place[:-1], "styles.json"), "styles", "style")
             names = [item["name"] for item in there if documents.is_of_kind(item["name"], record)]
         for name in names:
-            self.rest.delete_unless_used(*place, name, purge="true")
+            if self.rest.delete_unless_used(*place, name, purge="true"):
+                # NOTE: purge leaves a copy of the file behind.
+                folder = ("rest", "resource", "workspaces", workspace, "styles")
+                self.rest.delete(*folder, f"{name}.sld.bak")
 
     def _served_records(self) -> list[LayerRecord]:
         """Return what has a layer, in the order of publication."""

@@ -3,14 +3,18 @@
 NOTE: what GeoServer 2.2x does that one would not expect, and this client reckons with:
 a list of one is an object and an empty list is ``""`` in JSON; a store that exists already gives
 500, a workspace 409, a style 403; DELETE of a store with coverages gives 401, of a coverage with
-a layer 403; PUT of what does not exist gives 404 or 500.
+a layer 403; PUT of what does not exist gives 404 or 500. Refusals are plain text where GeoServer
+writes them itself, and JSON (Jetty) or a page (Tomcat, Jetty) where its container does.
 """
 
+import html
+import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import requests
@@ -27,6 +31,19 @@ PING_TIMEOUT_S = (1.0, 2.0)
 # Trying again does not help; it does where somebody else was faster (409, and 403 or 500).
 REFUSALS = frozenset({400, 405, 406, 411, 413, 414, 415, 422})
 SHOWN_CHARACTERS = 300  # of an answer that tells of an error
+# Where the pages of servlet containers tell what was wrong: Jetty's and Tomcat's.
+_ERROR_PAGES = (
+    re.compile(r"<th>MESSAGE:</th>\s*<td>(.*?)</td>", re.DOTALL),
+    re.compile(r"<b>Message</b>(.*?)</p>", re.DOTALL),
+    re.compile(r"<title>(.*?)</title>", re.DOTALL),
+)
+
+
+class Answer(NamedTuple):
+    """An answer that is no JSON document of the catalog."""
+
+    media_type: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -94,6 +111,13 @@ class GeoServerRest:
         """
         self._ask("GET", ("rest", "workspaces.json"), {}, timeout_s=PING_TIMEOUT_S)
 
+    def read(self, *path: str, **query: str) -> Answer | None:
+        """Return an answer as it is, or None where there is none."""
+        answer = self._ask("GET", path, query, allowed={404}, headers={"Accept": "*/*"})
+        if answer.status_code == 404:
+            return None
+        return Answer(answer.headers.get("Content-Type", ""), answer.text)
+
     def post(self, *path: str, document: Document | None = None, **query: str) -> None:
         """Make something of a document."""
         self._ask("POST", path, query, json=document)
@@ -111,9 +135,9 @@ class GeoServerRest:
         """Remove something; nothing there is no error."""
         self._ask("DELETE", path, query, allowed={404})
 
-    def delete_unless_used(self, *path: str, **query: str) -> None:
-        """Remove something, or leave it where it is still in use."""
-        self._ask("DELETE", path, query, allowed={403, 404})
+    def delete_unless_used(self, *path: str, **query: str) -> bool:
+        """Remove something, or leave it where it is still in use; return whether it is gone."""
+        return self._ask("DELETE", path, query, allowed={403, 404}).status_code != 403
 
     def _ask(
         self,
@@ -163,8 +187,26 @@ def _shown(path: tuple[str, ...]) -> str:
 
 
 def _excerpt(answer: requests.Response) -> str:
-    text = answer.text if answer.headers.get("Content-Type", "").startswith("text/plain") else ""
+    """Return the reason of a refusal: plain text of GeoServer, or a container's JSON or HTML."""
+    media_type = answer.headers.get("Content-Type", "")
+    text = answer.text
+    if "json" in media_type:
+        text = _message_in(text)
+    elif "html" in media_type:
+        pages = (page.search(text) for page in _ERROR_PAGES)
+        found = next((match.group(1) for match in pages if match), "")
+        text = html.unescape(re.sub(r"<[^>]*>", " ", found))
+    elif not media_type.startswith("text/plain"):
+        text = ""
     return " ".join((text or answer.reason or "").split())[:SHOWN_CHARACTERS]
+
+
+def _message_in(text: str) -> str:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return ""
+    return str(document.get("message") or "") if isinstance(document, dict) else ""
 
 
 def _reason(error: requests.RequestException) -> str:
