@@ -1,20 +1,20 @@
 """The landing page and the page of a job: what the job service knows, for people."""
 
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from flask import render_template, request
 
 from candela.errors import PublisherAwayError
 from candela.gateway.faults import fault_of_failure
-from candela.gateway.pages import PageLink, PageOutput, PageValue
+from candela.gateway.pages import PageLink, PageOutput, PageValue, file_size
 from candela.gateway.protocols.wps10.execute import link_of, literal_text, output_url
-from candela.jobs.model import Job
+from candela.jobs.model import Job, JobOutcome, JobSummary
 from candela.jobs.service import JobService
 from candela.publish.base import ServedLayer
 from candela.settings import Metadata
 from candela.spec import ProcessSpec
-from candela.worker.contract import Box, Inline, Output, OutputFile, Reference, Value
+from candela.worker.contract import Box, Inline, Output, OutputFile, Reference, StoredValue, Value
 
 NEWEST_JOBS = 20
 INLINE_SHOWN = 200  # characters of an inline value
@@ -65,7 +65,7 @@ def job_page(jobs: JobService, metadata: Metadata, base_url: str, job: Job) -> s
     )
 
 
-def _layers(jobs: JobService, job: Job) -> list[ServedLayer]:
+def _layers(jobs: JobService, job: JobOutcome) -> list[ServedLayer]:
     """Return a job's layers; the page does without them while the map server is away."""
     try:
         served = jobs.publisher.layers() if job.links else []
@@ -74,10 +74,10 @@ def _layers(jobs: JobService, job: Job) -> list[ServedLayer]:
     return [layer for layer in served if layer.job_id == job.id]
 
 
-def _shown(job: Job) -> dict[str, Any]:
+def _shown(job: JobSummary) -> dict[str, Any]:
     fault = fault_of_failure(job.error) if job.error else None
     return {
-        **asdict(job),
+        **{each.name: getattr(job, each.name) for each in fields(JobSummary)},
         "state": str(job.state),
         "error_code": fault.code if fault else None,
         "error_message": fault.message if fault else None,
@@ -92,6 +92,8 @@ def _input(name: str, spec: ProcessSpec | None, value: Value) -> PageValue:
         return PageValue(name, title, file, value.href if is_web else None)
     if isinstance(value, Inline):
         return PageValue(name, title, value.value[:INLINE_SHOWN])
+    if isinstance(value, StoredValue):
+        return PageValue(name, title, f"inline, {file_size(value.size)}")
     if isinstance(value, Box):
         return PageValue(name, title, _box(value))
     return PageValue(name, title, literal_text(value))
@@ -101,7 +103,7 @@ def _box(box: Box) -> str:
     return f"{', '.join(f'{number:g}' for number in box.bbox)} ({box.crs})"
 
 
-def _outputs(job: Job, spec: ProcessSpec | None, base_url: str) -> list[PageOutput]:
+def _outputs(job: JobOutcome, spec: ProcessSpec | None, base_url: str) -> list[PageOutput]:
     made = job.result.outputs if job.result else {}
     outputs = [_output(job, name, spec, base_url, output) for name, output in made.items()]
     for name, (_, media_type, title) in (spec.links if spec else {}).items():
@@ -112,7 +114,7 @@ def _outputs(job: Job, spec: ProcessSpec | None, base_url: str) -> list[PageOutp
 
 
 def _output(
-    job: Job, name: str, spec: ProcessSpec | None, base_url: str, output: Output
+    job: JobOutcome, name: str, spec: ProcessSpec | None, base_url: str, output: Output
 ) -> PageOutput:
     title = spec.outputs[name].title if spec and name in spec.outputs else name
     if isinstance(output, OutputFile):

@@ -19,7 +19,16 @@ from candela.errors import (
     blamed_on,
 )
 from candela.spec import InputSpec, OutputSpec, ProcessSpec
-from candela.worker.contract import Box, Document, Inline, Literal_, Reference, Value, Values
+from candela.worker.contract import (
+    Box,
+    Document,
+    Inline,
+    Literal_,
+    Reference,
+    StoredValue,
+    Value,
+    Values,
+)
 from candela.worker.names import is_crs_name
 
 SCHEMES_OF_WEB = ("http://", "https://")
@@ -97,6 +106,8 @@ def _checked_input(
             f"input {name!r} takes at most {described.max_occurs} "
             f"value{'s' if described.max_occurs > 1 else ''}, found {len(values)}"
         )
+    if any(isinstance(value, StoredValue) for value in values):  # ours alone, of accepted jobs
+        raise InvalidValueError(f"input {name!r} is neither a value nor a reference")
     return [_checked_value(name, described, value, max_input_bytes) for value in values]
 
 
@@ -121,7 +132,7 @@ def _checked_value(name: str, described: InputSpec, value: Value, max_input_byte
 def _checked_literal(name: str, described: InputSpec, value: Value) -> Literal_:
     if isinstance(value, Inline) and value.encoding is None:
         value = value.value
-    if isinstance(value, Reference | Inline | Box):
+    if isinstance(value, Reference | Inline | StoredValue | Box):
         raise InvalidValueError(
             f"input {name!r} is a literal of type {described.type}, found a "
             f"{'reference' if isinstance(value, Reference) else 'structured value'}"

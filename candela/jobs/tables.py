@@ -49,6 +49,7 @@ class DocumentColumn(sa.types.TypeDecorator[BaseModel]):
         return None if value is None else self._adapter.validate_json(value)
 
 
+_IS_STORED = sa.text("stored_bytes > 0")
 SCHEMA = sa.MetaData()
 JOBS = sa.Table(
     "job",
@@ -64,6 +65,7 @@ JOBS = sa.Table(
     sa.Column("message", sa.Text, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("stored_bytes", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("runner", sa.String(500), nullable=False),
     sa.Column("backend", sa.String(300), nullable=False),
     sa.Column("error", DocumentColumn(Failure)),
@@ -85,6 +87,13 @@ JOBS = sa.Table(
     sa.Index("job_by_end", "process", "state", "finished"),
     sa.Index("job_by_time", "created"),
     sa.Index("job_by_expiry", "expires"),
+    sa.Index(
+        "job_by_stored_bytes",
+        "owner",
+        "stored_bytes",
+        sqlite_where=_IS_STORED,
+        postgresql_where=_IS_STORED,
+    ),
 )
 EVENTS = sa.Table(
     "job_event",

@@ -4,7 +4,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -47,7 +47,7 @@ class FolderStorage:
     def write(self, key: str, content: bytes) -> None:
         """Store a small file."""
         path, unfinished = self._path(key), self._unfinished()
-        with self._reported("write", key):
+        with self._reported("write", key), self._removed(unfinished):
             with unfinished.open("wb") as file:
                 file.write(content)
                 file.flush()
@@ -57,7 +57,7 @@ class FolderStorage:
     def put(self, key: str, path: Path) -> None:
         """Store a file of any size, without a copy where the file system allows it."""
         target, unfinished = self._path(key), self._unfinished()
-        with self._reported("store", key):
+        with self._reported("store", key), self._removed(unfinished):
             try:
                 unfinished.hardlink_to(path)
             except OSError:  # another file system, or one without links
@@ -175,12 +175,19 @@ class FolderStorage:
 
     @staticmethod
     def _move(unfinished: Path, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.replace(path)
+
+    @staticmethod
+    @contextmanager
+    def _removed(unfinished: Path) -> Iterator[None]:
+        """Leave nothing of a write that failed: the disk may be full."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.replace(path)
+            yield
         finally:
             # NOTE: a link replaced by another link to the same file stays (rename(2)).
-            unfinished.unlink(missing_ok=True)
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
 
     @staticmethod
     @contextmanager
