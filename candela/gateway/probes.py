@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from candela.errors import CandelaError, StorageError, UnavailableError
 from candela.gateway.faults import fault_of
 from candela.jobs.service import JobService
+from candela.storage import Storage
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ def blueprint(jobs: JobService) -> Blueprint:
     routes = Blueprint("probes", __name__)
     parts: dict[str, Callable[[], object]] = {
         "database": jobs.store.ping,
-        "storage": lambda: jobs.storage.list("probe"),
+        "storage": lambda: _look_at(jobs.storage),
     }
 
     @routes.get("/healthz")
@@ -41,6 +42,13 @@ def blueprint(jobs: JobService) -> Blueprint:
         return response, fault.status
 
     return routes
+
+
+def _look_at(storage: Storage) -> None:
+    """Ask the storage for nothing, and see whether it is the one that was opened."""
+    storage.list("probe")
+    if storage.is_lost():
+        raise StorageError(f"{storage.url} was removed or replaced: put it back, or restart")
 
 
 def _answers(name: str, probe: Callable[[], object]) -> bool:

@@ -13,6 +13,7 @@ from candela.errors import (
     CandelaError,
     InvalidValueError,
     PublisherAwayError,
+    StorageError,
     TooLargeError,
 )
 from candela.jobs.admission import Capacity
@@ -82,6 +83,8 @@ class JobService:
         RequestError, NotFoundError, UnavailableError, StorageError
             If it cannot be accepted; then there is no job.
         """
+        if self.storage.is_lost():
+            raise StorageError(f"{self.storage.url} was removed or replaced; no job is accepted")
         spec = find_spec(self.specs, process)
         request = checked(spec, request, max_input_bytes=self.limits.max_input_bytes)
         created = now()

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 from candela.errors import NotFoundError, StorageError, UnavailableError
 from candela.jobs.accounting import Consumption, record, totals
 from candela.jobs.admission import Capacity, check_room, take_turns
-from candela.jobs.database import open_engine, reported, storable
+from candela.jobs.database import DatabaseFile, open_engine, reported, storable
 from candela.jobs.migrations import upgrade
 from candela.jobs.model import TRANSITIONS, Event, Job, JobOutcome, JobSummary, State, now
 from candela.jobs.queue import Bounds, Share, choose
@@ -66,6 +66,7 @@ class JobStore:
         except StorageError:
             self.close()
             raise
+        self._file = DatabaseFile(self._engine)
 
     def close(self) -> None:
         """Release all connections."""
@@ -400,11 +401,13 @@ class JobStore:
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
+        self._file.check()
         with reported(), self._reader.connect() as connection:
             yield connection
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
+        self._file.check()
         with reported(), self._engine.begin() as connection:
             yield connection
         self.wake()
