@@ -21,7 +21,8 @@ from gateway import ask, connect, served_folder
 from candela.jobs.database import open_engine
 from candela.jobs.model import Job, State, new_id, now
 from candela.jobs.request import ExecuteRequest
-from candela.jobs.store import JobStore, _columns
+from candela.jobs.rows import columns_of
+from candela.jobs.store import JobStore
 from candela.jobs.tables import JOBS
 
 REQUESTS = 200
@@ -35,17 +36,17 @@ def fill(url: str, *, finished: int, queued: int) -> list[str]:
     time_ = now()
     request = ExecuteRequest(inputs={"literal": ["hello"]})
     done = Job(
-        "", "Echo", "1.0.0", request, time_, time_, state=State.SUCCEEDED, message="succeeded",
-        percent=100.0, started=time_, finished=time_,
+        "", "Echo", "1.0.0", time_, time_, request=request, state=State.SUCCEEDED,
+        message="succeeded", percent=100.0, started=time_, finished=time_,
     )  # fmt: skip
-    waiting = Job("", "Echo", "1.0.0", request, time_, time_)
+    waiting = Job("", "Echo", "1.0.0", time_, time_, request=request)
     jobs = [replace(done, id=new_id()) for _ in range(finished)]
     ids = [new_id() for _ in range(queued)]
     jobs += [replace(waiting, id=job_id) for job_id in ids]
     for first in range(0, len(jobs), BATCH):
         with engine.begin() as connection:
             connection.execute(
-                sa.insert(JOBS), [_columns(job) for job in jobs[first : first + BATCH]]
+                sa.insert(JOBS), [columns_of(job) for job in jobs[first : first + BATCH]]
             )
     engine.dispose()
     return ids

@@ -376,6 +376,9 @@ class Limits(BaseModel):
     running_jobs: int  # at the same time
     running_jobs_of_owner: int | None  # at the same time, of one owner
     queued_jobs: int  # waiting
+    queued_jobs_of_owner: int | None = None  # waiting, of one owner who has a name
+    stored_bytes: int | None = None  # of inputs in storage, of all jobs
+    stored_bytes_of_owner: int | None = None  # the same of one owner who has a name
     max_priority: int = Field(ge=0)  # that a request may ask for; the lowest is its negative
     keep_days: float | None  # how long finished jobs and their results are kept
     upload_bytes: int = 64 * 2**30  # of all uploads together
@@ -402,6 +405,9 @@ class Limits(BaseModel):
                     "candela", "keepuploadhours", fallback="48"
                 ),
                 queued_jobs=configuration.get_config_value("server", "maxprocesses"),
+                queued_jobs_of_owner=_optional("maxprocessesperowner"),
+                stored_bytes=_optional_megabytes("maxstoredinputs"),
+                stored_bytes_of_owner=_optional_megabytes("maxstoredinputsperowner"),
                 max_priority=configuration.CONFIG.get("candela", "maxpriority", fallback="9"),
                 input_folders=tuple(
                     Path(part)
@@ -425,6 +431,16 @@ def _optional(key: str) -> int | None:
 def _size(key: str, default: str) -> int:
     """Return a size of our own section, in bytes."""
     text = configuration.CONFIG.get("candela", key, fallback=default)
+    return int(configuration.get_size_mb(text) * MEGABYTE)
+
+
+def _optional_megabytes(key: str) -> int | None:
+    """Return a size of our own section in bytes; 0 or nothing means no limit."""
+    text = configuration.CONFIG.get("candela", key, fallback="")
+    if not text.strip("0"):
+        return None
+    if not text[-1].isalpha():
+        raise ValueError(f"{key} is {text!r}, expected a size with its unit, such as 20gb")
     return int(configuration.get_size_mb(text) * MEGABYTE)
 
 

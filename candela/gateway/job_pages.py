@@ -1,19 +1,19 @@
 """The landing page and the page of a job: what the job service knows, for people."""
 
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from candela.errors import PublisherAwayError
 from candela.gateway.browsers import Page
 from candela.gateway.faults import fault_of_failure
-from candela.gateway.pages import PageLink, PageOutput, PageValue, page
+from candela.gateway.pages import PageLink, PageOutput, PageValue, file_size, page
 from candela.gateway.protocols.wps10.execute import link_of, literal_text, output_url
-from candela.jobs.model import Job
+from candela.jobs.model import Job, JobOutcome, JobSummary
 from candela.jobs.service import JobService
 from candela.publish.base import ServedLayer
 from candela.settings import Metadata
 from candela.spec import ProcessSpec
-from candela.worker.contract import Box, Inline, Output, OutputFile, Reference, Value
+from candela.worker.contract import Box, Inline, Output, OutputFile, Reference, StoredValue, Value
 from candela.worker.names import address_name, without_secrets
 
 NEWEST_JOBS = 20
@@ -60,7 +60,7 @@ def job_page(jobs: JobService, metadata: Metadata, base_url: str, job: Job) -> P
     )
 
 
-def _layers(jobs: JobService, job: Job) -> list[ServedLayer]:
+def _layers(jobs: JobService, job: JobOutcome) -> list[ServedLayer]:
     """Return a job's layers; the page does without them while the map server is away."""
     try:
         served = jobs.publisher.layers() if job.links else []
@@ -69,10 +69,10 @@ def _layers(jobs: JobService, job: Job) -> list[ServedLayer]:
     return [layer for layer in served if layer.job_id == job.id]
 
 
-def _shown(job: Job) -> dict[str, Any]:
+def _shown(job: JobSummary) -> dict[str, Any]:
     fault = fault_of_failure(job.error) if job.error else None
     return {
-        **asdict(job),
+        **{each.name: getattr(job, each.name) for each in fields(JobSummary)},
         "state": str(job.state),
         "error_code": fault.code if fault else None,
         "error_message": fault.message if fault else None,
@@ -87,6 +87,8 @@ def _input(name: str, spec: ProcessSpec | None, value: Value) -> PageValue:
         return PageValue(name, title, address_name(shown) or shown, shown if is_whole else None)
     if isinstance(value, Inline):
         return PageValue(name, title, value.value[:INLINE_SHOWN])
+    if isinstance(value, StoredValue):
+        return PageValue(name, title, f"inline, {file_size(value.size)}")
     if isinstance(value, Box):
         return PageValue(name, title, _box(value))
     return PageValue(name, title, literal_text(value))
@@ -96,7 +98,7 @@ def _box(box: Box) -> str:
     return f"{', '.join(f'{number:g}' for number in box.bbox)} ({box.crs})"
 
 
-def _outputs(job: Job, spec: ProcessSpec | None, base_url: str) -> list[PageOutput]:
+def _outputs(job: JobOutcome, spec: ProcessSpec | None, base_url: str) -> list[PageOutput]:
     made = job.result.outputs if job.result else {}
     outputs = [_output(job, name, spec, base_url, output) for name, output in made.items()]
     for name, (_, media_type, title) in (spec.links if spec else {}).items():
@@ -107,7 +109,7 @@ def _outputs(job: Job, spec: ProcessSpec | None, base_url: str) -> list[PageOutp
 
 
 def _output(
-    job: Job, name: str, spec: ProcessSpec | None, base_url: str, output: Output
+    job: JobOutcome, name: str, spec: ProcessSpec | None, base_url: str, output: Output
 ) -> PageOutput:
     title = spec.outputs[name].title if spec and name in spec.outputs else name
     if isinstance(output, OutputFile):

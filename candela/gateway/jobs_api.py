@@ -13,11 +13,11 @@ from candela.gateway.job_pages import job_page, landing_page
 from candela.gateway.parameters import finite, instant, json_document, plain_text, whole_number
 from candela.gateway.protocols.wps10.execute import link_of, output_url, status_url
 from candela.jobs.accounting import Consumption
-from candela.jobs.model import Job, State
+from candela.jobs.model import JobOutcome, State
 from candela.jobs.service import JobService
 from candela.jobs.tokens import is_valid
 from candela.settings import Metadata
-from candela.worker.contract import Box, Inline, Output, OutputFile, Reference, Value
+from candela.worker.contract import Box, Inline, Output, OutputFile, Reference, StoredValue, Value
 from candela.worker.names import without_secrets
 
 MAX_JOBS = 1000
@@ -42,7 +42,7 @@ class JobsApi:
     base_url: str
     key: bytes
 
-    def status_info(self, job: Job) -> dict[str, Any]:
+    def status_info(self, job: JobOutcome) -> dict[str, Any]:
         """Return the statusInfo of a job, with its state here and its links beside it."""
         info: dict[str, Any] = {
             "jobID": job.id,
@@ -59,8 +59,8 @@ class JobsApi:
                 {"href": status_url(self.base_url, job.id), "rel": "alternate", "type": "text/xml"},
             ],
         }
-        if job.request.title:
-            info["title"] = job.request.title
+        if job.title:
+            info["title"] = job.title
         if job.started:
             info["started"] = _time(job.started)
         if job.finished:
@@ -74,7 +74,7 @@ class JobsApi:
             info["outputs"] = self.outputs(job)
         return info
 
-    def outputs(self, job: Job) -> dict[str, Any]:
+    def outputs(self, job: JobOutcome) -> dict[str, Any]:
         """Return the outputs of a job by name: values, or links."""
         outputs = {
             name: self._output(job, made)
@@ -87,7 +87,7 @@ class JobsApi:
                 outputs[name] = {"href": href, "type": media_type}
         return outputs
 
-    def _output(self, job: Job, made: Output) -> Any:  # noqa: ANN401 - JSON
+    def _output(self, job: JobOutcome, made: Output) -> Any:  # noqa: ANN401 - JSON
         if isinstance(made, OutputFile):
             href = output_url(self.base_url, job.id, made.file)
             return {"href": href, "type": made.media_type, "length": made.size}
@@ -102,6 +102,8 @@ def _shown(value: Value) -> Any:  # noqa: ANN401 - JSON
         return {"href": without_secrets(value.href)}
     if isinstance(value, Inline):
         return {"mediaType": value.media_type or "", "length": len(value.value)}
+    if isinstance(value, StoredValue):
+        return {"length": value.size}
     return value.model_dump() if isinstance(value, Box) else value
 
 
@@ -135,7 +137,7 @@ def blueprint(api: JobsApi) -> Blueprint:
         state = request.args.get("status")
         states = [key for key, value in STATUS.items() if value == state] if state else None
         process = request.args.get("processID")
-        found = jobs.store.jobs(states=states, process=process, limit=limit, offset=offset)
+        found = jobs.store.outcomes(states=states, process=process, limit=limit, offset=offset)
         return jsonify(
             jobs=[api.status_info(job) for job in found],
             numberTotal=jobs.store.count(states=states, process=process),
@@ -176,12 +178,12 @@ def blueprint(api: JobsApi) -> Blueprint:
 
     @routes.get("/jobs/<job_id>/log")
     def log(job_id: str) -> BaseResponse:
-        jobs.store.get(job_id)
+        jobs.store.summary(job_id)
         return Response(jobs.log_tail(job_id), mimetype="text/plain")
 
     @routes.get("/jobs/<job_id>/events")
     def events(job_id: str) -> BaseResponse:
-        jobs.store.get(job_id)
+        jobs.store.summary(job_id)
         return jsonify(
             events=[
                 {"time": _time(event.time), "state": event.state, "message": event.message}
@@ -192,7 +194,7 @@ def blueprint(api: JobsApi) -> Blueprint:
     @routes.post("/jobs/<job_id>/progress")
     def progress(job_id: str) -> BaseResponse:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        found = jobs.store.get(job_id)
+        found = jobs.store.summary(job_id)
         if not is_valid(api.key, job_id, found.attempt, token):
             return Response("this token does not belong to the job\n", 403, mimetype="text/plain")
         report = json_document(MAX_REPORT_BYTES)

@@ -24,7 +24,7 @@ from prometheus_client.registry import Collector
 
 from candela.errors import CandelaError
 from candela.jobs.accounting import Consumption
-from candela.jobs.model import Event, Job, State, now
+from candela.jobs.model import Event, JobOutcome, State, now
 from candela.jobs.store import JobStore
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Metrics:
         }
         store.moved = self.observe
 
-    def observe(self, job: Job) -> None:
+    def observe(self, job: JobOutcome) -> None:
         """Take note of a job that was added or moved; never fails."""
         try:
             if job.state is State.ACCEPTED and job.attempt == 1:
@@ -90,7 +90,7 @@ class Metrics:
         except CandelaError as error:  # the database is away: a metric is not worth a job
             logger.warning("Job %s is not in the metrics: %s", job.id, error)
 
-    def _observe_end(self, job: Job) -> None:
+    def _observe_end(self, job: JobOutcome) -> None:
         cause = (job.error.kind if job.error else "") if job.state is State.FAILED else ""
         self._ended.labels(job.process, job.state, cause).inc()
         events = self._store.events(job.id)

@@ -31,7 +31,7 @@ def blueprint(jobs: JobService) -> Blueprint:
 
 def _made(store: JobStore, job_id: str, file: str) -> OutputFile:
     """Return the output of a finished job that is this file; no other file is served."""
-    result = store.get(job_id).result
+    result = store.outcome(job_id).result
     for made in result.outputs.values() if result else ():
         if isinstance(made, OutputFile) and made.file == file:
             return made

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from candela.errors import CandelaError, StorageError, UnavailableError
 from candela.gateway.faults import fault_of
 from candela.jobs.service import JobService
+from candela.storage import Storage
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ def blueprint(jobs: JobService) -> Blueprint:
     publisher = jobs.publisher
     needed: dict[str, Callable[[], object]] = {
         "database": jobs.store.ping,
-        "storage": lambda: jobs.storage.list("probe"),
+        "storage": lambda: _look_at(jobs.storage),
     }
     useful: dict[str, Callable[[], object]] = {}  # jobs go on without
     (needed if publisher.is_embedded else useful)["map server"] = publisher.ping
@@ -53,6 +54,13 @@ def blueprint(jobs: JobService) -> Blueprint:
 
 def _away(parts: Mapping[str, Callable[[], object]]) -> list[str]:
     return [name for name, probe in parts.items() if not _answers(name, probe)]
+
+
+def _look_at(storage: Storage) -> None:
+    """Ask the storage for nothing, and see whether it is the one that was opened."""
+    storage.list("probe")
+    if storage.is_lost():
+        raise StorageError(f"{storage.url} was removed or replaced: put it back, or restart")
 
 
 def _answers(name: str, probe: Callable[[], object]) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from candela.jobs.model import Job
+from candela.jobs.model import JobOutcome
 from candela.jobs.tables import CONSUMPTION
 
 SUMS = ("wall_s", "cpu_s", "gb_s", "input_bytes", "output_bytes")
@@ -38,7 +38,7 @@ class Consumption:
     output_bytes: int = 0
 
     @classmethod
-    def of(cls, job: Job) -> "Consumption":
+    def of(cls, job: JobOutcome) -> "Consumption":
         """Return what a job has used.
 
         A worker measures itself; of one that left no result only the time is known.
@@ -58,7 +58,7 @@ class Consumption:
         )
 
 
-def record(connection: Connection, job: Job) -> None:
+def record(connection: Connection, job: JobOutcome) -> None:
     """Write down what a job has used, at its end."""
     used = Consumption.of(job)
     values = {name: getattr(used, name) for name in ("owner", "process", *SUMS)}

@@ -44,6 +44,44 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+class DatabaseFile:
+    """The file of an SQLite database: what is written into one that was removed goes nowhere.
+
+    Parameters
+    ----------
+    engine : Engine
+        The database; of one that is no file nothing is checked.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        is_file = engine.url.get_backend_name() == "sqlite" and engine.url.database
+        self._path = Path(str(engine.url.database)) if is_file else None
+        self._identity = self._look()
+
+    def check(self) -> None:
+        """Check that it is the file that was opened.
+
+        Raises
+        ------
+        UnavailableError
+            If it was removed or replaced; it counts again when it is back.
+        """
+        if self._look() != self._identity:
+            logger.warning(
+                "%s was removed or replaced: put it back, or restart the gateway", self._path
+            )
+            raise UnavailableError(
+                "the job database is not the one that was opened; please try again later"
+            )
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat() if self._path else None
+        except OSError:
+            return None
+        return (found.st_dev, found.st_ino) if found else None
+
+
 @contextmanager
 def reported() -> Iterator[None]:
     """Turn a database that does not answer into an error of ours.

@@ -15,7 +15,7 @@ from dataclasses import replace
 from candela.errors import NotFoundError, RunnerError, StorageError, UnavailableError
 from candela.jobs.endings import failure_of, fault_of, pause_before, with_id
 from candela.jobs.logs import tail, without_folders
-from candela.jobs.model import ACTIVE, Job, State, now
+from candela.jobs.model import ACTIVE, JobSummary, State, now
 from candela.jobs.publication import Publication
 from candela.jobs.request import UnreadableRequest
 from candela.jobs.service import JobService
@@ -117,7 +117,7 @@ class Dispatcher:
         """Tell whether the queue may be another one than at the last look."""
         return self._seen != self._store.changes or time.monotonic() > self._looked + IDLE_ROUND_S
 
-    def _advance(self, job: Job) -> None:
+    def _advance(self, job: JobSummary) -> None:
         """Move one job on; what is wrong with it, or with its files, does not hold up others."""
         if time.monotonic() < self._pauses.get(job.id, -math.inf):
             return
@@ -139,7 +139,7 @@ class Dispatcher:
             logger.exception("Job %s cannot be moved on; trying again", job.id)
             self._pauses[job.id] = time.monotonic() + AWAY_ROUND_S
 
-    def _follow(self, job: Job) -> None:
+    def _follow(self, job: JobSummary) -> None:
         if job.state is State.DISPATCHING:
             self._submit(job)
         elif job.state is State.RUNNING:
@@ -153,7 +153,10 @@ class Dispatcher:
         elif job.state is State.PUBLISHING:
             self._publication.offer(job)
 
-    def _submit(self, job: Job) -> None:
+    def _submit(self, seen: JobSummary) -> None:
+        job = self._store.get(seen.id)
+        if job.state is not State.DISPATCHING or job.attempt != seen.attempt:
+            return  # somebody else has moved it on
         if isinstance(job.request, UnreadableRequest):
             raise RunnerError("its request in the database is not valid")
         spec = self._service.spec(job)
@@ -186,7 +189,7 @@ class Dispatcher:
         elif moved is None and self._is_over(job):  # dismissed in the meantime
             self._service.clear(replace(job, backend=backend))
 
-    def _settle(self, job: Job, run: RunState) -> None:
+    def _settle(self, job: JobSummary, run: RunState) -> None:
         result = self._result(job)
         if result is None or (run.cause is Cause.OUT_OF_MEMORY and _is_internal(result.error)):
             self._settle_without_result(job, run)
@@ -204,7 +207,7 @@ class Dispatcher:
             if publishing:
                 self._publication.offer(publishing)
 
-    def _settle_early(self, job: Job) -> None:
+    def _settle_early(self, job: JobSummary) -> None:
         """Take a result when the worker says that it is there.
 
         A cluster tells up to a second later that the pod has ended. Of internal errors it may still
@@ -214,12 +217,12 @@ class Dispatcher:
         if result is not None and not _is_internal(result.error):
             self._settle(job, RunState(Cause.FINISHED))
 
-    def _result(self, job: Job) -> ResultDocument | None:
+    def _result(self, job: JobSummary) -> ResultDocument | None:
         """Return the outcome of the attempt, if it has one."""
         result = read_result(self._service.storage, job.id)
         return result if result is not None and result.attempt == job.attempt else None
 
-    def _settle_without_result(self, job: Job, run: RunState) -> None:
+    def _settle_without_result(self, job: JobSummary, run: RunState) -> None:
         fault = fault_of(run)
         if fault is None or job.attempt >= fault.tries:
             self._fail(job, failure_of(job, self._service.spec(job).run, run))
@@ -238,21 +241,21 @@ class Dispatcher:
             message=f"{fault.reason}; waiting for try {job.attempt + 1}",
         )
 
-    def _is_over(self, job: Job) -> bool:
+    def _is_over(self, job: JobSummary) -> bool:
         """Tell whether a job was dismissed, and not moved on by another dispatcher."""
         try:
-            return self._store.get(job.id).state is State.DISMISSED
+            return self._store.summary(job.id).state is State.DISMISSED
         except NotFoundError:
             return True
 
-    def _last_words(self, job: Job) -> str | None:
+    def _last_words(self, job: JobSummary) -> str | None:
         try:
             return tail(self._service.log_tail(job.id)) or None
         except (StorageError, OSError) as error:
             logger.warning("The log of job %s cannot be read: %s", job.id, error)
             return None
 
-    def _fail(self, job: Job, error: Failure, result: ResultDocument | None = None) -> None:
+    def _fail(self, job: JobSummary, error: Failure, result: ResultDocument | None = None) -> None:
         logger.info("Job %s of %s failed: %s", job.id, job.process, error.message)
         told = {"message": without_folders(error.message), "log": self._last_words(job)}
         error = error.model_copy(update=told)

@@ -6,7 +6,7 @@ The machine's faults are tried again, each time after a longer pause; the job's 
 import datetime as dt
 from typing import NamedTuple
 
-from candela.jobs.model import Job
+from candela.jobs.model import JobSummary
 from candela.runners.base import Cause, RunState
 from candela.spec import RunSpec
 from candela.worker.contract import EXIT_UNAVAILABLE, Failure
@@ -44,14 +44,14 @@ def pause_before(attempt: int) -> dt.timedelta:
     return dt.timedelta(seconds=min(LONGEST_PAUSE_S, pause_s))
 
 
-def with_id(failure: Failure, job: Job) -> Failure:
+def with_id(failure: Failure, job: JobSummary) -> Failure:
     """Return an internal error by which an operator finds the log; others as they are."""
     if failure.kind != "InternalError":
         return failure
     return failure.model_copy(update={"message": f"{failure.message}, job {job.id}"})
 
 
-def failure_of(job: Job, limits: RunSpec, run: RunState) -> Failure:
+def failure_of(job: JobSummary, limits: RunSpec, run: RunState) -> Failure:
     """Say why a job failed whose last attempt has no result."""
     if run.cause is Cause.DEADLINE:
         message = f"the job ran longer than the {limits.timeout} s that {job.process} may"

@@ -6,7 +6,7 @@ Every state before the last may end in failed or dismissed instead.
 
 import datetime as dt
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from candela.jobs.request import ExecuteRequest
@@ -65,27 +65,26 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Job:
-    """One row of the job table."""
+class JobSummary:
+    """A job without its documents: what lists, polls and scans need, whatever users sent."""
 
     id: str
     process: str
     version: str
-    request: ExecuteRequest
     created: dt.datetime
     updated: dt.datetime
     mode: str = "async"  # or "sync": how the first answer was asked for
     owner: str = ""
+    title: str = ""  # what the user calls it
     state: State = State.ACCEPTED
     percent: float = 0.0
     message: str = "accepted"
     attempt: int = 1
     priority: int = 0
+    stored_bytes: int = 0  # of inputs that are kept in storage
     runner: str = ""  # who runs it: Runner.name
     backend: str = ""  # what the runner calls it
     error: Failure | None = None
-    result: ResultDocument | None = None
-    links: dict[str, Link] | None = None  # by output
     idempotency_key: str | None = None
     started: dt.datetime | None = None
     finished: dt.datetime | None = None
@@ -97,6 +96,21 @@ class Job:
     def whole_percent(self) -> int:
         """The progress as every protocol can say it: whole, and below 100 until the end."""
         return min(99, max(0, int(self.percent)))
+
+
+@dataclass(frozen=True)
+class JobOutcome(JobSummary):
+    """A job with what came of it."""
+
+    result: ResultDocument | None = None
+    links: dict[str, Link] | None = None  # by output
+
+
+@dataclass(frozen=True)
+class Job(JobOutcome):
+    """One row of the job table."""
+
+    request: ExecuteRequest = field(default_factory=ExecuteRequest, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from candela.errors import NotFoundError, PublicationError, PublisherAwayError, StorageError
 from candela.jobs.logs import without_folders
-from candela.jobs.model import Job, Link, State
+from candela.jobs.model import JobOutcome, JobSummary, Link, State
 from candela.jobs.service import JobService
 from candela.publish.base import Layer
 from candela.worker.contract import OUTPUTS_FOLDER, Failure, OutputFile, job_key
@@ -57,7 +57,7 @@ class Publication:
         """End after the layers in hand; other jobs are published after the next start."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def offer(self, job: Job) -> None:
+    def offer(self, job: JobSummary) -> None:
         """Publish a job soon, unless it is in hand or its pause is not over."""
         with self._lock:
             waiting = self._waiting.get(job.id)
@@ -66,9 +66,9 @@ class Publication:
             self._at_work.add(job.id)
         self._threads.submit(self._work, job)
 
-    def _work(self, job: Job) -> None:
+    def _work(self, job: JobSummary) -> None:
         try:
-            self.publish(job)
+            self.publish(self._service.store.outcome(job.id))
         except Exception:
             # The database or the disk may be away; the job stays as it is and is offered again.
             logger.exception("The layers of job %s are not published; trying again", job.id)
@@ -77,7 +77,7 @@ class Publication:
             with self._lock:
                 self._at_work.discard(job.id)
 
-    def publish(self, job: Job) -> None:
+    def publish(self, job: JobOutcome) -> None:
         """Publish the layers of a job and move it on; what was published before is no harm."""
         try:
             links = self._links(job)
@@ -104,7 +104,7 @@ class Publication:
         elif self._is_over(job):  # dismissed in the meantime
             self._service.clear(job)
 
-    def _links(self, job: Job) -> dict[str, Link]:
+    def _links(self, job: JobOutcome) -> dict[str, Link]:
         if job.result is None:
             raise PublicationError(f"the result of job {job.id} in the database is not valid")
         links = {}
@@ -115,7 +115,7 @@ class Publication:
             self._service.copies.remove(job_key(job.id))
         return links
 
-    def _refuse(self, job: Job, error: PublicationError) -> None:
+    def _refuse(self, job: JobOutcome, error: PublicationError) -> None:
         self._service.withdraw(job.id)
         failure = Failure(kind="PublicationError", message=without_folders(str(error)))
         logger.info("Job %s of %s failed: %s", job.id, job.process, failure.message)
@@ -125,24 +125,24 @@ class Publication:
         )  # fmt: skip
         self._waiting.pop(job.id, None)
 
-    def _pause(self, job: Job) -> int:
+    def _pause(self, job: JobSummary) -> int:
         """Let a job wait, each time longer; return how often it was tried."""
         tries = self._waiting[job.id].tries + 1 if job.id in self._waiting else 1
         pause_s = min(LONGEST_PAUSE_S, self._first_pause_s * 2 ** (tries - 1))
         self._waiting[job.id] = _Waiting(tries, time.monotonic() + pause_s)
         return tries
 
-    def _tell(self, job: Job, message: str) -> None:
+    def _tell(self, job: JobSummary, message: str) -> None:
         told = self._service.store.move(
             job.id, [State.PUBLISHING], State.PUBLISHING, message=message
         )
         if told is None:
             self._waiting.pop(job.id, None)  # dismissed
 
-    def _is_over(self, job: Job) -> bool:
+    def _is_over(self, job: JobSummary) -> bool:
         """Tell whether a job was dismissed, and not moved on by another gateway."""
         try:
-            return self._service.store.get(job.id).state is State.DISMISSED
+            return self._service.store.summary(job.id).state is State.DISMISSED
         except NotFoundError:
             return True
 
@@ -168,7 +168,7 @@ def reconcile(service: JobService) -> None:
 
 def _publish_again(service: JobService, job_id: str) -> None:
     try:
-        for layer in layers_of(service, service.store.get(job_id)).values():
+        for layer in layers_of(service, service.store.outcome(job_id)).values():
             service.publisher.publish(layer)
     except PublisherAwayError:
         raise
@@ -176,7 +176,7 @@ def _publish_again(service: JobService, job_id: str) -> None:
         logger.exception("The layers of job %s cannot be published again", job_id)
 
 
-def layers_of(service: JobService, job: Job) -> dict[str, Layer]:
+def layers_of(service: JobService, job: JobOutcome) -> dict[str, Layer]:
     """Return the layers that a job's result is to be shown as, by output.
 
     Raises

@@ -20,7 +20,16 @@ from candela.errors import (
     blamed_on,
 )
 from candela.spec import InputSpec, OutputSpec, ProcessSpec
-from candela.worker.contract import Box, Document, Inline, Literal_, Reference, Value, Values
+from candela.worker.contract import (
+    Box,
+    Document,
+    Inline,
+    Literal_,
+    Reference,
+    StoredValue,
+    Value,
+    Values,
+)
 from candela.worker.names import is_crs_name, without_secrets
 
 SCHEMES_OF_WEB = ("http://", "https://")
@@ -50,15 +59,12 @@ class ExecuteRequest(Document):
         ``raw`` for the bare value of one output.
     lineage : bool
         Whether the answer repeats inputs and output definitions (WPS 1.0.0).
-    title : str, optional
-        What the user calls the job.
     """
 
     inputs: dict[str, Values] = Field(default_factory=dict)
     outputs: dict[str, OutputRequest] = Field(default_factory=dict)
     response: Literal["raw", "document"] = "document"
     lineage: bool = False
-    title: str | None = None
 
 
 class UnreadableRequest(ExecuteRequest):
@@ -107,6 +113,8 @@ def _checked_input(
             f"input {name!r} takes at most {described.max_occurs} "
             f"value{'s' if described.max_occurs > 1 else ''}, found {len(values)}"
         )
+    if any(isinstance(value, StoredValue) for value in values):  # ours alone, of accepted jobs
+        raise InvalidValueError(f"input {name!r} is neither a value nor a reference")
     return [_checked_value(name, described, value, max_input_bytes) for value in values]
 
 
@@ -137,7 +145,7 @@ def _checked_value(name: str, described: InputSpec, value: Value, max_input_byte
 def _checked_literal(name: str, described: InputSpec, value: Value) -> Literal_:
     if isinstance(value, Inline) and value.encoding is None:
         value = value.value
-    if isinstance(value, Reference | Inline | Box):
+    if isinstance(value, Reference | Inline | StoredValue | Box):
         raise InvalidValueError(
             f"input {name!r} is a literal of type {described.type}, found a "
             f"{'reference' if isinstance(value, Reference) else 'structured value'}"

@@ -4,12 +4,22 @@ import logging
 import math
 import time
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from sqlalchemy.exc import IntegrityError
 
-from candela.errors import BusyError, InvalidValueError, PublisherAwayError
+from candela.errors import (
+    BusyError,
+    CandelaError,
+    InvalidValueError,
+    PublisherAwayError,
+    StorageError,
+    TooLargeError,
+)
+from candela.jobs.admission import Capacity
+from candela.jobs.large_values import ROW_LENGTH, length_of, set_apart
 from candela.jobs.logs import public_log
-from candela.jobs.model import UNFINISHED, Job, State, new_id, now
+from candela.jobs.model import UNFINISHED, Job, JobOutcome, JobSummary, State, new_id, now
 from candela.jobs.queue import Bounds, about, ahead, wait_s
 from candela.jobs.request import ExecuteRequest, checked
 from candela.jobs.store import JobStore
@@ -20,10 +30,13 @@ from candela.settings import Limits
 from candela.spec import ProcessSpec, find_spec
 from candela.storage.base import Storage
 from candela.storage.copies import LocalCopies
-from candela.worker.contract import job_key
+from candela.worker.contract import INPUTS_FOLDER, job_key
+from candela.worker.documents import whole_inputs
 
 logger = logging.getLogger(__name__)
 
+SomeJob = TypeVar("SomeJob", bound=JobSummary)
+LINEAGE_LENGTH = 2**20  # characters of inputs that status documents repeat
 RUN_TIMES_S = 10.0  # how long an average of run times is taken as it is
 
 
@@ -72,51 +85,97 @@ class JobService:
 
         Raises
         ------
-        RequestError, NotFoundError
+        RequestError, NotFoundError, UnavailableError, StorageError
             If it cannot be accepted; then there is no job.
         """
+        if self.storage.is_lost():
+            raise StorageError(f"{self.storage.url} was removed or replaced; no job is accepted")
         spec = find_spec(self.specs, process)
         request = checked(spec, request, max_input_bytes=self.limits.max_input_bytes)
-        request = request.model_copy(update={"title": title or None})
-        waiting = self.store.count(states=[State.ACCEPTED])
-        if waiting >= self.limits.queued_jobs:
-            raise BusyError(f"{waiting} jobs are waiting already; please try again later")
         created = now()
         highest = self.limits.max_priority
         job = Job(
             new_id(),
             spec.identifier,
             spec.version,
-            request,
             created,
             created,
+            request=request,
             mode=mode,
             owner=owner,
+            title=title,
             priority=min(highest, max(-highest, priority)),
             idempotency_key=idempotency_key,
         )
+        if before := self._submitted_before(job):
+            return before
         if self.uploads:
             self.uploads.claim(references(request), job.id)
-        try:
-            self.store.add(job)
-        except IntegrityError:
-            return self._submitted_before(job)
+        job = self._added(job)
         logger.info("Job %s of %s is accepted", job.id, job.process)
         return job
 
-    def _submitted_before(self, job: Job) -> Job:
-        before = self.store.find_by_key(job.owner, job.idempotency_key or "")
+    def _added(self, job: Job) -> Job:
+        """Write a job down, its large values first; what is not accepted leaves nothing."""
+        length = length_of(job.request.inputs)
+        if job.request.lineage and length > LINEAGE_LENGTH:
+            raise TooLargeError(
+                f"the inputs have {length} characters, lineage repeats at most {LINEAGE_LENGTH}; "
+                "leave lineage out, or give the inputs by reference",
+                "lineage",
+            )
+        size = length if length > ROW_LENGTH else 0
+        self.store.check_room(self.capacity, job.owner, size)
+        try:
+            inputs, size = set_apart(
+                job.request.inputs,
+                lambda file, content: self.storage.write(
+                    job_key(job.id, INPUTS_FOLDER, file), content
+                ),
+            )
+            request = job.request.model_copy(update={"inputs": inputs})
+            kept = replace(job, request=request, stored_bytes=size)
+            self.store.add(kept, self.capacity)
+        except IntegrityError:
+            self._discard(job)
+            before = self._submitted_before(job)
+            if before is None:
+                raise BusyError(
+                    "a job of the same idempotency key was just removed; please try again"
+                ) from None
+            return before
+        except (CandelaError, MemoryError):
+            self._discard(job)
+            raise
+        return kept
+
+    def _discard(self, job: Job) -> None:
+        """Remove the files of a job that is not in the store, or leave them to the reconciler."""
+        try:
+            if job.id not in self.store.states([job.id]):  # a commit may break off and be done
+                self.storage.delete(job_key(job.id))
+        except CandelaError as error:
+            logger.warning("Files of %s, which was not accepted, are left: %s", job.id, error)
+
+    def _submitted_before(self, job: Job) -> Job | None:
+        if job.idempotency_key is None:
+            return None
+        before = self.store.find_by_key(job.owner, job.idempotency_key)
         if before is None:
-            raise BusyError("a job of the same idempotency key was just removed; please try again")
-        asked = job.request.model_copy(update={"title": before.request.title})
-        if (before.process, before.request) != (job.process, asked):
+            return None
+        if (before.process, _compared(before)) != (job.process, _compared(job)):
             raise InvalidValueError(
                 f"the key {job.idempotency_key!r} was used for another request (job {before.id})",
                 "Idempotency-Key",
             )
         return before
 
-    def with_place(self, job: Job) -> Job:
+    def with_inputs(self, job: Job) -> Job:
+        """Return a job whose request has all of its values, the large ones too."""
+        inputs = whole_inputs(self.storage, job.id, job.request.inputs)
+        return replace(job, request=job.request.model_copy(update={"inputs": inputs}))
+
+    def with_place(self, job: SomeJob) -> SomeJob:
         """Return a job that says its place in the queue while it waits."""
         if job.state is not State.ACCEPTED:
             return job
@@ -129,6 +188,16 @@ class JobService:
         if wait:
             place += f", starts in {about(wait)}"
         return replace(job, message=f"{job.message}, {place}")
+
+    @property
+    def capacity(self) -> Capacity:
+        """How much may wait, and be kept."""
+        return Capacity(
+            self.limits.queued_jobs,
+            self.limits.queued_jobs_of_owner,
+            self.limits.stored_bytes,
+            self.limits.stored_bytes_of_owner,
+        )
 
     @property
     def bounds(self) -> Bounds:
@@ -147,19 +216,19 @@ class JobService:
             self._run_times[process] = (time.monotonic(), found)
         return found
 
-    def spec(self, job: Job) -> ProcessSpec:
+    def spec(self, job: JobSummary) -> ProcessSpec:
         """Return the description of a job's process."""
         return find_spec(self.specs, job.process)
 
-    def dismiss(self, job_id: str) -> Job:
+    def dismiss(self, job_id: str) -> JobOutcome:
         """End a job that is not finished, or remove one that is; nothing of it remains.
 
         Returns
         -------
-        Job
+        JobOutcome
             The job as it was last, in state dismissed.
         """
-        job = self.store.get(job_id)
+        job = self.store.outcome(job_id)
         dismissed = self.store.move(
             job_id, UNFINISHED, State.DISMISSED, message="dismissed by the user", error=None
         )
@@ -170,7 +239,7 @@ class JobService:
         logger.info("Job %s is dismissed", job_id)
         return dismissed
 
-    def clear(self, job: Job) -> None:
+    def clear(self, job: JobSummary) -> None:
         """Stop a job's worker, and remove its layers and files (the log is kept while it runs)."""
         backend = job.backend or self.runner.find(job.id, job.attempt)
         if backend:
@@ -190,3 +259,9 @@ class JobService:
     def log_tail(self, job_id: str) -> str:
         """Return the end of what the worker said, as users may see it."""
         return public_log(self.runner.logs(job_id))
+
+
+def _compared(job: Job) -> ExecuteRequest:
+    """Return a request as all gateways would keep it, those of earlier versions too."""
+    inputs, _ = set_apart(job.request.inputs, lambda _file, _content: None)
+    return job.request.model_copy(update={"inputs": inputs})

@@ -13,17 +13,27 @@ from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
 from candela.errors import NotFoundError, StorageError, UnavailableError
 from candela.jobs.accounting import Consumption, record, totals
-from candela.jobs.database import open_engine, reported, storable
+from candela.jobs.admission import Capacity, check_room, take_turns
+from candela.jobs.database import DatabaseFile, open_engine, reported, storable
 from candela.jobs.migrations import upgrade
-from candela.jobs.model import TRANSITIONS, Event, Job, State, now
-from candela.jobs.queue import Bounds, Candidate, Share, choose
+from candela.jobs.model import TRANSITIONS, Event, Job, JobOutcome, JobSummary, State, now
+from candela.jobs.queue import Bounds, Share, choose
+from candela.jobs.rows import (
+    LISTED,
+    OUTCOME,
+    SUMMARY,
+    columns_of,
+    job_of,
+    outcome_of,
+    summary_of,
+)
 from candela.jobs.tables import EVENTS, JOBS
+from candela.jobs.turns import STARTED, candidates, running, shares_of
 
-STARTED = (State.DISPATCHING, State.RUNNING)  # what takes a place
 RECENT_RUNS = 20
 MOST_ASKED = 1000  # ids in one query
 QUEUE_LOCK = 0x43514555  # any number: dispatchers that claim at the same time take turns
@@ -49,13 +59,14 @@ class JobStore:
         self._engine = open_engine(url)
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._changed = threading.Condition()
-        self.moved: Callable[[Job], None] = _ignore  # is told of what this process adds and moves
+        self.moved: Callable[[JobOutcome], None] = _ignore  # is told of what this process moves
         self.changes = 0  # made by this process
         try:
             upgrade(self._engine)
         except StorageError:
             self.close()
             raise
+        self._file = DatabaseFile(self._engine)
 
     def close(self) -> None:
         """Release all connections."""
@@ -72,21 +83,42 @@ class JobStore:
         with self._read() as connection:
             connection.execute(sa.select(1))
 
-    def add(self, job: Job) -> None:
-        """Write a new job; it is on disk when the method returns.
+    def check_room(self, capacity: Capacity, owner: str, size: int) -> None:
+        """Check whether a job might be added now; ``add`` has the last word.
 
         Raises
         ------
+        BusyError
+            If there is no room for it.
+        """
+        with self._read() as connection:
+            check_room(connection, capacity, owner, size)
+
+    def add(self, job: Job, capacity: Capacity | None = None) -> None:
+        """Write a new job; it is on disk when the method returns.
+
+        Parameters
+        ----------
+        capacity : Capacity, optional
+            How much may wait and be kept; checked in the same transaction.
+
+        Raises
+        ------
+        BusyError
+            If there is no room for it.
         sqlalchemy.exc.IntegrityError
             If its owner has used its idempotency key before.
         """
         with self._write() as connection:
-            connection.execute(sa.insert(JOBS), _columns(job))
+            if capacity is not None:
+                take_turns(connection)
+                check_room(connection, capacity, job.owner, job.stored_bytes)
+            connection.execute(sa.insert(JOBS), columns_of(job))
             _log(connection, job.id, job.created, job.state, job.message)
         self.moved(job)
 
     def get(self, job_id: str) -> Job:
-        """Return a job.
+        """Return a job with its request.
 
         Raises
         ------
@@ -96,8 +128,24 @@ class JobStore:
         with self._read() as connection:
             row = connection.execute(sa.select(JOBS).where(JOBS.c.id == job_id)).first()
         if row is None:
-            raise NotFoundError(f"there is no job {job_id!r}", "jobId")
-        return _job(row)
+            raise _no_job(job_id)
+        return job_of(row)
+
+    def outcome(self, job_id: str) -> JobOutcome:
+        """Return a job with what came of it; raises as ``get``."""
+        with self._read() as connection:
+            row = connection.execute(sa.select(*OUTCOME).where(JOBS.c.id == job_id)).first()
+        if row is None:
+            raise _no_job(job_id)
+        return outcome_of(row)
+
+    def summary(self, job_id: str) -> JobSummary:
+        """Return a job without its documents; raises as ``get``."""
+        with self._read() as connection:
+            row = connection.execute(sa.select(*SUMMARY).where(JOBS.c.id == job_id)).first()
+        if row is None:
+            raise _no_job(job_id)
+        return summary_of(row)
 
     def jobs(
         self,
@@ -108,12 +156,26 @@ class JobStore:
         limit: int = 100,
         offset: int = 0,
         oldest_first: bool = False,
-    ) -> list[Job]:
+    ) -> list[JobSummary]:
         """List jobs, the newest first unless told otherwise."""
-        query = _filtered(sa.select(JOBS), states, process, runner).limit(limit).offset(offset)
+        query = _filtered(sa.select(*SUMMARY), states, process, runner).limit(limit).offset(offset)
         by_time = JOBS.c.created if oldest_first else JOBS.c.created.desc()
         with self._read() as connection:
-            return [_job(row) for row in connection.execute(query.order_by(by_time))]
+            return [summary_of(row) for row in connection.execute(query.order_by(by_time))]
+
+    def outcomes(
+        self,
+        *,
+        states: Collection[State] | None = None,
+        process: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[JobOutcome]:
+        """List jobs with what came of them, the newest first; large results are left out."""
+        query = _filtered(sa.select(*LISTED), states, process, None).limit(limit).offset(offset)
+        with self._read() as connection:
+            rows = connection.execute(query.order_by(JOBS.c.created.desc()))
+            return [outcome_of(row) for row in rows]
 
     def count(
         self,
@@ -127,7 +189,7 @@ class JobStore:
         with self._read() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def claim(self, runner: str, bounds: Bounds) -> list[Job]:
+    def claim(self, runner: str, bounds: Bounds) -> list[JobSummary]:
         """Take the jobs whose turn it is, as many as the limits allow; they are dispatching now.
 
         Gateways that claim at the same time take turns, so that limits hold for all together; only
@@ -146,7 +208,7 @@ class JobStore:
             free = bounds.slots - int(connection.execute(mine).scalar_one())
             if free <= 0:
                 return []
-            chosen = choose(_candidates(connection, free), _running(connection), free, bounds)
+            chosen = choose(candidates(connection, free), running(connection), free, bounds)
             changes = {"state": State.DISPATCHING, "runner": runner, "message": "starting"}
             return [
                 job
@@ -154,30 +216,10 @@ class JobStore:
                 if (job := _move(connection, job_id, [State.ACCEPTED], changes))
             ]
 
-    def shares(self, job: Job) -> list[Share]:
+    def shares(self, job: JobSummary) -> list[Share]:
         """Return what waits and what runs, as one waiting job sees it."""
-        is_waiting = JOBS.c.state == State.ACCEPTED
-        is_before = sa.and_(
-            is_waiting,
-            sa.or_(
-                JOBS.c.priority > job.priority,
-                sa.and_(JOBS.c.priority == job.priority, JOBS.c.created < job.created),
-            ),
-        )
-        query = (
-            sa.select(
-                JOBS.c.owner,
-                JOBS.c.process,
-                *(
-                    sa.func.sum(sa.case((is_counted, 1), else_=0))
-                    for is_counted in (is_waiting, is_before, ~is_waiting)
-                ),
-            )
-            .where(JOBS.c.state.in_([State.ACCEPTED, *STARTED]))
-            .group_by(JOBS.c.owner, JOBS.c.process)
-        )
         with self._read() as connection:
-            return [Share(*row) for row in connection.execute(query)]
+            return shares_of(connection, job)
 
     def run_time_s(self, process: str) -> float | None:
         """Return how long the last jobs of a process ran on average; None if there were none."""
@@ -200,17 +242,17 @@ class JobStore:
         query = sa.select(JOBS).where(JOBS.c.owner == owner, JOBS.c.idempotency_key == key)
         with self._read() as connection:
             row = connection.execute(query).first()
-        return None if row is None else _job(row)
+        return None if row is None else job_of(row)
 
-    def expired(self, moment: dt.datetime, limit: int) -> list[Job]:
+    def expired(self, moment: dt.datetime, limit: int) -> list[JobSummary]:
         """Return finished jobs whose time to be kept is over."""
         query = (
-            sa.select(JOBS)
+            sa.select(*SUMMARY)
             .where(JOBS.c.expires < moment, JOBS.c.state.in_([s for s in State if s.is_final]))
             .limit(limit)
         )
         with self._read() as connection:
-            return [_job(row) for row in connection.execute(query)]
+            return [summary_of(row) for row in connection.execute(query)]
 
     def states(self, job_ids: Collection[str]) -> dict[str, State]:
         """Return the states of those of some ids that belong to a job."""
@@ -250,7 +292,7 @@ class JobStore:
         *,
         of_attempt: int | None = None,
         **changes: Any,  # noqa: ANN401
-    ) -> Job | None:
+    ) -> JobOutcome | None:
         """Move a job to another state, if it is in one of ``sources`` and may go there.
 
         Parameters
@@ -261,7 +303,7 @@ class JobStore:
 
         Returns
         -------
-        Job or None
+        JobOutcome or None
             The job as it is now, or None if somebody else moved it first.
         """
         changes["state"] = target
@@ -333,16 +375,18 @@ class JobStore:
         while True:
             seen, left = self.changes, end - time.monotonic()
             try:
-                job = self.get(job_id)
+                if left <= 0 or self._is_over(job_id):
+                    return self.get(job_id)
             except UnavailableError:
                 if left <= 0:
                     raise
-            else:
-                if job.state.is_final or left <= 0:
-                    return job
             with self._changed:
                 if seen == self.changes:
                     self._changed.wait(min(max(left, 0), POLL_S))
+
+    def _is_over(self, job_id: str) -> bool:
+        state = self.states([job_id]).get(job_id)
+        return state is None or state.is_final
 
     def wait_for_change(self, timeout_s: float) -> None:
         """Sleep until this process changes any job, or the time is over."""
@@ -357,17 +401,19 @@ class JobStore:
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
+        self._file.check()
         with reported(), self._reader.connect() as connection:
             yield connection
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
+        self._file.check()
         with reported(), self._engine.begin() as connection:
             yield connection
         self.wake()
 
 
-def _ignore(job: Job) -> None:
+def _ignore(job: JobSummary) -> None:
     """Take no note."""
 
 
@@ -393,14 +439,8 @@ def _filtered(
     return query
 
 
-def _columns(job: Job) -> dict[str, object]:
-    return {column.name: getattr(job, column.name) for column in JOBS.columns}
-
-
-def _job(row: Row[Any]) -> Job:
-    values = dict(row._mapping)
-    values["state"] = State(values["state"])
-    return Job(**values)
+def _no_job(job_id: str) -> NotFoundError:
+    return NotFoundError(f"there is no job {job_id!r}", "jobId")
 
 
 def _move(
@@ -409,7 +449,7 @@ def _move(
     sources: Iterable[State],
     changes: dict[str, Any],
     of_attempt: int | None = None,
-) -> Job | None:
+) -> JobOutcome | None:
     target: State = changes["state"]
     allowed = [source for source in sources if target in TRANSITIONS.get(source, ())]
     if "message" in changes:
@@ -417,50 +457,12 @@ def _move(
     query = sa.update(JOBS).where(JOBS.c.id == job_id, JOBS.c.state.in_(allowed))
     if of_attempt is not None:
         query = query.where(JOBS.c.attempt == of_attempt)
-    moved = connection.execute(query.values(updated=now(), **changes).returning(JOBS)).first()
+    moved = connection.execute(query.values(updated=now(), **changes).returning(*OUTCOME)).first()
     if moved is None:
         return None
-    job = _job(moved)
+    job = outcome_of(moved)
     _log(connection, job_id, job.updated, target, job.message)
     return job
-
-
-def _running(connection: Connection) -> list[Share]:
-    query = (
-        sa.select(JOBS.c.owner, JOBS.c.process, sa.func.count())
-        .where(JOBS.c.state.in_(STARTED))
-        .group_by(JOBS.c.owner, JOBS.c.process)
-    )
-    return [
-        Share(owner, process, 0, 0, count) for owner, process, count in connection.execute(query)
-    ]
-
-
-def _candidates(connection: Connection, free: int) -> list[Candidate]:
-    """Return the first waiting jobs of each owner and process; no more of them can start."""
-    turn = sa.func.row_number().over(
-        partition_by=(JOBS.c.owner, JOBS.c.process),
-        order_by=(JOBS.c.priority.desc(), JOBS.c.created),
-    )
-    waiting = (
-        sa.select(
-            JOBS.c.id,
-            JOBS.c.owner,
-            JOBS.c.process,
-            JOBS.c.priority,
-            JOBS.c.created,
-            turn.label("turn"),
-        )
-        .where(
-            JOBS.c.state == State.ACCEPTED,
-            sa.or_(JOBS.c.not_before.is_(None), JOBS.c.not_before <= now()),
-        )
-        .subquery()
-    )
-    return [
-        Candidate(row.id, row.owner, row.process, (-row.priority, row.created.timestamp()))
-        for row in connection.execute(sa.select(waiting).where(waiting.c.turn <= free))
-    ]
 
 
 def _log(

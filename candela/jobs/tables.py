@@ -71,6 +71,7 @@ def _tell_once(document: str, reason: str) -> None:
     logger.error("A %s in the job database cannot be read: %s", document, reason)
 
 
+_IS_STORED = sa.text("stored_bytes > 0")
 SCHEMA = sa.MetaData()
 JOBS = sa.Table(
     "job",
@@ -79,6 +80,7 @@ JOBS = sa.Table(
     sa.Column("process", sa.String(100), nullable=False),
     sa.Column("version", sa.String(20), nullable=False),
     sa.Column("owner", sa.String(200), nullable=False),
+    sa.Column("title", sa.String(200), nullable=False, server_default=""),
     sa.Column("mode", sa.String(10), nullable=False),
     sa.Column("request", DocumentColumn(ExecuteRequest), nullable=False),
     sa.Column("state", sa.String(20), nullable=False),
@@ -86,6 +88,7 @@ JOBS = sa.Table(
     sa.Column("message", sa.Text, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("stored_bytes", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("runner", sa.String(500), nullable=False),
     sa.Column("backend", sa.String(300), nullable=False),
     sa.Column("error", DocumentColumn(Failure)),
@@ -107,6 +110,13 @@ JOBS = sa.Table(
     sa.Index("job_by_end", "process", "state", "finished"),
     sa.Index("job_by_time", "created"),
     sa.Index("job_by_expiry", "expires"),
+    sa.Index(
+        "job_by_stored_bytes",
+        "owner",
+        "stored_bytes",
+        sqlite_where=_IS_STORED,
+        postgresql_where=_IS_STORED,
+    ),
 )
 EVENTS = sa.Table(
     "job_event",

@@ -21,6 +21,7 @@ from candela.runners.base import Cause, Ended, Limits, RunState
 from candela.runners.kernel import KernelKills
 from candela.runners.processes import (
     MARK,
+    NOBODY,
     POLL_S,
     end_members,
     find_members,
@@ -162,11 +163,24 @@ class LocalRunner:
             raise StorageError(f"the end of {record.name} cannot be noted: {error}") from error
 
     def cancel(self, reference: str) -> RunState:
-        """End an attempt; on return all of its processes are gone."""
-        record = self._records.find(reference)
-        if record is None or not self.state(reference).is_running:
-            return self.state(reference)
-        return self._end(record, Cause.CANCELLED, "cancelled")
+        """End an attempt; on return all of its processes are gone.
+
+        Raises
+        ------
+        StorageError
+            If one does not die; the end is tried again at each look.
+        """
+        name = reference.partition(":")[0]
+        record = self._records.find(reference) or self._running.get(name)
+        if (
+            record is not None
+            and record.reference == reference
+            and self.state(reference).is_running
+        ):
+            return self._end(record, Cause.CANCELLED, "cancelled")
+        if record is None and not end_members(str(self._work / name), NOBODY, self._grace_s):
+            raise StorageError(f"the processes of {name} do not end")  # its record was removed
+        return self.state(reference)
 
     def logs(self, job_id: str) -> str:
         """Return the last 64 KiB of what the job said; nothing if it has said nothing yet."""
@@ -306,7 +320,8 @@ class LocalRunner:
                     self._running[current.name] = current
         logger.info("Ending %s: %s", current.name, current.message)
         grace_s = 0.0 if current.cause is Cause.OUT_OF_MEMORY else self._grace_s
-        end_members(self._mark(current), current.pid, grace_s)
+        if not end_members(self._mark(current), current.pid, grace_s):
+            raise StorageError(f"the processes of {current.name} do not end")
         return self._finish(current)
 
     def _finish(self, record: Record) -> RunState:

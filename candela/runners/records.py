@@ -80,6 +80,7 @@ class Records:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep all others, in this process or another, from the same."""
+        self._past.mkdir(parents=True, exist_ok=True)  # somebody may have removed the folder
         with (self._folder / ".lock").open("wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -102,6 +103,7 @@ class Records:
 
     def write(self, record: Record) -> None:
         """Store a record; a reader never sees half of it."""
+        self._past.mkdir(parents=True, exist_ok=True)
         unfinished = self._folder / f".{uuid.uuid4().hex}"
         unfinished.write_text(record.to_json())
         if record.ended:

@@ -72,6 +72,9 @@ class Storage(Protocol):
     def delete(self, prefix: str) -> None:
         """Remove a file, or a folder with all that is below; nothing there is no error."""
 
+    def is_lost(self) -> bool:
+        """Whether it is another storage than the one that was opened; cheap enough for each job."""
+
     def local_path(self, key: str) -> Path | None:
         """Return where the file is, or would be, on this machine's disk; None if never there."""
 

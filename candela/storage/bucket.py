@@ -212,6 +212,10 @@ class BucketStorage:
                     failure = answer["Errors"][0]
                     raise StorageError(f"cannot remove {failure['Key']}: {failure['Message']}")
 
+    def is_lost(self) -> bool:
+        """Return False: a bucket that was removed does not answer, and so is away."""
+        return False
+
     def local_path(self, key: str) -> Path | None:  # noqa: ARG002 - the same for all keys
         """Return None: objects are never on this machine's disk."""
         return None

@@ -4,7 +4,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -13,6 +13,8 @@ from candela.storage.base import checked_key, untold
 
 PIECE_BYTES = 2**20
 SCRATCH = ".scratch"  # unfinished and removed files; on the same file system as the keys
+MARKER = ".candela-storage"  # tells this storage from another one in its place
+LOST = "the storage {root} was removed or replaced: put it back, or restart the gateway"
 
 
 class FolderStorage:
@@ -21,23 +23,30 @@ class FolderStorage:
     Parameters
     ----------
     root : Path
-        The folder; made if it does not exist.
+        The folder.
+    make : bool, optional
+        Whether it is made if it does not exist.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, make: bool = True) -> None:
         self.root = root.resolve()
         self._scratch = self.root / SCRATCH
+        self._marker = self.root / MARKER
+        self._identity = b""
+        if not make and not self._scratch.is_dir():
+            raise StorageError(f"there is no storage {root}")
         with self._reported("make", str(root)):
             self._scratch.mkdir(parents=True, exist_ok=True)
+            self._identity = self._marked()
 
     @classmethod
-    def from_url(cls, url: str) -> "FolderStorage":
+    def from_url(cls, url: str, *, make: bool = True) -> "FolderStorage":
         """Return the storage at ``file:///folder``."""
         parts = urlsplit(url)
         path = Path(unquote(parts.path))
         if parts.scheme != "file" or parts.netloc not in {"", "localhost"} or len(path.parts) < 2:
             raise StorageError(f"{url!r} names no folder (expected file:///folder)")
-        return cls(path)
+        return cls(path, make=make)
 
     @property
     def url(self) -> str:
@@ -47,6 +56,7 @@ class FolderStorage:
     def write(self, key: str, content: bytes) -> None:
         """Store a small file."""
         path = self._path(key)
+        self._refuse_lost()
         with self._reported("write", key), self._scratch_file() as unfinished:
             with unfinished.open("wb") as file:
                 file.write(content)
@@ -57,6 +67,7 @@ class FolderStorage:
     def put(self, key: str, path: Path) -> None:
         """Store a file of any size, without a copy where the file system allows it."""
         target = self._path(key)
+        self._refuse_lost()
         with self._reported("store", key), self._scratch_file() as unfinished:
             try:
                 unfinished.hardlink_to(path)
@@ -67,6 +78,7 @@ class FolderStorage:
     def join(self, key: str, parts: Sequence[str]) -> None:
         """Store what several files hold, one after the other."""
         target = self._path(key)
+        self._refuse_lost()
         with self._reported("join", key), self._scratch_file() as unfinished:
             with unfinished.open("wb") as whole:
                 for part in parts:
@@ -162,9 +174,31 @@ class FolderStorage:
         """Return where the file is, or would be."""
         return self._path(key)
 
+    def is_lost(self) -> bool:
+        """Whether the folder is not the one that was opened: removed, or replaced by another."""
+        try:
+            return self._marker.read_bytes() != self._identity
+        except FileNotFoundError:
+            return bool(self._identity) or not self._scratch.is_dir()
+        except OSError:  # away, which is told elsewhere
+            return False
+
+    def _marked(self) -> bytes:
+        """Return what the marker says, and make it if there is none yet and room for one."""
+        if not self._marker.exists():
+            # A full disk, or somebody is faster.
+            with suppress(OSError), self._scratch_file() as unfinished:
+                unfinished.write_text(uuid.uuid4().hex)
+                self._marker.hardlink_to(unfinished)
+        return self._marker.read_bytes() if self._marker.exists() else b""
+
+    def _refuse_lost(self) -> None:
+        if self.is_lost():
+            raise StorageError(LOST.format(root=self.root))
+
     def _path(self, key: str) -> Path:
         path = self.root / checked_key(key)
-        if not path.resolve().is_relative_to(self.root) or key.split("/")[0] == SCRATCH:
+        if not path.resolve().is_relative_to(self.root) or key.split("/")[0] in {SCRATCH, MARKER}:
             raise StorageError(f"{key!r} leads out of the storage")
         return path
 
@@ -193,19 +227,20 @@ class FolderStorage:
             yield unfinished
         finally:
             # NOTE: a link replaced by another link to the same file stays (rename(2)).
-            unfinished.unlink(missing_ok=True)
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
 
     @staticmethod
     def _move(unfinished: Path, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished.replace(path)
 
-    @staticmethod
     @contextmanager
-    def _reported(verb: str, key: str) -> Iterator[None]:
+    def _reported(self, verb: str, key: str) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError as error:
+            self._refuse_lost()
             raise NotFoundError(f"there is no {key} in the storage", key) from error
         except OSError as error:
             raise StorageError(f"cannot {verb} {key}: {error}") from error

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _log_as(options.job or options.process)
     end_on_sigterm(workdir)
     try:
-        storage, specs = open_storage(options.storage), load_specs()
+        storage, specs = open_storage(options.storage, make=False), load_specs()
         job_id = options.job or _await_job(
             options.await_url, find_spec(specs, options.process), storage
         )

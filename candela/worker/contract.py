@@ -3,6 +3,7 @@
 A job lives in storage under ``jobs/<id>/``::
 
     job.json        what the worker reads
+    inputs/<file>   values of the request that are large
     outputs/<file>  what it made
     log.txt         what it said
     result.json     written last: the truth about the outcome
@@ -19,6 +20,7 @@ LOG_FILE = "log.txt"
 RESULT_FILE = "result.json"
 OUTPUTS_FOLDER = "outputs"
 UPLOADED_FOLDER = "file"
+INPUTS_FOLDER = "inputs"
 
 
 def job_key(job_id: str, *parts: str) -> str:
@@ -75,8 +77,16 @@ class Box(Document):
     crs: str = "EPSG:4326"
 
 
+class StoredValue(Document):
+    """A value too large for the request: its JSON is a file of the job, under ``inputs/``."""
+
+    file: str
+    size: int
+    sha256: str
+
+
 Literal_ = bool | int | float | str
-Value = Reference | Inline | Box | Literal_
+Value = Reference | Inline | StoredValue | Box | Literal_
 Values = Annotated[
     list[Value], BeforeValidator(lambda value: value if isinstance(value, list) else [value])
 ]

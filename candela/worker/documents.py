@@ -1,25 +1,30 @@
 """The documents of a job in storage: what gateway and worker read of each other."""
 
+import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from candela.errors import NotFoundError, StorageError
 from candela.storage.base import Storage
 from candela.worker.contract import (
+    INPUTS_FOLDER,
     JOB_FILE,
     RESULT_FILE,
     JobDocument,
     ResultDocument,
+    StoredValue,
+    Value,
     job_key,
 )
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+_VALUE: TypeAdapter[Value] = TypeAdapter(Value)
 
 WAITS_S = (1.0, 4.0, 15.0)  # before the second, third and fourth try
 
@@ -53,6 +58,35 @@ def read_result(storage: Storage, job_id: str) -> ResultDocument | None:
     except ValidationError as error:
         logger.warning("%s of job %s is not valid: %s", RESULT_FILE, job_id, error)
         return None
+
+
+def whole_inputs(
+    storage: Storage, job_id: str, inputs: Mapping[str, list[Value]]
+) -> dict[str, list[Value]]:
+    """Return the inputs of a job with the values that are kept in storage.
+
+    Raises
+    ------
+    StorageError
+        If one cannot be read, is not there or is another one.
+    """
+    return {
+        name: [_whole(storage, job_id, value) for value in values]
+        for name, values in inputs.items()
+    }
+
+
+def _whole(storage: Storage, job_id: str, value: Value) -> Value:
+    if not isinstance(value, StoredValue):
+        return value
+    key = job_key(job_id, INPUTS_FOLDER, value.file)
+    try:
+        content = storage.read(key)
+    except NotFoundError as error:
+        raise StorageError(f"{key}, an input of the job, is gone") from error
+    if hashlib.sha256(content).hexdigest() != value.sha256:
+        raise StorageError(f"{key} is not what was sent: {len(content)} bytes")
+    return _VALUE.validate_json(content)
 
 
 def patiently(store: Callable[[], Result]) -> Result:

@@ -26,7 +26,7 @@ from candela.worker.contract import (
     job_key,
 )
 from candela.worker.delivery import deliver
-from candela.worker.documents import patiently, read_job
+from candela.worker.documents import patiently, read_job, whole_inputs
 from candela.worker.settings import WorkerSettings
 from candela.worker.staging import Stager
 from candela.worker.usage import Meter
@@ -128,7 +128,9 @@ class _Attempt:
     def _produce(self) -> dict[str, Output]:
         use_threads(max(1, math.ceil(self._job.cpu)))
         self._progress(0, "fetching inputs")
-        arguments = self._stager.stage(self._spec, self._job.inputs)
+        inputs = whole_inputs(self._storage, self._job.id, self._job.inputs)
+        arguments = self._stager.stage(self._spec, inputs)
+        del inputs  # they may be large
         url = WorkerSettings().patches_database.get_secret_value()
         use_target(Target(url, self._job.owner))
         run = entry(self._spec)

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -37,11 +38,11 @@ def _ignore(number: int, frame: object) -> None:
 def _wait(receiver: socket.socket, workdir: Path) -> None:
     while signal.SIGTERM not in receiver.recv(64):
         pass
-    logger.warning("Ended from outside by SIGTERM")
-    for child in psutil.Process().children(recursive=True):
-        try:
-            child.kill()
-        except psutil.NoSuchProcess:
-            continue
-    empty_workdir(workdir)
-    os._exit(EXIT_TERMINATED)
+    try:
+        logger.warning("Ended from outside by SIGTERM")
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                child.kill()
+        empty_workdir(workdir)
+    finally:  # whatever is wrong with children, folder or log: the process ends
+        os._exit(EXIT_TERMINATED)

@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from candela.errors import CandelaError
@@ -41,13 +42,21 @@ def disk_is_full(workdir: Path, error: BaseException) -> bool:
         if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:
             return True
         cause = cause.__cause__ or cause.__context__
-    return shutil.disk_usage(workdir).free < NOTHING_BYTES
+    try:
+        return shutil.disk_usage(workdir).free < NOTHING_BYTES
+    except OSError:  # the folder is gone
+        return False
 
 
 def empty_workdir(workdir: Path) -> None:
-    """Remove all that is in the folder; what cannot be removed is left to the runner."""
-    for path in workdir.iterdir():
+    """Remove all that is in the folder, if it is there; what cannot be removed is the runner's."""
+    try:
+        paths = list(workdir.iterdir())
+    except OSError:  # it was removed under us, say
+        return
+    for path in paths:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)

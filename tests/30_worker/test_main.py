@@ -1,6 +1,7 @@
 """The worker as a program, as the container starts it."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,6 +105,14 @@ def test_sigterm_ends_a_job_at_once_and_empties_its_folder(worker, storage, tmp_
     assert time.monotonic() - start < 2
     assert list((tmp_path / "workdir").iterdir()) == []
     assert not storage.exists("jobs/1/result.json")
+
+
+def test_sigterm_ends_a_job_whose_folder_is_gone(worker, tmp_path):
+    child = worker(inputs={"pause": [60], "complex": ["<a/>"]})
+    _wait_for(tmp_path / "workdir" / "inputs" / "complex" / "1" / "complex.xml")
+    shutil.rmtree(tmp_path / "workdir")
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(timeout=10) == 143
 
 
 def test_help_tells_the_exit_codes():

@@ -1,6 +1,7 @@
 """The local runner, on real subprocesses."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -165,6 +166,31 @@ def test_a_worker_that_ignores_sigterm_is_killed(runner, submit, tmp_path, membe
     start = time.monotonic()
     assert runner.cancel(reference).cause is Cause.CANCELLED
     assert 0.9 < time.monotonic() - start < 5
+    assert members() == []
+
+
+def test_a_worker_whose_work_folder_is_gone_is_ended_all_the_same(
+    runner, submit, tmp_path, members
+):
+    reference = submit("pause")
+    paused(tmp_path)
+    shutil.rmtree(tmp_path / "work" / "1-1")
+    assert runner.cancel(reference) == RunState(Cause.CANCELLED, 143, "cancelled")
+    assert members() == []
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_worker_is_ended_whose_record_is_gone_with_all_folders(
+    make_runner, tmp_path, members, is_restarted
+):
+    runner = make_runner()
+    reference = runner.submit(trial("pause"), LIMITS)
+    paused(tmp_path)
+    if is_restarted:
+        runner.close()
+    shutil.rmtree(tmp_path / "work")
+    runner = make_runner() if is_restarted else runner
+    assert not runner.cancel(reference).is_running
     assert members() == []
 
 

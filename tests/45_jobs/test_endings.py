@@ -4,7 +4,6 @@ import pytest
 
 from candela.jobs.endings import failure_of, fault_of, pause_before
 from candela.jobs.model import Job, now
-from candela.jobs.request import ExecuteRequest
 from candela.runners.base import Cause, RunState
 from candela.spec import RunSpec
 
@@ -12,7 +11,7 @@ LIMITS = RunSpec(memory="2Gi", timeout=60)
 
 
 def job(attempt=1):
-    return Job("7", "Echo", "1.0.0", ExecuteRequest(), now(), now(), attempt=attempt)
+    return Job("7", "Echo", "1.0.0", now(), now(), attempt=attempt)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def store(database):
 
 def new_job(**changes):
     time = now()
-    return replace(Job(new_id(), "Echo", "1.0.0", ExecuteRequest(), time, time), **changes)
+    return replace(Job(new_id(), "Echo", "1.0.0", time, time), **changes)
 
 
 def test_a_job_comes_back_as_it_was_written(store):

@@ -8,7 +8,6 @@ from prometheus_client import generate_latest
 
 from candela.gateway.metrics import Metrics
 from candela.jobs.model import Event, Job, State, new_id, now
-from candela.jobs.request import ExecuteRequest
 from candela.jobs.store import JobStore
 
 ECHO = "/wps?service=WPS&version=1.0.0&request=Execute&identifier=Echo&DataInputs=literal=metrics"
@@ -101,7 +100,7 @@ def test_time_in_a_state_is_that_between_events():
 
 def test_an_attempt_that_the_machine_broke_is_counted_with_its_reason(tmp_path):
     job = Job(
-        new_id(), "Echo", "1.0.0", ExecuteRequest(), now(), now(), attempt=2,
+        new_id(), "Echo", "1.0.0", now(), now(), attempt=2,
         message="the worker was ended from outside; waiting for try 2",
     )  # fmt: skip
     with closing(JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")) as store:

@@ -12,6 +12,23 @@ from candela.worker.contract import Inline, Reference
 LARGE = Inline(value="<a>" + "x" * 3_000_000 + "</a>")
 
 
+EXECUTE = """<wps:Execute service="WPS" version="1.0.0" xmlns:wps="http://www.opengis.net/wps/1.0.0"
+ xmlns:ows="http://www.opengis.net/ows/1.1"><ows:Identifier>Echo</ows:Identifier><wps:DataInputs>
+ <wps:Input><ows:Identifier>complex</ows:Identifier><wps:Data><wps:ComplexData>{}</wps:ComplexData>
+ </wps:Data></wps:Input></wps:DataInputs><wps:ResponseForm>
+ <wps:ResponseDocument storeExecuteResponse="true" status="true"/></wps:ResponseForm>
+ </wps:Execute>"""
+
+
+def fill(folder):
+    """Leave no room on a disk; return the file that takes it."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    return ballast
+
+
 def submit(drill, value):
     return drill.gateway.jobs.submit("Echo", ExecuteRequest(inputs={"complex": [value]})).id
 
@@ -28,12 +45,27 @@ def test_a_job_that_fills_the_disk_fails_and_says_so(disk, drill, tmp_path):
     assert drill.finished(submit(drill, Inline(value="<a/>"))).state is State.SUCCEEDED
 
 
+def test_a_request_whose_inputs_find_no_room_is_refused_and_leaves_nothing(disk, drill):
+    drill = drill(storage=disk.folder.as_uri())
+    body = EXECUTE.format(LARGE.value)
+    answer = drill.http.post("/wps", data=body, content_type="text/xml")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
+    assert drill.store.count() == 0
+    assert [path for path in disk.folder.rglob("*") if path.is_file()] == []
+    disk.resize("64m")
+    answer = drill.http.post("/wps", data=body, content_type="text/xml")
+    assert answer.status_code == 200, answer.data
+    (job,) = drill.store.jobs()
+    assert drill.finished(job.id).state is State.SUCCEEDED
+
+
 def test_a_job_waits_while_the_storage_is_full(disk, drill):
     drill = drill(storage=disk.folder.as_uri())
-    job_id = submit(drill, LARGE)
+    ballast = fill(disk.folder)
+    job_id = submit(drill, Inline(value="<a/>"))
     job = drill.until(job_id, lambda job: "waiting for the storage" in job.message)
     assert job.state is State.DISPATCHING
-    disk.resize("64m")
+    ballast.unlink()
     job = drill.finished(job_id)
     assert (job.state, job.attempt) == (State.SUCCEEDED, 1)
 
@@ -56,10 +88,7 @@ def test_a_result_that_finds_no_room_is_made_again(disk, drill, tmp_path):
 def test_no_job_is_accepted_that_cannot_be_written_down(disk, drill):
     drill = drill(database=f"sqlite:///{disk.folder / 'jobs.db'}")
     first = drill.submit("literal=x;pause=0.5")
-    ballast = disk.folder / "ballast"
-    with ballast.open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(bytes(4096)):
-            pass
+    ballast = fill(disk.folder)
     known = {job.id for job in drill.store.jobs()}
     answer = drill.http.get(
         "/wps?service=WPS&version=1.0.0&request=Execute&identifier=Echo"

@@ -20,7 +20,7 @@ from candela.gateway.protocols.wps10.xml import (
     clean,
     exception_report,
 )
-from candela.jobs.model import Job, State
+from candela.jobs.model import Job, JobOutcome, State
 from candela.jobs.request import OutputRequest
 from candela.spec import TEXT_TYPES, InputSpec, ProcessSpec
 from candela.storage.base import Storage
@@ -30,6 +30,7 @@ from candela.worker.contract import (
     Inline,
     OutputFile,
     Reference,
+    StoredValue,
     Value,
     job_key,
 )
@@ -150,6 +151,7 @@ def _input(name: str, described: InputSpec, value: Value) -> etree._Element:
     elif isinstance(value, Box):
         element.append(WPS.Data(_box(value)))
     else:
+        assert not isinstance(value, StoredValue)  # all values have been put back
         element.append(WPS.Data(WPS.LiteralData(literal_text(value))))
     return element
 
@@ -221,7 +223,7 @@ def _output(
     return element
 
 
-def link_of(job: Job, spec: ProcessSpec, name: str) -> str | None:
+def link_of(job: JobOutcome, spec: ProcessSpec, name: str) -> str | None:
     """Return the address of a layer output, or None if nothing was published."""
     output, _, _ = spec.links[name]
     link = (job.links or {}).get(output)

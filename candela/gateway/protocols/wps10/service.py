@@ -109,7 +109,7 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
             job = self._submit(asked, headers)
             job = self._jobs.store.wait(job.id, self._settings.sync_timeout_s)
         if not job.state.is_final:
-            job = self._jobs.dismiss(job.id)
+            self._jobs.dismiss(job.id)
             raise BusyError(
                 f"the job did not end within {self._settings.sync_timeout_s:g} s and was "
                 "dismissed; please ask asynchronously (storeExecuteResponse=true, status=true)"
@@ -125,6 +125,8 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
         """Answer with the status document of a job."""
         with suppress(UnavailableError):  # what is known of the job already is the answer then
             job = self._jobs.with_place(job)
+        if job.request.lineage:
+            job = self._jobs.with_inputs(job)
         return _xml(
             document(
                 execute_response(
