@@ -103,8 +103,7 @@ class Output:
         except ModuleNotFoundError:
             raise MissingPackageError("an array of an image", "rioxarray", "notebook") from None
 
-        array: xarray.DataArray = rioxarray.open_rasterio(self._address(), masked=True)
-        return array
+        return rioxarray.open_rasterio(self._address(), masked=True)  # type: ignore[no-any-return]
 
     def to_xarray(self) -> "xarray.DataArray":
         """Open the image as a lazy array; the same as ``xarray``."""

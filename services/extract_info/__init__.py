@@ -116,7 +116,7 @@ def _read_coverage(image: Source | str) -> NDArray[np.bool_]:
         rows, cols = dataset.shape
         shape = Shape(min(rows, COVERAGE), min(cols, COVERAGE))
         numbers, missing = read_numbers(dataset, [1], Window(0, 0, cols, rows), shape)
-        seen = numbers[0] != (dataset.nodata or 0)
+        seen: NDArray[np.bool_] = numbers[0] != (dataset.nodata or 0)
         return seen if missing is None else seen & ~missing
 
 
