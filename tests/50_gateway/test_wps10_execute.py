@@ -290,7 +290,8 @@ def test_an_address_may_have_an_at_sign(idle, idle_gateway):
     address = "http://host/@data/x.xml"
     inputs = quote(f"complex=@xlink:href={address}@mimeType=text/xml")
     idle.get(f"{GET}{inputs}&storeExecuteResponse=true&status=true")
-    (job,) = idle_gateway.jobs.store.jobs()
+    (listed,) = idle_gateway.jobs.store.jobs()
+    job = idle_gateway.jobs.store.get(listed.id)
     (reference,) = job.request.inputs["complex"]
     assert (reference.href, reference.type) == (address, "text/xml")
 
