@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from rasterio.warp import transform_bounds
@@ -44,8 +45,9 @@ def geographic_bounds(crs: CRS, bounds: Iterable[float]) -> Bounds:
     check_size(edges, is_geographic=crs.is_geographic)
     try:
         found = Bounds(*transform_bounds(crs, WGS84, *edges))
-    except CRSError as error:
-        raise ValueError(f"cannot be placed on Earth: {error}") from None
+    except (CRSError, CPLE_BaseError):  # a plan of a building, the Moon: GDAL says it at length
+        name = crs.to_string()[:80]
+        raise ValueError(f"cannot be placed on Earth from its reference system ({name})") from None
     if not all(map(math.isfinite, found)):
         raise ValueError(f"lies outside its projection ({_told(edges)} in {crs.to_string()[:80]})")
     return found

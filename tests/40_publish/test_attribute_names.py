@@ -14,8 +14,8 @@ SPECIAL = [
     "geometry", "the_geom", "id", "ID", "minx", "maxx", "miny", "maxy", "feature_id", "gml_id",
     "boundedBy", "msGeometry", "select", "from", "where", "order", "group", "index", "table",
     "null", "name", "Name", "NAME", "name_2", "a b", "a.b", "a-b", "1st", "xml", "Größe", "",
-    "x\"y", "x'y", "[x]",
-    "%x%", "description", "location", "OGR_GEOMETRY", "OGR_STYLE", "ogr_geom_area",
+    "x\"y", "x'y", "[x]", "%x%", "description", "location", "OGR_GEOMETRY", "OGR_STYLE",
+    "ogr_geom_area",
 ]  # fmt: skip
 
 

@@ -178,3 +178,37 @@ def test_a_box_that_is_large_but_on_earth_is_served(publisher, parcels_layer, tm
     path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
     publisher.publish(dataclasses.replace(parcels_layer, path=path))
     assert publisher.layers()[0].bounds == (-180, -90, 180, 90)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", json.dumps({"layer": {"job_id": JOB}}), "null"])
+def test_a_store_of_geoserver_that_nobody_can_read_stops_no_other_and_goes_with_its_job(
+    geoserver, double, change_layer, image_layer, text
+) -> None:
+    layer = dataclasses.replace(change_layer, name=NAME, job_id=JOB)
+    for each in (layer, image_layer):
+        geoserver().publish(each)
+    store = double.catalog.store("candela_all", NAME)
+    (entry,) = [e for e in store.document["metadata"]["entry"] if e["@key"] == "candela"]
+    entry["$"] = text
+    publisher = geoserver()
+    assert [each.name for each in publisher.layers()] == [image_layer.name]
+    assert publisher.unreadable() == [NAME]
+    assert publisher.jobs() == {JOB, image_layer.job_id}
+    publisher.remove(JOB)
+    assert publisher.unreadable() == []
+    assert publisher.jobs() == {image_layer.job_id}
+    assert NAME not in str(double.catalog.workspace("candela_all"))
+
+
+def test_a_store_of_geoserver_that_nobody_can_read_is_made_again(
+    geoserver, double, change_layer
+) -> None:
+    layer = dataclasses.replace(change_layer, name=NAME, job_id=JOB)
+    geoserver().publish(layer)
+    (entry,) = double.catalog.store("candela_all", NAME).document["metadata"]["entry"]
+    entry["$"] = "{"
+    publisher = geoserver()
+    assert publisher.layers() == []
+    publisher.publish(layer)
+    assert publisher.unreadable() == []
+    assert [each.name for each in publisher.layers()] == [NAME]
