@@ -59,7 +59,8 @@ def move_geometry(geometry: shapely.Geometry, source: CRS, target: CRS) -> shape
     """
     if source == target:
         return geometry
-    moved = np.column_stack(move_points(*shapely.get_coordinates(geometry).T, source, target))
+    points = shapely.get_coordinates(geometry)
+    moved = np.column_stack(move_points(points[:, 0], points[:, 1], source, target))
     return shapely.set_coordinates(geometry, moved) if np.isfinite(moved).all() else None
 
 
@@ -84,7 +85,8 @@ def move_box(bounds: Corners, source: CRS, target: CRS, what: str) -> Corners:
         return bounds
     left, bottom, right, top = bounds
     along, across = np.linspace(left, right, EDGE_POINTS), np.linspace(bottom, top, EDGE_POINTS)
-    x, y = move_points(*map(np.ravel, np.meshgrid(along, across)), source, target)
+    xs, ys = np.meshgrid(along, across)
+    x, y = move_points(xs.ravel(), ys.ravel(), source, target)
     if not np.isfinite(x).all():
         raise InputError(
             f"{what} {shown(bounds)} in {source} has parts without a place in {target}"
@@ -122,8 +124,9 @@ def _is_sensible(x: Floats, y: Floats, crs: CRS) -> NDArray[np.bool_]:
     finite = np.isfinite(x) & np.isfinite(y)
     if crs.is_geographic:
         degree = crs.units_factor[1] / np.radians(1)  # some count in gradians
-        return finite & (np.abs(x * degree) <= MOST_LONGITUDE) & (np.abs(y * degree) <= 90 + 1e-9)
-    return finite & (np.abs(x) <= MOST_METRES) & (np.abs(y) <= MOST_METRES)
+        near = (np.abs(x * degree) <= MOST_LONGITUDE) & (np.abs(y * degree) <= 90 + 1e-9)
+        return np.asarray(finite & near)
+    return np.asarray(finite & (np.abs(x) <= MOST_METRES) & (np.abs(y) <= MOST_METRES))
 
 
 def _is_same(x: Floats, y: Floats, other_x: Floats, other_y: Floats, crs: CRS) -> NDArray[np.bool_]:
