@@ -17,6 +17,7 @@ from candela.client.texts import Area
 
 Product = Path | str | Output
 PARALLEL = 4  # jobs in flight; how many of them run is the server's decision
+IMAGE_ENDINGS = (".tif", ".tiff")
 CLOUD_MARGIN_M = 100.0  # the edges of clouds are thin, and masks miss them
 
 
@@ -29,6 +30,7 @@ def detect_changes(
     parcels: object = None,
     clouds: bool = False,
     one_scale: bool = True,
+    bands: Sequence[str] = (),
     parallel: int = PARALLEL,
     progress: bool | None = None,
 ) -> ChangeSeries:
@@ -43,7 +45,8 @@ def detect_changes(
     client : Client
         The server that does it.
     products : sequence
-        Sentinel-2 products: paths, addresses, or outputs of other jobs.
+        Sentinel-2 products, or images on one grid (GeoTIFF, named so), which are compared as they
+        are: paths, addresses, or outputs of other jobs.
     area : tuple, optional
         Left, bottom, right, top in degrees, or in a CRS named after them; by default whole tiles.
     model : str, optional
@@ -57,6 +60,8 @@ def detect_changes(
     one_scale : bool
         Whether the maps of one place share their scale, so that they are comparable: the median of
         those of the pairs.
+    bands : sequence of str
+        Names of the bands of images, where these do not name them.
     parallel : int
         How many jobs to have on the server at the same time.
     progress : bool, optional
@@ -77,24 +82,34 @@ def detect_changes(
         options: dict[str, object] = {"area": area}
         if clouds:
             options |= {"mask": "cloud", "cloud_margin": CLOUD_MARGIN_M}
+        given = [_located(product) for product in products]
         converted, failures = team.run(
             [
                 Task(_name(product), "Jpeg2Tiff", {"product": product, **options})
-                for product in products
+                for product in given
+                if not _is_image(product)
             ]
         )
-        images = tuple(Image(task.label, job) for task, job in converted)
+        made = {task.inputs["product"]: Image(task.label, job) for task, job in converted}
+        images = tuple(
+            Image(_name(one), None, one) if _is_image(one) else made[one]
+            for one in given
+            if _is_image(one) or one in made
+        )
         if not images:
             return ChangeSeries((), (), tuple(failures), {})
         extracted = team.run_one(
-            Task("", "ExtractInfo", {"images": [image.output for image in images]})
+            Task("", "ExtractInfo", {"images": [image.source for image in images]})
         )
         told = extracted.outputs["pairs"].json()
-        pairs = [_Pair.of(pair, images) for pair in told["pairs"]]
-        scales = _shared_scales(team, pairs, model) if one_scale else {}
+        pairs = _told_apart([_Pair.of(pair, images) for pair in told["pairs"]])
+        named = {"bands": list(bands) or None}
+        scales = _shared_scales(team, pairs, model, named) if one_scale else {}
         compared, lost = team.run(
             [
-                pair.task("ChangeDetect", model, parcels=parcels, scale=scales.get(pair.scene))
+                pair.task(
+                    "ChangeDetect", model, parcels=parcels, scale=scales.get(pair.scene), **named
+                )
                 for pair in pairs
             ]
         )
@@ -114,11 +129,12 @@ class _Pair(NamedTuple):
     after: Image
     before_date: dt.date
     after_date: dt.date
+    part: str = ""  # tells pairs of the same dates apart
 
     @classmethod
     def of(cls, told: Mapping[str, Any], images: Iterable[Image]) -> "_Pair":
         """Read a pair of ExtractInfo; it names images by their addresses."""
-        by_address = {image.output.href: image for image in images}
+        by_address = {_address(image.source): image for image in images}
         return cls(
             told["scene"],
             by_address[told["before"]],
@@ -129,12 +145,13 @@ class _Pair(NamedTuple):
 
     @property
     def label(self) -> str:
-        return f"{self.scene} {self.before_date} to {self.after_date}"
+        parts = f", {self.part}" if self.part else ""
+        return f"{self.scene} {self.before_date} to {self.after_date}{parts}"
 
     def task(self, process: str, model: str | None, **options: object) -> Task:
         inputs: dict[str, object] = {
-            "before": self.before.output,
-            "after": self.after.output,
+            "before": self.before.source,
+            "after": self.after.source,
             "before_mask": self.before.mask,
             "after_mask": self.after.mask,
             "model": model,
@@ -142,17 +159,51 @@ class _Pair(NamedTuple):
         return Task(self.label, process, inputs | options)
 
     def change(self, job: Job) -> Change:
-        return Change(*self, job=job)
+        return Change(*self[:5], job=job, part=self.part)
 
 
-def _shared_scales(team: Team, pairs: Sequence[_Pair], model: str | None) -> dict[str, float]:
+def _told_apart(pairs: Sequence[_Pair]) -> list[_Pair]:
+    """Number pairs of one place and the same dates: a tile may come in several products."""
+    labels = [pair.label for pair in pairs]
+    return [
+        pair._replace(part=f"part {labels[:index].count(pair.label) + 1}")
+        if labels.count(pair.label) > 1
+        else pair
+        for index, pair in enumerate(pairs)
+    ]
+
+
+def _located(product: Product) -> Product:
+    """Return a local file as an absolute path; addresses and outputs stay as they are."""
+    if isinstance(product, str) and "://" not in product:
+        product = Path(product)
+    return product.expanduser().absolute() if isinstance(product, Path) else product
+
+
+def _is_image(product: Product) -> bool:
+    """Tell whether this is an image already, by its name."""
+    if isinstance(product, Path) and product.is_dir():
+        return False
+    return _name(product).lower().endswith(IMAGE_ENDINGS)
+
+
+def _address(image: Product) -> str:
+    """Return how ExtractInfo calls an image: by the address that it got."""
+    if isinstance(image, Output):
+        return image.href or ""
+    return image.as_uri() if isinstance(image, Path) else image
+
+
+def _shared_scales(
+    team: Team, pairs: Sequence[_Pair], model: str | None, named: Mapping[str, object]
+) -> dict[str, float]:
     """Measure the scales of pairs, and return the median of each scene that has several.
 
     A pair whose scale cannot be measured fails in the comparison, and is told then.
     """
     scenes = [pair.scene for pair in pairs]
     several = [pair for pair in pairs if scenes.count(pair.scene) > 1]
-    measured, _ = team.run([pair.task("ChangeScale", model) for pair in several])
+    measured, _ = team.run([pair.task("ChangeScale", model, **named) for pair in several])
     found: dict[str, list[float]] = {}
     scene_of = {pair.label: pair.scene for pair in several}
     for task, job in measured:

@@ -26,20 +26,46 @@ NO_DATA_GREY = "0.8"
 
 @dataclass(frozen=True)
 class Image:
-    """A product as an image."""
+    """A product as an image.
+
+    Attributes
+    ----------
+    product : str
+        What it is called.
+    job : Job or None
+        What made it; None if it was given as an image.
+    given : Path, str or Output, optional
+        The image that was given.
+    """
 
     product: str
-    job: Job
+    job: Job | None
+    given: Path | str | Output | None = None
 
     @property
     def output(self) -> Output:
-        """The band stack."""
+        """The band stack.
+
+        Raises
+        ------
+        ClientError
+            If the image was given, and not made by a job.
+        """
+        if isinstance(self.given, Output):
+            return self.given
+        if self.job is None:
+            raise ClientError(f"{self.product} was given as it is: no job made it")
         return self.job.outputs["image"]
+
+    @property
+    def source(self) -> Path | str | Output:
+        """What is compared: the image that was given, or the band stack."""
+        return self.output if self.given is None else self.given
 
     @property
     def mask(self) -> Output | None:
         """The mask, if one was asked for."""
-        return self.job.outputs.get("mask")
+        return None if self.job is None else self.job.outputs.get("mask")
 
 
 @dataclass(frozen=True)
@@ -54,6 +80,8 @@ class Change:
         The dates that were compared.
     before_date, after_date : date
         When they were taken.
+    part : str
+        Tells pairs of the same dates apart; empty where there is one.
     """
 
     scene: str
@@ -62,6 +90,7 @@ class Change:
     before_date: dt.date
     after_date: dt.date
     job: Job
+    part: str = ""
 
     @property
     def output(self) -> Output:
@@ -76,7 +105,8 @@ class Change:
     @property
     def name(self) -> str:
         """Place and dates, as a part of a file name."""
-        return f"{self.scene}_{self.before_date:%Y%m%d}_{self.after_date:%Y%m%d}"
+        part = f"_{self.part.replace(' ', '_')}" if self.part else ""
+        return f"{self.scene}_{self.before_date:%Y%m%d}_{self.after_date:%Y%m%d}{part}"
 
 
 @dataclass(frozen=True)

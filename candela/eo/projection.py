@@ -59,8 +59,8 @@ def move_geometry(geometry: shapely.Geometry, source: CRS, target: CRS) -> shape
     """
     if source == target:
         return geometry
-    x, y = shapely.get_coordinates(geometry).T
-    moved = np.column_stack(move_points(x, y, source, target))
+    points = shapely.get_coordinates(geometry)
+    moved = np.column_stack(move_points(points[:, 0], points[:, 1], source, target))
     return shapely.set_coordinates(geometry, moved) if np.isfinite(moved).all() else None
 
 
@@ -121,11 +121,12 @@ def shown(bounds: Corners) -> str:
 
 
 def _is_sensible(x: Floats, y: Floats, crs: CRS) -> NDArray[np.bool_]:
-    finite: NDArray[np.bool_] = np.isfinite(x) & np.isfinite(y)
+    finite = np.isfinite(x) & np.isfinite(y)
     if crs.is_geographic:
-        degree: float = crs.units_factor[1] / np.radians(1)  # some count in gradians
-        return finite & (np.abs(x * degree) <= MOST_LONGITUDE) & (np.abs(y * degree) <= 90 + 1e-9)
-    return finite & (np.abs(x) <= MOST_METRES) & (np.abs(y) <= MOST_METRES)
+        degree = crs.units_factor[1] / np.radians(1)  # some count in gradians
+        near = (np.abs(x * degree) <= MOST_LONGITUDE) & (np.abs(y * degree) <= 90 + 1e-9)
+        return np.asarray(finite & near)
+    return np.asarray(finite & (np.abs(x) <= MOST_METRES) & (np.abs(y) <= MOST_METRES))
 
 
 def _is_same(x: Floats, y: Floats, other_x: Floats, other_y: Floats, crs: CRS) -> NDArray[np.bool_]:

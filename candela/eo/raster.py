@@ -11,6 +11,7 @@ from rasterio.dtypes import complex_int16
 from rasterio.enums import Interleaving, Resampling
 from rasterio.errors import RasterioIOError
 
+from candela.eo.band_names import band_of
 from candela.eo.grid import Grid
 from candela.eo.placement import check_place
 from candela.eo.threads import thread_count
@@ -162,8 +163,19 @@ def _open_with(source: Source, driver: str) -> rasterio.DatasetReader:
     return rasterio.open(name, driver=driver, opener=reopen)
 
 
-def band_indexes(dataset: rasterio.DatasetReader, names: Sequence[str]) -> list[int]:
-    """Find bands by their descriptions.
+def band_indexes(
+    dataset: rasterio.DatasetReader, names: Sequence[str], given: Sequence[str] = ()
+) -> list[int]:
+    """Find bands by their names.
+
+    Parameters
+    ----------
+    dataset : rasterio dataset
+    names : sequence of str
+        What is looked for, as ESA calls it.
+    given : sequence of str
+        What the bands of the file are called, in its order; by default their descriptions, in
+        any spelling of ``band_of``, and for a file of one band without one its own name.
 
     Returns
     -------
@@ -173,16 +185,30 @@ def band_indexes(dataset: rasterio.DatasetReader, names: Sequence[str]) -> list[
     Raises
     ------
     InputError
-        If a band is missing.
+        If a band is missing; the message says how to name bands.
     """
-    present = list(dataset.descriptions)
-    missing = [name for name in names if name not in present]
-    if missing:
-        found = ", ".join(description or "(no name)" for description in present)
+    file = Path(dataset.name)
+    present = list(given) or [description or "" for description in dataset.descriptions]
+    if given and len(given) != dataset.count:
         raise InputError(
-            f"band {', '.join(missing)} missing in {Path(dataset.name).name} (bands: {found})"
+            f"{len(given)} names of bands are given ({', '.join(given)}), but {file.name} has "
+            f"{dataset.count} bands"
         )
-    return [present.index(name) + 1 for name in names]
+    if present == [""]:
+        present = [file.stem]
+    known = [band_of(name) or name for name in present]
+    missing = [name for name in names if name not in known]
+    if missing:
+        found = ", ".join(name or "(no name)" for name in present)
+        hint = (
+            "; give the names in the order of the file as the input bands, or write them into it "
+            "as descriptions"
+        )
+        raise InputError(
+            f"band {', '.join(missing)} missing in {file.name} (bands: {found})"
+            f"{hint if '' in present else ''}"
+        )
+    return [known.index(name) + 1 for name in names]
 
 
 @contextmanager

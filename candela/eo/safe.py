@@ -71,6 +71,15 @@ class Safe:
         return parse_xml(self.read(name), f"{name} in {self.path.name}")
 
 
+def list_files(path: Path) -> Safe:
+    """Return all files of a folder or zip file, whatever they are; see ``open_safe``."""
+    if path.is_dir():
+        return Safe(path, "", dict(_walk(path)), None)
+    archive = open_archive(path)
+    sizes = {name: member.file_size for name, member in archive.members.items()}
+    return Safe(path, "", sizes, archive)
+
+
 def open_safe(path: Path, marker: re.Pattern[str], expected: str) -> Safe:
     """Find the one product in a folder or zip file.
 
@@ -92,13 +101,10 @@ def open_safe(path: Path, marker: re.Pattern[str], expected: str) -> Safe:
     InputError
         If there is no product, more than one, or the zip file is damaged or dangerous.
     """
-    if path.is_dir():
-        files, archive = dict(_walk(path)), None
-    elif path.is_file():
-        archive = open_archive(path)
-        files = {name: member.file_size for name, member in archive.members.items()}
-    else:
+    if not path.exists():
         raise InputError(f"{path.name} does not exist")
+    listed = list_files(path)
+    files, archive = listed.sizes, listed.archive
     roots = sorted(
         {
             str(PurePosixPath(name).parent).removeprefix(".")

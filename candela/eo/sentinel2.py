@@ -1,6 +1,7 @@
 """Open Sentinel-2 products: Level-1C and Level-2A, old and new names, folders and zip files."""
 
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from candela.eo.projection import check_box, move_box
 from candela.eo.raster import open_image
 from candela.eo.reference_system import reference_system
 from candela.eo.safe import Safe, open_safe
+from candela.eo.sentinel2_files import find_band_files, pixel_size, read_facts
 from candela.eo.sentinel2_metadata import (
     BANDS,
     Metadata,
@@ -225,7 +227,8 @@ def open_product(path: Path) -> Product:
     Parameters
     ----------
     path : Path
-        A ``.SAFE`` folder (whatever it is called), a folder with exactly one in it, or a zip file.
+        A ``.SAFE`` folder (whatever it is called), a folder with exactly one in it, or a zip file;
+        or a folder or zip file with one GeoTIFF or JPEG 2000 for each band.
 
     Returns
     -------
@@ -239,6 +242,9 @@ def open_product(path: Path) -> Product:
     try:
         safe = open_safe(path, _PRODUCT_FILE, _EXPECTED)
     except InputError as error:
+        loose = find_band_files(path) if _is_listable(path) else None
+        if loose is not None:
+            return _open_files(*loose)
         _explain_other_product(path, error)
         raise
     documents = [name for name in sorted(safe.sizes) if _PRODUCT_FILE.fullmatch(name)]
@@ -255,6 +261,37 @@ def open_product(path: Path) -> Product:
     granules = [_open_granule(safe, folder, document) for folder in folders]
     with_images = [granule for granule in granules if granule.has_images]
     return Product(document, tuple(with_images or granules[:1]))
+
+
+def _is_listable(path: Path) -> bool:
+    return path.is_dir() or (path.is_file() and zipfile.is_zipfile(path))
+
+
+def _open_files(files: Safe, bands: dict[str, list[str]]) -> Product:
+    """Open images that are no SAFE: one file for each band, or for each of its pixel sizes."""
+    images: dict[tuple[str, int], ImageFile] = {}
+    for band, names in bands.items():
+        for name in names:
+            pixel = pixel_size(files, name)
+            if (band, pixel) in images:
+                raise InputError(
+                    f"{files.path.name} has several images of band {band} in {pixel} m: "
+                    f"{images[band, pixel].name}, {name}"
+                )
+            images[band, pixel] = ImageFile(name, files.location(name), files.sizes[name], pixel)
+    example = next(names[0] for band, names in bands.items() if band != "SCL")
+    metadata, radiometry = read_facts(files, example)
+    granule = Granule(metadata, radiometry, files, images, {}, {})
+    document = ProductDocument(
+        product_id=metadata.product_id,
+        sensing_time=metadata.sensing_time,
+        relative_orbit=metadata.relative_orbit,
+        platform=metadata.platform,
+        level=metadata.level,
+        processing_baseline=metadata.processing_baseline,
+        radiometry=radiometry,
+    )
+    return Product(document, (granule,))
 
 
 def _open_granule(safe: Safe, folder: str, document: ProductDocument) -> Granule:

@@ -30,6 +30,7 @@ BANDS = (
 )  # fmt: skip - ESA's names in the order of ESA's band numbers 0..12
 DEFAULT_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 TILE = re.compile(r"(?<![A-Z0-9])T(\d{2}[C-X][A-Z]{2})(?![A-Z0-9])")
+_DATE = re.compile(r"(?<!\d)((?:19|20)\d{2})-?([01]\d)-?([0-3]\d)(T\d{6})?(?!\d)")
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -83,21 +84,22 @@ class Metadata:
         }
 
     @classmethod
-    def from_tags(cls, tags: Mapping[str, str]) -> "Metadata":
-        """Read it back; only ``SENSING_TIME`` must be there.
+    def from_tags(cls, tags: Mapping[str, str], name: str = "") -> "Metadata":
+        """Read it back; only the time must be there, or in the name of the file.
 
         Raises
         ------
         InputError
-            If ``SENSING_TIME`` is absent or no date.
+            If there is no time.
         """
-        if not tags.get("SENSING_TIME"):
+        time = sensing_time(tags, name)
+        if time is None:
             raise InputError("the image has no tag SENSING_TIME")
         orbit = tags.get("RELATIVE_ORBIT", "")
         return cls(
             product_id=tags.get("PRODUCT_ID", ""),
-            sensing_time=parse_time(tags["SENSING_TIME"], "tag SENSING_TIME"),
-            tile_id=tags.get("TILE_ID", ""),
+            sensing_time=time,
+            tile_id=tags.get("TILE_ID") or find_tile(name),
             relative_orbit=int(orbit) if orbit.isdecimal() else 0,
             platform=tags.get("PLATFORM", ""),
             level=tags.get("LEVEL", ""),
@@ -230,6 +232,24 @@ def parse_time(text: str, name: str) -> dt.datetime:
     if time.tzinfo is None:
         time = time.replace(tzinfo=dt.UTC)
     return time.astimezone(dt.UTC).replace(microsecond=0)
+
+
+def sensing_time(tags: Mapping[str, str], name: str) -> dt.datetime | None:
+    """Return when an image was taken, by its tags, else by a date in its name; None if unknown.
+
+    Raises
+    ------
+    InputError
+        If the tag ``SENSING_TIME`` is no date.
+    """
+    if tags.get("SENSING_TIME"):
+        return parse_time(tags["SENSING_TIME"], "tag SENSING_TIME")
+    for found in _DATE.finditer(name):
+        try:
+            return parse_time("".join(part for part in found.groups() if part), name)
+        except InputError:
+            continue
+    return None
 
 
 def _read_radiometry(root: Element, name: str) -> Radiometry:

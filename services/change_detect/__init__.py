@@ -77,6 +77,7 @@ def run(
     runtime: str,
     scale: float | None,
     parcels: Path | None,
+    bands: list[str],
     workdir: Path,
     progress: Progress,
 ) -> dict[str, Path]:
@@ -95,6 +96,8 @@ def run(
         of a series makes their maps comparable.
     parcels : Path, optional
         Vector file with polygons.
+    bands : list of str
+        Names of the bands of both images, in their order; empty where the images tell them.
     workdir : Path
         Where the outputs are written.
     progress : Progress
@@ -115,7 +118,7 @@ def run(
     facts_of_encoder = Facts.read(chosen.encoder)
     with (
         gdal_environment(),
-        open_pair(before, after, masks, facts_of_encoder.bands) as pair,
+        open_pair(before, after, masks, facts_of_encoder.bands, bands) as pair,
     ):
         name = _name(pair)
         outputs = {
@@ -124,6 +127,7 @@ def run(
             "statistics": output_file(workdir, name, "_statistics.json"),
         }
         placed = open_parcels(parcels, pair.grid) if parcels else []
+        colours = band_indexes(pair.after, TRUE_COLOUR, bands) if parcels else []
         tally = ParcelTally(placed, pair.grid)
         encode = load_encoder(runtime, chosen.encoder)
         progress(1, "looking at samples of both images")
@@ -150,7 +154,7 @@ def run(
         if placed:
             found = measured(placed, tally.statistics(), pair.grid)
             facts["parcels"] = summary(found)
-            outputs |= _write_parcels(found, pair, output_file(workdir, name, "_parcels"))
+            outputs |= _write_parcels(found, pair, colours, output_file(workdir, name, "_parcels"))
         statistics = json.dumps(facts | report.statistics(), indent=2)
         outputs["statistics"].write_text(statistics + "\n", encoding="utf-8")
     progress(100, "done")
@@ -172,7 +176,9 @@ def _write_change(
     return report
 
 
-def _write_parcels(found: Sequence[MeasuredParcel], pair: Pair, stem: Path) -> dict[str, Path]:
+def _write_parcels(
+    found: Sequence[MeasuredParcel], pair: Pair, colours: Sequence[int], stem: Path
+) -> dict[str, Path]:
     """Write all that is said of parcels."""
     outputs = {
         "parcels": stem.with_suffix(".geojson"),
@@ -181,8 +187,7 @@ def _write_parcels(found: Sequence[MeasuredParcel], pair: Pair, stem: Path) -> d
     }
     write_geojson(outputs["parcels"], found)
     write_table(outputs["parcels_table"], found)
-    colours = band_indexes(pair.after, TRUE_COLOUR)
-    draw_parcels(outputs["parcels_preview"], found, pair.after, colours)
+    draw_parcels(outputs["parcels_preview"], found, pair.after, list(colours))
     return outputs
 
 

@@ -1,7 +1,7 @@
 """The two images of a request: opened, checked, read window by window."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from rasterio.windows import Window
 from candela.eo.grid import Grid
 from candela.eo.image_values import checked_grid, read_reflectance
 from candela.eo.raster import band_indexes, open_image
+from candela.eo.sentinel2_metadata import sensing_time
 from candela.errors import InputError, blamed_on
 
 from .encoder import BANDS
@@ -81,9 +82,15 @@ class Pair:
 
 @contextmanager
 def open_pair(
-    before: Path, after: Path, masks: Masks = NO_MASKS, bands: tuple[str, ...] = BANDS
+    before: Path,
+    after: Path,
+    masks: Masks = NO_MASKS,
+    bands: tuple[str, ...] = BANDS,
+    names: Sequence[str] = (),
 ) -> Iterator[Pair]:
     """Open both images and check that they can be compared in the bands given.
+
+    ``names`` are those of the bands in both files, where these do not tell.
 
     Raises
     ------
@@ -93,11 +100,11 @@ def open_pair(
     with ExitStack() as stack:
         with blamed_on("before"):
             first = stack.enter_context(open_image(before))
-            first_indexes = _checked_bands(first, bands)
+            first_indexes = _checked_bands(first, bands, names)
             grid = checked_grid(first)
         with blamed_on("after"):
             second = stack.enter_context(open_image(after))
-            second_indexes = _checked_bands(second, bands)
+            second_indexes = _checked_bands(second, bands, names)
             _check_grids(grid, checked_grid(second))
         with blamed_on("before_mask"):
             first_mask = stack.enter_context(open_mask(masks.before, grid, masks.classes))
@@ -116,8 +123,10 @@ def _read(
     return bands
 
 
-def _checked_bands(image: rasterio.DatasetReader, bands: tuple[str, ...]) -> list[int]:
-    indexes = band_indexes(image, bands)
+def _checked_bands(
+    image: rasterio.DatasetReader, bands: tuple[str, ...], names: Sequence[str]
+) -> list[int]:
+    indexes = band_indexes(image, bands, names)
     types = {image.dtypes[index - 1] for index in indexes}
     if types != {"uint16"}:
         raise InputError(
@@ -149,12 +158,11 @@ def _check_grids(first: Grid, second: Grid) -> None:
 
 
 def _sensing_date(image: rasterio.DatasetReader) -> dt.date | None:
-    text = image.tags().get("SENSING_TIME", "")
-    if not text:
-        return None
+    name = Path(image.name).name
     try:
-        return dt.datetime.fromisoformat(text).date()
-    except ValueError:
+        time = sensing_time(image.tags(), name)
+    except InputError:
         raise InputError(
-            f"{Path(image.name).name} has SENSING_TIME {text!r}; expected an ISO 8601 time"
+            f"{name} has SENSING_TIME {image.tags()['SENSING_TIME']!r}; expected an ISO 8601 time"
         ) from None
+    return None if time is None else time.date()

@@ -19,6 +19,7 @@ def run(
     mask_classes: str,
     model: str,
     runtime: str,
+    bands: list[str],
     workdir: Path,  # noqa: ARG001 - every process has one
     progress: Progress,
 ) -> dict[str, float]:
@@ -26,7 +27,7 @@ def run(
 
     Parameters
     ----------
-    before, after, before_mask, after_mask, mask_classes, model, runtime
+    before, after, before_mask, after_mask, mask_classes, model, runtime, bands
         As for ChangeDetect.
     workdir : Path
         Not used: there is no file.
@@ -45,8 +46,8 @@ def run(
     """
     masks = Masks(before_mask, after_mask, mask_classes)
     encoder = MODELS[model].encoder
-    bands = Facts.read(encoder).bands
-    with gdal_environment(), open_pair(before, after, masks, bands) as pair:
+    needed = Facts.read(encoder).bands
+    with gdal_environment(), open_pair(before, after, masks, needed, bands) as pair:
         progress(5, "looking at samples of both images")
         encode = load_encoder(runtime, encoder)
         detector = fit(survey_pair(pair), encode, model, part(progress, 40, 100))

@@ -93,7 +93,7 @@ def _read_all(images: list[Source], products: list[Path]) -> Iterator[Outcome]:
 def _read_image(source: Source) -> Outcome:
     try:
         with gdal_environment(), open_image(source) as dataset:
-            metadata = Metadata.from_tags(dataset.tags())
+            metadata = Metadata.from_tags(dataset.tags(), Path(source.location).name)
             return [
                 Observation(
                     source.href, metadata, checked_grid(dataset), look=lambda: _coverage(source)
@@ -116,8 +116,8 @@ def _read_coverage(image: Source | str) -> NDArray[np.bool_]:
         rows, cols = dataset.shape
         shape = Shape(min(rows, COVERAGE), min(cols, COVERAGE))
         numbers, missing = read_numbers(dataset, [1], Window(0, 0, cols, rows), shape)
-        seen: NDArray[np.bool_] = numbers[0] != (dataset.nodata or 0)
-        return seen if missing is None else seen & ~missing
+        seen = numbers[0] != (dataset.nodata or 0)
+        return np.asarray(seen if missing is None else seen & ~missing)
 
 
 def _read_product(path: Path) -> Outcome:

@@ -362,3 +362,26 @@ def test_no_data_is_no_data_however_the_image_says_it(detect, scene, clear, tmp_
     assert np.isnan(change[hole]).all()
     assert np.isfinite(change[40:]).all()
     assert (change[OBJECT] > 0.5).mean() > 0.9
+
+
+COMMON = ("blue", "green", "red", "rededge1", "rededge2", "rededge3", "nir", "nir08", "swir16",
+          "swir22")  # fmt: skip
+
+
+@pytest.mark.parametrize("names", [BANDS, COMMON])
+def test_bands_without_descriptions_are_named_by_an_input(scene, clear, tmp_path, names):
+    """As after ``rio warp``, which drops descriptions."""
+    paths = {
+        name: write(tmp_path / f"{name}.tif", image, bands=[""] * 10)
+        for name, image in zip(("before", "after"), scene, strict=True)
+    }
+    with pytest.raises(InputError, match=r"\(no name\).*as the input bands") as caught:
+        run(**paths, **DEFAULTS, workdir=tmp_path, progress=silent)
+    assert caught.value.locator == "before"
+    with pytest.raises(InputError, match=r"2 names of bands are given .* has 10 bands"):
+        run(**paths, **(DEFAULTS | {"bands": ["B02", "B03"]}), workdir=tmp_path, progress=silent)
+    options = load_spec(services_folder() / "change_scale" / "process.yaml").defaults
+    outputs = measure_scale(
+        **paths, **(options | {"bands": list(names)}), workdir=tmp_path, progress=silent
+    )
+    assert outputs == {"scale": pytest.approx(clear[1]["typical_log_magnitude"])}

@@ -321,3 +321,12 @@ def test_a_tile_in_two_products_is_read_from_both(write_product, extract, tmp_pa
     assert told["left_out"] == []
     assert told["pairs"] == []
     assert "different parts of one acquisition" in told["notes"][0]
+
+
+def test_an_image_without_our_tags_is_dated_by_its_name(make_image, extract):
+    names = ["T31TCJ_20210605T105031.tif", "mosaic_2021-06-15.tif", "20210625_sentinel2.tif"]
+    outputs, _ = extract([make_image(name, tags={}) for name in (*names, "image_99999999.tif")])
+    told = json.loads(outputs["pairs"].read_text())
+    dates = {image["sensing_time"][:10] for image in told["scenes"][0]["images"]}
+    assert dates == {"2021-06-05", "2021-06-15", "2021-06-25"}
+    assert "no tag SENSING_TIME" in told["left_out"][0]["reason"]
