@@ -16,7 +16,7 @@ from candela.client.status import OutputValue
 
 if TYPE_CHECKING:
     import rasterio
-    import xarray
+    from xarray import DataArray
 
 LAYER_TYPES = frozenset({"application/x-ogc-wms", "application/x-ogc-wcs", "application/x-ogc-wfs"})
 CHUNK_BYTES = 2**20
@@ -96,17 +96,17 @@ class Output:
         except rasterio.errors.RasterioIOError as error:
             raise OutputFormError(f"output {self.name!r} is no image: {error}") from error
 
-    def xarray(self) -> "xarray.DataArray":
+    def xarray(self) -> "DataArray":
         """Open the image as a lazy array with coordinates; nodata is NaN."""
         try:
             import rioxarray
         except ModuleNotFoundError:
             raise MissingPackageError("an array of an image", "rioxarray", "notebook") from None
 
-        array: xarray.DataArray = rioxarray.open_rasterio(self._address(), masked=True)
+        array: DataArray = rioxarray.open_rasterio(self._address(), masked=True)
         return array
 
-    def to_xarray(self) -> "xarray.DataArray":
+    def to_xarray(self) -> "DataArray":
         """Open the image as a lazy array; the same as ``xarray``."""
         return self.xarray()
 

@@ -115,7 +115,8 @@ class Gateway:
         app.register_blueprint(wps10.blueprint(service, self.jobs))
         app.register_blueprint(outputs.blueprint(self.jobs))
         app.register_blueprint(jobs_api.blueprint(api))
-        app.register_blueprint(uploads.blueprint(self.jobs.uploads))
+        if self.jobs.uploads:
+            app.register_blueprint(uploads.blueprint(self.jobs.uploads))
         runner = self.jobs.runner
         metrics = Metrics(self.jobs.store)
         if self.settings.warm and isinstance(runner, warm_pods.Assigner):

@@ -25,7 +25,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 from urllib.parse import unquote
 
 from candela.errors import (
@@ -197,7 +197,7 @@ class Uploads:
         offset = sum(size for _, size in parts)
         return replace(upload, offset=offset, parts=tuple(name for name, _ in parts), jobs=jobs)
 
-    def append(self, secret: str, offset: int, content: BinaryIO) -> Upload:
+    def append(self, secret: str, offset: int, content: IO[bytes]) -> Upload:
         """Add a part, and make a file of all parts when the last one has come.
 
         An empty part at the end of a file tries the latter again.
@@ -235,7 +235,7 @@ class Uploads:
         self._scratch.mkdir(parents=True, exist_ok=True)
         return self._scratch
 
-    def _take(self, upload: Upload, content: BinaryIO) -> Upload:
+    def _take(self, upload: Upload, content: IO[bytes]) -> Upload:
         left = upload.size - upload.offset
         hasher = self._hash_up_to(upload)
         with _room_reported(), tempfile.NamedTemporaryFile(dir=self.scratch) as part:

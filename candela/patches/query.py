@@ -156,16 +156,18 @@ def relatives_of(connection: Connection, patch: int) -> set[int]:
         return set()
     of_product = PATCH.c.product_id == own.product_id
     sizes = connection.scalars(sa.select(PATCH.c.size).where(of_product).distinct())
-    places = [_overlap(size, own) for size in sizes if size != own.size]
+    places = [
+        _overlap(size, own.size, own.grid_row, own.grid_col) for size in sizes if size != own.size
+    ]
     if not places:
         return set()
     return set(connection.scalars(sa.select(PATCH.c.id).where(of_product, sa.or_(*places))))
 
 
-def _overlap(size: int, own: sa.Row[Any]) -> sa.ColumnElement[bool]:
+def _overlap(size: int, own_size: int, own_row: int, own_col: int) -> sa.ColumnElement[bool]:
     """Return the condition that a patch of another size holds this one, or lies in it."""
-    many, part = max(own.size // size, 1), max(size // own.size, 1)
-    row, col = own.grid_row * many // part, own.grid_col * many // part
+    many, part = max(own_size // size, 1), max(size // own_size, 1)
+    row, col = own_row * many // part, own_col * many // part
     return sa.and_(
         PATCH.c.size == size,
         PATCH.c.grid_row.between(row, row + many - 1),
