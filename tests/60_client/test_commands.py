@@ -162,6 +162,15 @@ def test_the_address_of_the_gateway_may_stand_before_the_command(
     assert main(["--url", gateway.url, *words]) == 0
 
 
+@pytest.mark.parametrize("place", range(4))
+def test_the_address_of_the_gateway_may_stand_anywhere(
+    place: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["patches", "items", "size=120"]
+    assert main([*words[:place], "--url", "127.0.0.1:9", *words[place:]]) == 1
+    assert "http://127.0.0.1:9 cannot be reached" in capsys.readouterr().err
+
+
 def test_the_address_of_the_gateway_may_stand_in_the_environment(
     gateway: LocalGateway, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
