@@ -13,6 +13,7 @@ from typing import TypeAlias
 from candela import __version__
 from candela.commands import examples
 from candela.commands.address import DEFAULT_URL, gateway_address
+from candela.commands.completion import SHELLS, completion
 from candela.errors import CandelaError, RequestError
 
 INTERRUPTED = 130  # what shells say of a program that was ended by Ctrl-C
@@ -92,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_demo(commands)
     _add_patches(commands, remote)
+    shell = _command(commands, "completion", _complete, "print a script for completion by a shell")
+    shell.add_argument("shell", choices=SHELLS)
     return parser
 
 
@@ -352,6 +355,10 @@ def _add_patches(commands: Commands, remote: argparse.ArgumentParser) -> None:
         "bring the schema of CANDELA_PATCHES_DATABASE up to date",
         extras="gateway",
     )
+
+
+def _complete(given: argparse.Namespace) -> None:
+    print(completion(_parser(), given.shell), end="")
 
 
 def _serve(given: argparse.Namespace) -> None:

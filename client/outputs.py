@@ -103,7 +103,8 @@ class Output:
         except ModuleNotFoundError:
             raise MissingPackageError("an array of an image", "rioxarray", "notebook") from None
 
-        return rioxarray.open_rasterio(self._address(), masked=True)  # type: ignore[no-any-return]
+        array: DataArray = rioxarray.open_rasterio(self._address(), masked=True)
+        return array
 
     def to_xarray(self) -> "DataArray":
         """Open the image as a lazy array; the same as ``xarray``."""

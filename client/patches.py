@@ -111,10 +111,27 @@ class Patches:
         return self._pages("items", limit, conditions)
 
     def like(
-        self, patch: int, *, features: str = "fused", limit: int = 20, **conditions: object
+        self,
+        patch: int,
+        *,
+        features: str = "fused",
+        limit: int = 20,
+        relatives: bool = False,
+        **conditions: object,
     ) -> Features:
-        """Find the patches most like one, the nearest first; ``distance`` is a property of each."""
+        """Find the patches most like one, the nearest first; ``distance`` is a property of each.
+
+        Parameters
+        ----------
+        features : str
+            By which feature set; it has the unit of the distance: features as its scaler leaves
+            them, most of them in standard deviations.
+        relatives : bool
+            Whether the patches that hold this one, or that it holds, are among them.
+        """
         given = {"like": patch, "features": features, "limit": limit, **conditions}
+        if relatives:
+            given["relatives"] = relatives
         return Features(self._ask("items", given)["features"])
 
     def patch(self, patch: int) -> Answer:

@@ -12,6 +12,7 @@ Copernicus algorithms as OGC web processing services.
   candela jobs                       what is it doing?
   candela patches items size=120     which patches are there?
   candela run Echo literal=hi --outputs out    the same without a server
+  candela completion bash            let the shell complete commands and options
 """
 SERVE = """\
 examples:

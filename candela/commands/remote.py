@@ -48,7 +48,11 @@ def execute(
     """Start a job; without waiting, the job's id is all that is written."""
     with Client(url, files=files) as client:
         inputs = read_assignments(client.describe(process), assignments)
-        job = client.execute(process, title=title, **inputs)
+        try:
+            job = client.execute(process, title=title, **inputs)
+        except KeyboardInterrupt:
+            NOTES.print("\nNo job was started. The same command goes on with what was sent.")
+            raise
         if wait or save:
             _finish(job, url, save)
         else:

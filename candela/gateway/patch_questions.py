@@ -35,6 +35,7 @@ OF_PATCHES = (
     "label_sensor",
 )
 OF_PAGES = ("limit", "after", "f")
+OF_LIKENESS = ("like", "features", "offset", "relatives")
 
 ORIGINS = ("manual", "model", "reference")
 SENSORS = ("s1", "s2", "fused")
@@ -42,11 +43,15 @@ VISIBILITIES = ("private", "public")
 
 
 class Alike(NamedTuple):
-    """Which patch others shall be like, by which feature set, and how many come first."""
+    """Which patch others shall be like, by which feature set, and how many come first.
+
+    With ``relatives`` also those that hold the patch, or that it holds.
+    """
 
     patch: int
     features: str
     offset: int
+    relatives: bool = False
 
 
 class Annotations(NamedTuple):
@@ -122,14 +127,16 @@ class Question:
     def alike(self) -> Alike | None:
         """Return what the patches shall be like, if that is asked."""
         if "like" not in self.given:
-            for name in ("features", "offset"):
+            for name in ("features", "offset", "relatives"):
                 if name in self.given:
                     raise InvalidValueError(f"{name} goes with like, which is missing", name)
             return None
         if "after" in self.given:
             raise InvalidValueError("after does not go with like; use offset", "after")
         patch = self.number("like", 0, 1, HIGHEST)
-        return Alike(patch, self.text("features", "fused"), self.number("offset", 0, 0, MOST_ITEMS))
+        offset = self.number("offset", 0, 0, MOST_ITEMS)
+        relatives = self.choice("relatives", ("true", "false"), "false") == "true"
+        return Alike(patch, self.text("features", "fused"), offset, relatives)
 
     def source(self, name: str, default: str) -> Source:
         """Return whose labels: ``manual``, ``reference``, ``model:s1`` ..."""

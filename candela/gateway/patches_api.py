@@ -46,6 +46,7 @@ from candela.gateway.patch_questions import (
     HIGHEST,
     MOST_ALIKE,
     MOST_ITEMS,
+    OF_LIKENESS,
     OF_PAGES,
     OF_PATCHES,
     OF_PRODUCTS,
@@ -59,7 +60,7 @@ from candela.patches.confusion import Confusion
 from candela.patches.database import PatchDatabase, open_database
 from candela.patches.export import Row, as_feature, to_csv
 from candela.patches.products import feature_sets_of, find_products, labels_of, quicklook_of
-from candela.patches.query import Found, Wanted, check_label, find_patches, patches_of
+from candela.patches.query import Found, Wanted, check_label, find_patches, patches_of, relatives_of
 from candela.patches.schemes import labels, schemes
 from candela.patches.semantic import Rule, fused_confusion
 from candela.patches.shelf import VectorShelf
@@ -258,7 +259,7 @@ def _feature_sets(api: PatchesApi) -> BaseResponse:
 
 
 def _items(api: PatchesApi) -> BaseResponse:
-    question = Question(request.args, (*OF_PATCHES, *OF_PAGES, "like", "features", "offset"))
+    question = Question(request.args, (*OF_PATCHES, *OF_PAGES, *OF_LIKENESS))
     form, alike = _form(question, FEATURES), question.alike()
     wanted = question.wanted(MOST_ALIKE if alike else MOST_ITEMS, 20 if alike else 100)
     if alike is None:
@@ -279,6 +280,7 @@ def _items(api: PatchesApi) -> BaseResponse:
                 wanted,
                 feature_set=feature_set,
                 limit_s=api.limit_s,
+                without=() if alike.relatives else relatives_of(connection, alike.patch),
             )
         shown = nearest[alike.offset : alike.offset + wanted.limit]
         patches = patches_of(connection, api.viewer, [each.patch for each in shown])

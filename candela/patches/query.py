@@ -145,6 +145,36 @@ def patches_of(connection: Connection, viewer: str, numbers: list[int]) -> list[
     return [found[number] for number in numbers if number in found]
 
 
+def relatives_of(connection: Connection, patch: int) -> set[int]:
+    """Return the patches of the same product that hold a patch, or that it holds."""
+    own = connection.execute(
+        sa.select(PATCH.c.product_id, PATCH.c.size, PATCH.c.grid_row, PATCH.c.grid_col).where(
+            PATCH.c.id == patch
+        )
+    ).one_or_none()
+    if own is None:
+        return set()
+    of_product = PATCH.c.product_id == own.product_id
+    sizes = connection.scalars(sa.select(PATCH.c.size).where(of_product).distinct())
+    places = [
+        _overlap(size, own.size, own.grid_row, own.grid_col) for size in sizes if size != own.size
+    ]
+    if not places:
+        return set()
+    return set(connection.scalars(sa.select(PATCH.c.id).where(of_product, sa.or_(*places))))
+
+
+def _overlap(size: int, own_size: int, own_row: int, own_col: int) -> sa.ColumnElement[bool]:
+    """Return the condition that a patch of another size holds this one, or lies in it."""
+    many, part = max(own_size // size, 1), max(size // own_size, 1)
+    row, col = own_row * many // part, own_col * many // part
+    return sa.and_(
+        PATCH.c.size == size,
+        PATCH.c.grid_row.between(row, row + many - 1),
+        PATCH.c.grid_col.between(col, col + many - 1),
+    )
+
+
 def restricted(
     connection: Connection, query: sa.Select[Any], viewer: str, wanted: Wanted
 ) -> sa.Select[Any]:

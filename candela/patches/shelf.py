@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from heapq import merge
 from itertools import islice
 from pathlib import Path
@@ -66,6 +66,7 @@ class VectorShelf:
         *,
         feature_set: sa.Row[Any],
         limit_s: float,
+        without: Collection[int] = (),
     ) -> list[Neighbour]:
         """Return the patches most like one, without it, among those that are wanted.
 
@@ -85,6 +86,8 @@ class VectorShelf:
             By what: see ``find_feature_set``.
         limit_s : float
             How long vectors may be read that are not here yet.
+        without : collection of int, optional
+            Patches that are left out.
 
         Raises
         ------
@@ -98,11 +101,12 @@ class VectorShelf:
         scaled = scaler.apply(vector[None])[0] if scaler else vector
         among = _numbers(connection, viewer, wanted)
         found = (
-            index.nearest(scaled, count + 1, _kept(index, wanted, among))
+            index.nearest(scaled, count + 1 + len(without), _kept(index, wanted, among))
             for index in self._indexes(connection, viewer, feature_set, wanted, limit_s)
         )
         nearest = merge(*found, key=lambda neighbour: (neighbour.distance, neighbour.patch))
-        return list(islice((each for each in nearest if each.patch != patch), count))
+        left_out = {patch, *without}
+        return list(islice((each for each in nearest if each.patch not in left_out), count))
 
     def _indexes(
         self,

@@ -24,7 +24,8 @@ def test_help_is_there_without_the_libraries() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["serve", "processes", "describe", "execute", "series", "jobs", "run", "demo"]
+    "command",
+    ["serve", "processes", "describe", "execute", "series", "jobs", "run", "demo", "completion"],
 )
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -161,6 +162,15 @@ def test_the_address_of_the_gateway_may_stand_before_the_command(
     assert main(["--url", gateway.url, *words]) == 0
 
 
+@pytest.mark.parametrize("place", range(4))
+def test_the_address_of_the_gateway_may_stand_anywhere(
+    place: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["patches", "items", "size=120"]
+    assert main([*words[:place], "--url", "127.0.0.1:9", *words[place:]]) == 1
+    assert "http://127.0.0.1:9 cannot be reached" in capsys.readouterr().err
+
+
 def test_the_address_of_the_gateway_may_stand_in_the_environment(
     gateway: LocalGateway, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -193,3 +203,39 @@ def test_an_address_without_a_scheme_gets_one(given: str, address: str) -> None:
 def test_an_address_of_another_kind_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["processes", "--url", "ftp://example.org"]) == 2
     assert "is no address of a server" in capsys.readouterr().err
+
+
+def completed(words: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> set[str]:
+    """Return what bash would offer for the last of some words."""
+    assert main(["completion", "bash"]) == 0
+    (folder / "candela").write_text(capsys.readouterr().out)
+    script = (
+        f"source {folder}/candela; COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}}-1)); "
+        "_candela; printf '%s\\n' \"${COMPREPLY[@]}\""
+    )
+    done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("candela ex", {"execute"}),
+        ("candela execute Echo --w", {"--wait"}),
+        ("candela --url http://x jobs s", {"show"}),
+        ("candela patches sc", {"schemes"}),
+        ("candela patches items --f", {"--form"}),
+    ],
+)
+def test_a_shell_completes_commands_and_options(
+    words: str, offered: set[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert completed(words, tmp_path, capsys) == offered
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_every_shell_knows_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    for word in ("execute", "feature-sets", "wait", "dismiss"):
+        assert word in script

@@ -128,6 +128,19 @@ def test_the_command_goes_on_after_it_was_killed(
     assert record.read_text() == secret
 
 
+def test_an_interrupted_command_says_that_it_goes_on(
+    gateway: LocalGateway,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = document(tmp_path / "large.xml", 4)
+    monkeypatch.setattr("candela.client.client.Server", Breaking)
+    words = ["execute", "Echo", f"complex={path}", "--files", "inline", "--url", gateway.url]
+    assert main(words) == 130
+    assert "The same command goes on" in capsys.readouterr().err
+
+
 def test_the_memory_of_a_client_does_not_grow_with_the_file(
     gateway: LocalGateway, tmp_path: Path
 ) -> None:

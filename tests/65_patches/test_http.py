@@ -222,13 +222,34 @@ def test_like_a_patch_are_those_with_the_nearest_vectors_that_the_user_may_see(
     }
     nearest = sorted(distance, key=distance.get)
     for _ in range(2):  # read from the database, and from the shelf
-        found = items(http, like=asked_for, features="texture", limit=10)
+        found = items(http, like=asked_for, features="texture", limit=10, relatives="true")
         assert [each["id"] for each in found] == nearest[:10]
         assert [each["properties"]["distance"] for each in found] == pytest.approx(
             [distance[each["id"]] for each in found], abs=1e-3
         )
-    his = [each["id"] for each in items(http, "bob", like=asked_for, features="texture")]
+    his = [
+        each["id"]
+        for each in items(http, "bob", like=asked_for, features="texture", relatives="true")
+    ]
     assert his == [number for number in nearest if number in mine["east"]]
+
+
+def test_the_parents_and_children_of_a_patch_are_not_like_it_unless_asked_for(http, filled):
+    everything = patches(filled, "june")
+    large = next(each for each in everything if each.size == 120 and each.row and each.col)
+    inside = {
+        each.patch
+        for each in everything
+        if each.size == 60 and (each.row // 2, each.col // 2) == (large.row, large.col)
+    }
+    assert len(inside) == 4
+    like = {"features": "texture", "limit": 100, "product": "june"}
+    for number, family in ((large.patch, inside), (min(inside), {large.patch})):
+        found = {each["id"] for each in items(http, like=number, **like)}
+        all_of_them = {each["id"] for each in items(http, like=number, relatives="true", **like)}
+        assert all_of_them - found == family
+    assert ask(http, "/items", relatives="true").status_code == 400
+    assert ask(http, "/items", like=large.patch, relatives="some").status_code == 400
 
 
 def patches(database, product):
