@@ -75,9 +75,13 @@ def json_document(max_bytes: int) -> Any:  # noqa: ANN401 - JSON
 def finite(value: object, name: str) -> float:
     """Return a number of a JSON document."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and abs(value) < 1e300 and math.isfinite(value):  # type: ignore[arg-type]
-        return float(value)  # type: ignore[arg-type]
-    raise InvalidValueError(f"{name} is no finite number", name)
+    try:
+        number = float(value) if is_number else math.nan  # type: ignore[arg-type]
+    except OverflowError:  # a whole number of hundreds of digits
+        number = math.nan
+    if not math.isfinite(number):
+        raise InvalidValueError(f"{name} is no finite number", name)
+    return number
 
 
 def plain_text(value: object, name: str, longest: int) -> str:

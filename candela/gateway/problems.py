@@ -9,6 +9,7 @@ from candela.errors import NotFoundError, PublicError
 from candela.gateway.browsers import wants_html
 from candela.gateway.faults import INTERNAL, Fault, fault_of
 from candela.gateway.pages import page
+from candela.gateway.parameters import shown
 from candela.gateway.protocols.wps10.service import fault_response
 from candela.settings import Metadata
 
@@ -40,7 +41,10 @@ def blueprint(metadata: Metadata) -> Blueprint:
             fault = INTERNAL
         else:
             code = CODES.get(status, "NoApplicableCode")
-            fault = Fault(code, status, error.description or error.name)
+            text = error.description or error.name
+            if status == 404:
+                text = f"nothing is served at {shown(request.path)}"
+            fault = Fault(code, status, text)
         response = answer(fault, metadata)
         for name, value in error.get_headers():
             if name.lower() in {"allow", "retry-after", "content-range"}:

@@ -17,6 +17,7 @@ from candela.jobs.logs import without_folders
 from candela.jobs.model import JobOutcome, JobSummary, Link, State
 from candela.jobs.service import JobService
 from candela.publish.base import Layer
+from candela.publish.titles import layer_title
 from candela.worker.contract import OUTPUTS_FOLDER, Failure, OutputFile, job_key
 
 logger = logging.getLogger(__name__)
@@ -199,7 +200,7 @@ def layers_of(service: JobService, job: JobOutcome) -> dict[str, Layer]:
             name=f"{spec.identifier}_{job.id}_{name}".replace("-", "_"),
             job_id=job.id,
             path=_local_path(service, key),
-            title=f"{output.title}: {Path(made.file).stem}",
+            title=layer_title(output.title, Path(made.file).stem),
             abstract=f"{spec.title}. Job {job.id}.",
             style=output.publish.style,
             process=spec.identifier,

@@ -242,7 +242,7 @@ def _reading_order(block: Block) -> tuple[int, int, int]:
 
 
 def _name(pair: Pair) -> str:
-    """Return what the outputs are called: people see it as the title of the layer."""
+    """Return what the outputs are called: the dates become the title of the layer."""
     dates = [f"{date:%Y%m%d}" for date in pair.dates if date]
     return "_".join(["change", *dates])
 

@@ -1,6 +1,6 @@
 // What lies below the layers: land and a graticule; no tiles of others, no internet.
 const STEPS = [30, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01]; // degrees between lines
-const WANTED_LINES = 6;
+const LINE_PIXELS = 130; // between lines, at least
 
 function label(value, isLatitude, digits) {
   const side = isLatitude ? (value < 0 ? "S" : "N") : value < 0 ? "W" : "E";
@@ -16,7 +16,7 @@ function drawGraticule(map, group) {
   group.clearLayers();
   const view = map.getBounds();
   const width = view.getEast() - view.getWest();
-  const step = STEPS.find((size) => width / size >= WANTED_LINES) ?? STEPS.at(-1);
+  const step = STEPS.find((size) => width / size >= map.getSize().x / LINE_PIXELS - 1) ?? STEPS.at(-1);
   const digits = Math.max(0, Math.ceil(-Math.log10(step) - 1e-9));
   const style = { color: "#5b6b78", weight: 0.7, opacity: 0.45, interactive: false, pane: "graticule" };
   const [south, north] = [Math.max(-85, view.getSouth()), Math.min(85, view.getNorth())];

@@ -13,6 +13,7 @@ const map = L.map(place, { zoomControl: false, maxZoom: 19, minZoom: 2, worldCop
 map.attributionControl.setPrefix("");
 L.control.zoom({ position: "topright" }).addTo(map);
 L.control.scale({ imperial: false }).addTo(map);
+new ResizeObserver(() => map.invalidateSize()).observe(place);
 addGround(map, place.dataset.land);
 const divider = new Divider(map);
 const entries = []; // one for each layer, bottom to top: {document, tiles, item}
@@ -161,7 +162,11 @@ compare.onclick = () => {
 map.on("click", async (event) => {
   const here = shown().filter(({ document }) => boundsOf(document).contains(event.latlng));
   if (here.length === 0) return;
-  const popup = L.popup({ maxHeight: 320 }).setLatLng(event.latlng).setContent("…").openOn(map);
+  const size = map.getSize();
+  const room = { maxWidth: Math.min(420, size.x - 110), maxHeight: Math.min(320, size.y - 90) };
+  // The buttons to zoom stay free.
+  const popup = L.popup({ ...room, autoPanPaddingTopLeft: [12, 12], autoPanPaddingBottomRight: [56, 12] });
+  popup.setLatLng(event.latlng).setContent("…").openOn(map);
   popup.setContent(await valuesAt(map, event, here.toReversed().map((entry) => entry.document)));
 });
 
@@ -171,6 +176,7 @@ try {
   list(await answer.json());
   const first = chosen();
   first.forEach((entry) => show(entry, true));
+  map.invalidateSize(); // on a phone the list takes its room from the map
   const box = first.reduce((all, entry) => all.extend(boundsOf(entry.document)), L.latLngBounds([]));
   if (box.isValid()) map.fitBounds(box, { animate: false });
   if (entries.length === 0) groups.innerHTML = '<p class="empty">No layer yet. Results of processes that make images appear here.</p>';

@@ -12,24 +12,39 @@ function request(map, point, { name, wms, time }) {
   return `${wms}?${query}`;
 }
 
-function say(value, isText) {
-  const number = Number(value);
+const GML = "http://www.opengis.net/gml";
+const LONG_DECIMAL = /^-?(0|[1-9]\d*)\.\d{5,}$/;
+
+function sayAttribute(value) {
+  // Text stays as it is: 01234 and 0x1F are codes. Only what is surely a measure is shortened.
   if (value === undefined || value.trim() === "") return "no data";
-  if (Number.isNaN(number)) return isText ? value : "no data";
+  return LONG_DECIMAL.test(value) ? String(Number(Number(value).toPrecision(4))) : value;
+}
+
+function sayBand(value) {
+  const number = Number(value);
+  if (value === undefined || value.trim() === "" || Number.isNaN(number)) return "no data";
   return Number.isInteger(number) ? String(number) : number.toPrecision(4);
+}
+
+function valueOf(gml, name) {
+  // The feature's own element: gml:name is the title of the layer.
+  const found = [...gml.getElementsByTagNameNS("*", name)];
+  return found.find((element) => !element.namespaceURI?.startsWith(GML))?.textContent;
 }
 
 async function tableOf(map, point, info) {
   const table = document.createElement("table");
   const answer = await fetch(request(map, point, info));
   const gml = new DOMParser().parseFromString(await answer.text(), "text/xml");
-  const names = info.bands.length > 0 ? info.bands : info.attributes;
-  for (const name of names) {
-    const value = gml.getElementsByTagNameNS("*", name)[0]?.textContent;
+  const isRaster = info.bands.length > 0;
+  if (!isRaster) table.className = "attributes";
+  for (const name of isRaster ? info.bands : info.attributes) {
+    const value = valueOf(gml, name);
     const row = table.insertRow();
     row.append(document.createElement("th"));
     row.firstChild.textContent = name;
-    row.insertCell().textContent = say(value, info.bands.length === 0);
+    row.insertCell().textContent = isRaster ? sayBand(value) : sayAttribute(value);
   }
   return table;
 }
