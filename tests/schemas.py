@@ -16,6 +16,10 @@ CACHE = Path(__file__).parents[1] / ".cache" / "schemas"
 ROOTS = {
     "http://www.opengis.net/wps/1.0.0": "ogc/wps/1.0.0/wpsAll.xsd",
     "http://www.opengis.net/ows/1.1": "ogc/ows/1.1.0/owsAll.xsd",
+    "http://www.opengis.net/ows/2.0": "ogc/ows/2.0/owsAll.xsd",
+    "http://www.opengis.net/ogc": "ogc/wms/1.3.0/exceptions_1_3_0.xsd",
+    "http://www.opengis.net/wms": "ogc/wms/1.3.0/capabilities_1_3_0.xsd",
+    "http://www.opengis.net/wcs/2.0": "ogc/wcs/2.0/wcsAll.xsd",
     "http://www.opengis.net/wfs/2.0": "ogc/wfs/2.0/wfs.xsd",
     "http://www.opengis.net/gml/3.2": "ogc/gml/3.2.1/gml.xsd",
 }  # by namespace of a document's root

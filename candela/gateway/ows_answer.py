@@ -29,12 +29,21 @@ GRID = re.compile(
     rb"</gml:axisName>)*\s*<gml:offsetVector>)%b 0(</gml:offsetVector>\s*<gml:offsetVector>)0 %b<"
     % (NUMBER, NUMBER, NUMBER, NUMBER)
 )  # of a DescribeCoverage of WCS 1.0.0
+OPERATIONS_END = b"  </ows:OperationsMetadata>"
+POST_ENCODING = b"""    <ows:Constraint name="PostEncoding">
+      <ows:AllowedValues>
+        <ows:Value>XML</ows:Value>
+      </ows:AllowedValues>
+    </ows:Constraint>
+"""  # of all operations, where they have one address (WCS 2.0, binding for POST)
 
 
 def corrected(chunks: Iterable[bytes], purpose: Purpose) -> Iterator[bytes]:
     """Take lines out of an XML document that must not be there, and put grids where they are."""
     if purpose == "wcs":
-        yield GRID.sub(_at_the_centre, UNWANTED[purpose].sub(b"", b"".join(chunks)))
+        document = UNWANTED[purpose].sub(b"", b"".join(chunks))
+        document = GRID.sub(_at_the_centre, document)
+        yield document.replace(OPERATIONS_END, POST_ENCODING + OPERATIONS_END)
     else:
         yield from _without_lines(chunks, UNWANTED[purpose])
 

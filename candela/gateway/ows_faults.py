@@ -35,17 +35,18 @@ class OwsError(RequestError):
 
 
 class Report(NamedTuple):
-    """The namespace and version of an exception report with locators."""
+    """An exception report of OWS Common."""
 
     namespace: str
+    schema: str
     version: str
 
 
 REPORTS: dict[tuple[Kind | None, str], Report] = {
-    ("wcs", "2"): Report("http://www.opengis.net/ows/2.0", "2.0.1"),
-    ("wfs", "2"): Report("http://www.opengis.net/ows/1.1", "2.0.0"),
-    ("wfs", "1.1"): Report("http://www.opengis.net/ows", "1.1.0"),
-    (None, ""): Report("http://www.opengis.net/ows/1.1", "1.1.0"),
+    ("wcs", "2"): Report("http://www.opengis.net/ows/2.0", "ows/2.0", "2.0.1"),
+    ("wfs", "2"): Report("http://www.opengis.net/ows/1.1", "ows/1.1.0", "2.0.0"),
+    ("wfs", "1.1"): Report("http://www.opengis.net/ows", "ows/1.0.0", "1.1.0"),
+    (None, ""): Report("http://www.opengis.net/ows/1.1", "ows/1.1.0", "1.1.0"),
 }  # all others have a service exception report
 LATEST: dict[Kind, str] = {"wms": "1.3.0", "wcs": "2.0.1", "wfs": "2.0.0"}
 STATUS: dict[type[CandelaError], tuple[int, str]] = {
@@ -55,12 +56,14 @@ STATUS: dict[type[CandelaError], tuple[int, str]] = {
     UnsupportedError: (415, "OperationNotSupported"),
     PublicationError: (503, "NoApplicableCode"),
 }
-MISSING_STATUS = {"NoSuchCoverage": 404, "CoverageNotDefined": 404}
+MISSING_STATUS = {"CoverageNotDefined": 404, "InvalidAxisLabel": 404}
 OWS_CODES = {
     "InvalidFormat": "InvalidParameterValue",
     "InvalidDimensionValue": "InvalidParameterValue",
     "CoverageNotDefined": "NoSuchCoverage",
 }  # what reports with locators call it
+INSTANCE = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+SCHEMAS = "http://schemas.opengis.net"
 NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 REFUSALS: tuple[type[CandelaError], ...] = (OwsError, *STATUS)
 
@@ -87,7 +90,9 @@ def exception_report(error: CandelaError, kind: Kind | None, version: str) -> Re
     place = f" locator={quoteattr(locator)}" if locator else ""
     if report:
         body = (
-            f'<ows:ExceptionReport xmlns:ows="{report.namespace}" version="{report.version}">'
+            f'<ows:ExceptionReport xmlns:ows="{report.namespace}" version="{report.version}" '
+            f'{INSTANCE} xsi:schemaLocation="{report.namespace} '
+            f'{SCHEMAS}/{report.schema}/owsExceptionReport.xsd">'
             f'<ows:Exception exceptionCode="{OWS_CODES.get(code, code)}"{place}>'
             f"<ows:ExceptionText>{text}</ows:ExceptionText>"
             "</ows:Exception></ows:ExceptionReport>"

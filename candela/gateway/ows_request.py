@@ -61,6 +61,7 @@ FEATURE_FORMATS = frozenset(
     for name in names
 )
 COVERAGE_FORMATS = {"1": {COVERAGE_NAME, COVERAGE_FORMAT}, "2": {COVERAGE_FORMAT}}
+AXES = {"x": {"x", "long", "lon", "e"}, "y": {"y", "lat", "n"}}
 MULTIPART = "multipart/related"
 START_BYTES = 4096  # of a body: where its root begins
 VERSION = re.compile(rb"<[\w:]+\s[^>]*?\bversion=[\"']([\d.]{1,9})[\"']")
@@ -180,6 +181,15 @@ def _settle_wcs(query: MultiDict[str, str]) -> None:
         major = "1" if version.startswith("1") else "2"
         _require(query, "format", COVERAGE_FORMATS[major])
         _require(query, "mediatype", (MULTIPART,))
+        _check_axes(query.getlist("subset"))
+
+
+def _check_axes(subsets: Iterable[str]) -> None:
+    """Refuse an axis that no coverage has, or twice: MapServer calls some of them otherwise."""
+    found = [subset.partition("(")[0].partition(",")[0].strip().lower() for subset in subsets]
+    axes = [next((axis for axis in AXES if name in AXES[axis]), "") for name in found]
+    if "" in axes or len(set(axes)) < len(axes):
+        raise OwsError("InvalidAxisLabel", f"no such axes: {', '.join(found)[:80]}", "subset")
 
 
 def _check_feature_format(name: str) -> None:
@@ -200,7 +210,7 @@ def _no_format(value: str, name: str) -> OwsError:
 
 def kind_of_xml(body: bytes) -> Kind | None:
     """Return the service that a request in XML is for, as far as can be told without a parser."""
-    start = body[:START_BYTES]
+    start = body[:START_BYTES].replace(b"'", b'"')
     return next((kind for name, kind in NAMESPACES.items() if f'"{name}"'.encode() in start), None)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from candela.errors import PublicationError, SpecError
 from candela.publish.base import Publisher
+from candela.publish.mapfile import Provider
 from candela.publish.mapserver import MapServerPublisher
 from candela.publish.styles import load_style, shows
 from candela.settings import ConfigurationError, Metadata, Settings
@@ -20,7 +21,13 @@ def make_publisher(settings: Settings, metadata: Metadata) -> Publisher:
         If a file that the settings name cannot be read.
     """
     if settings.publisher == "mapserver":
-        return MapServerPublisher(settings.folder / "ows", settings.base_url, title=metadata.title)
+        contact = metadata.contact
+        provider = Provider(
+            metadata.provider, contact.name, contact.position, contact.phone, contact.email
+        )
+        return MapServerPublisher(
+            settings.folder / "ows", settings.base_url, title=metadata.title, provider=provider
+        )
     from candela.publish.geoserver.publisher import GeoServerPublisher, Site
     from candela.publish.geoserver.rest import Account, GeoServerRest
 

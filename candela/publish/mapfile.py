@@ -17,7 +17,7 @@ from typing import Literal
 from candela.publish.drawing import all_values, drawing, drawn_raster
 from candela.publish.features import VectorHeader
 from candela.publish.header import RasterHeader
-from candela.publish.metadata import ATTRIBUTION, isotime, keywords
+from candela.publish.metadata import ATTRIBUTION, KEYWORDS, isotime, keywords
 from candela.publish.offers import (
     COVERAGE_FORMAT,
     COVERAGE_NAME,
@@ -38,7 +38,7 @@ from candela.publish.series import Series
 from candela.publish.shapefile import Tile
 from candela.publish.styles import PolygonStyle
 from candela.publish.syntax import block, metadata, numbers, projection, quote
-from candela.publish.systems import systems
+from candela.publish.systems import COMMON, all_systems, own_systems
 
 Purpose = Literal["wms", "wcs", "wfs", "info"]
 
@@ -51,6 +51,17 @@ MISSING = "http://www.opengis.net/def/nil/OGC/0/missing"
 
 
 @dataclass(frozen=True)
+class Provider:
+    """Who answers for the services; what is empty is not told."""
+
+    organization: str = ""
+    person: str = ""
+    position: str = ""
+    phone: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True)
 class Service:
     """What a map file says of itself, and where layers have files of their own."""
 
@@ -58,6 +69,7 @@ class Service:
     title: str
     abstract: str
     layers_folder: Path
+    provider: Provider = Provider()
 
 
 @dataclass(frozen=True)
@@ -123,7 +135,7 @@ def map_text(
             # One raster of a series may be removed at this moment; the others are there.
             *(['CONFIG "ON_MISSING_DATA" "IGNORE"'] if shown else []),
             *_output_formats(records, purpose),
-            block("WEB", metadata(_service_metadata(service, headers, purpose))),
+            block("WEB", metadata(_service_metadata(service, purpose))),
             *(_layer(record, purpose, service.layers_folder) for record in records),
             *(_series_layer(item, purpose) for item in shown),
         )
@@ -194,21 +206,29 @@ def _output_formats(records: Sequence[LayerRecord], purpose: Purpose) -> list[st
     return [png, geotiff]
 
 
-def _service_metadata(
-    service: Service, headers: Sequence[RasterHeader | VectorHeader], purpose: Purpose
-) -> dict[str, str]:
+def _service_metadata(service: Service, purpose: Purpose) -> dict[str, str]:
     requests = {
         "wms": " ".join(OPERATIONS["wms"]),
         "info": "GetCapabilities GetFeatureInfo",
         "wcs": "*",
         "wfs": " ".join(OPERATIONS["wfs"]),
     }[purpose]
+    provider = service.provider
+    told = {
+        "ows_contactorganization": provider.organization,
+        "ows_contactperson": provider.person,
+        "ows_contactposition": provider.position,
+        "ows_contactvoicetelephone": provider.phone,
+        "ows_contactelectronicmailaddress": provider.email,
+    }
     return {
+        **{name: value for name, value in told.items() if value},
         "ows_title": service.title,
         "ows_abstract": service.abstract,
+        "ows_keywordlist": ",".join(KEYWORDS),
         "ows_onlineresource": service.url,
         "ows_encoding": "UTF-8",
-        **({} if purpose == "wfs" else {"ows_srs": " ".join(systems(headers))}),
+        **({} if purpose == "wfs" else {"ows_srs": " ".join(COMMON)}),
         "ows_fees": "none",
         "ows_accessconstraints": "none",
         "wms_attribution_title": ATTRIBUTION,
@@ -274,6 +294,7 @@ def _series_layer(item: SeriesFile, purpose: Purpose) -> str:
                 "ows_abstract": series.abstract,
                 "ows_keywordlist": ",".join(keywords(series.first)),
                 "wms_attribution_title": ATTRIBUTION,
+                "wms_srs": " ".join(own_systems(header)),
                 "wms_timeitem": "time",
                 "wms_timeextent": ",".join(times),
                 "wms_timedefault": times[-1],
@@ -288,7 +309,7 @@ def _layer_metadata(record: LayerRecord) -> dict[str, str]:
     layer, header = record.layer, record.raster
     coverage = {
         "wcs_label": layer.title,
-        "wcs_srs": " ".join(systems([header])),
+        "wcs_srs": " ".join(all_systems(header)),
         "wcs_extent": numbers(header.extent),
         "wcs_size": f"{header.cols} {header.rows}",
         "wcs_resolution": numbers(header.resolution),
@@ -313,6 +334,7 @@ def _layer_metadata(record: LayerRecord) -> dict[str, str]:
         "ows_abstract": layer.abstract,
         "ows_keywordlist": ",".join(keywords(record)),
         "wms_attribution_title": ATTRIBUTION,
+        "wms_srs": " ".join(own_systems(header)),
         **_items(header),
         **coverage,
     }

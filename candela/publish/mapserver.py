@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import socket
+import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from candela.publish.base import Layer, LayerLinks, ServedLayer, ServedSeries
 from candela.publish.drawing import drawn_raster
 from candela.publish.features import read_polygons, write_geopackage
 from candela.publish.mapfile import (
+    Provider,
     Purpose,
     SeriesFile,
     Service,
@@ -49,6 +51,18 @@ DRAWN_FILE = "drawn.vrt"  # of a layer that is not drawn as its raster is
 SIGNATURE_FILE = "made-by"
 INDEX = "rasters"
 SERIES_PURPOSES: tuple[Purpose, ...] = ("wms", "wcs", "info")
+NUMBERS = frozenset(
+    {
+        "BOOLEAN",
+        "TINYINT",
+        "SMALLINT",
+        "MEDIUMINT",
+        "INTEGER",
+        "FLOAT",
+        "DOUBLE",
+        "REAL",
+    }
+)  # types of columns of a GeoPackage
 INDEX_AGE_S = 60.0  # how long an index is kept that requests may still read
 
 
@@ -73,6 +87,8 @@ class MapServerPublisher:
         The public address of the gateway; layers are served under ``<url>/ows``.
     title, abstract : str
         What the service of all layers says of itself.
+    provider : Provider, optional
+        Who answers for the services.
     workers : int, optional
         How many requests are worked on at the same time; by default one for each CPU.
     """
@@ -88,12 +104,14 @@ class MapServerPublisher:
         *,
         title: str = "CANDELA",
         abstract: str = "Results of Copernicus processing services",
+        provider: Provider | None = None,
         workers: int | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.url = f"{url.rstrip('/')}/ows"
         self.title = title
         self.abstract = abstract
+        self.provider = provider or Provider()
         self.store = LayerStore(self.folder)
         self.server = MapServerProcess(
             # NOTE: gateways on several machines may share the folder, but not a loopback address.
@@ -135,7 +153,7 @@ class MapServerPublisher:
 
     def _signature(self) -> str:
         """Return what map files depend on beside their layer: our address, styles and code."""
-        parts = [self.url, self.title, self.abstract]
+        parts = [self.url, self.title, self.abstract, repr(self.provider)]
         for folder in (files("candela.publish"), files("candela.publish.styles")):
             for item in sorted(folder.iterdir(), key=lambda item: item.name):
                 if item.name.endswith((".py", ".yaml")):
@@ -250,6 +268,19 @@ class MapServerPublisher:
             return {}
         return {dt.datetime.fromisoformat(date): names for date, names in json.loads(text).items()}
 
+    def numbers(self, name: str) -> frozenset[str] | None:
+        """Return which attributes of a layer of polygons are numbers; None where all values are."""
+        record = self.store.get(name)
+        if record is None or not record.polygons:
+            return None
+        path = self.store.path(name) / FEATURES_FILE
+        try:
+            with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as file:
+                columns = file.execute("SELECT name, type FROM pragma_table_info(?)", (name,))
+                return frozenset(column for column, kind in columns if kind in NUMBERS)
+        except sqlite3.OperationalError:  # just removed
+            return frozenset()
+
     def target(self, names: Sequence[str], purpose: Purpose, owner: str | None = None) -> Target:
         """Return where the embedded server answers for some layers and series.
 
@@ -297,16 +328,19 @@ class MapServerPublisher:
         series = [item for item in indexed(mine).values() if not names or item.name in names]
         records = [record for record in mine if not names or record.layer.name in names]
         files = [self._with_index(item) for item in series]
-        service = Service(self.url, self.title, self.abstract, self.store.layers_folder)
+        service = self._service(self.url, self.title, self.abstract)
         write_whole(path, map_text(service, records, purpose, files), age=changed)
         return path
+
+    def _service(self, url: str, title: str, abstract: str) -> Service:
+        return Service(url, title, abstract, self.store.layers_folder, self.provider)
 
     def _write_layer(self, record: LayerRecord) -> None:
         layer = record.layer
         links, folder = asdict(self._links_of(record)), self.store.path(layer.name)
         for purpose in purposes_of(record):
             url = links.get(purpose, links["wms"])
-            service = Service(url, layer.title, layer.abstract, self.store.layers_folder)
+            service = self._service(url, layer.title, layer.abstract)
             write_whole(folder / f"{purpose}.map", map_text(service, [record], purpose))
         if isinstance(record.style, DecibelStyle):
             write_whole(folder / DRAWN_FILE, drawn_raster(layer.path, record.style, record.raster))
@@ -325,7 +359,7 @@ class MapServerPublisher:
     def _write_series(self, series: Series) -> None:
         file, folder = self._with_index(series), self._series_folder(series.name)
         url = self.links(series.name).wms
-        service = Service(url, series.title, series.abstract, self.store.layers_folder)
+        service = self._service(url, series.title, series.abstract)
         for purpose in SERIES_PURPOSES:
             write_whole(folder / f"{purpose}.map", map_text(service, [], purpose, [file]))
         dates: dict[str, list[str]] = {}

@@ -3,7 +3,7 @@
 PICTURE_FORMATS = ("image/png", "image/jpeg")
 OPAQUE_PNG = "image/png; mode=24bit"  # of MapServer's, for pictures that are not transparent
 LEGEND_FORMATS = ("image/png",)
-INFO_FORMATS = ("text/plain", "application/vnd.ogc.gml")
+INFO_FORMATS = ("text/plain", "application/vnd.ogc.gml", "application/json", "text/html")
 COVERAGE_FORMAT = "image/tiff"
 COVERAGE_NAME = "geotiff"  # what WCS 1.0.0 calls it
 GEOJSON = "application/geo+json"

@@ -13,7 +13,7 @@ from candela.publish.offers import GEOJSON
 from candela.publish.record import LayerRecord
 from candela.publish.styles import PolygonStyle
 from candela.publish.syntax import block, metadata, numbers, projection, quote
-from candela.publish.systems import systems
+from candela.publish.systems import all_systems, own_systems
 
 FEATURES_FILE = "features.gpkg"  # beside a layer's map files
 GEOJSON_NAME = "geojson"  # what the output format is called in map files
@@ -75,9 +75,10 @@ def _metadata(record: LayerRecord, header: VectorHeader, *, is_wfs: bool) -> dic
         "wfs_abstract": f"{layer.abstract} {ATTRIBUTION}.".strip(),
         "ows_keywordlist": ",".join(keywords(record)),
         "wms_attribution_title": ATTRIBUTION,
+        "wms_srs": " ".join(own_systems(header)),
         "wms_include_items": "all",
         "wms_exclude_items": "fid",
-        "wfs_srs": " ".join(systems([header])),
+        "wfs_srs": " ".join(all_systems(header)),
         "wfs_getfeature_formatlist": GEOJSON_NAME,
         "wfs_geometry_precision": str(header.digits),
         "wfs_extent": numbers(with_area(header.extent)),

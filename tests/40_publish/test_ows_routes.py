@@ -8,8 +8,10 @@ import pytest
 import requests
 from lxml import etree
 from PIL import Image
+from schemas import assert_valid, schema_folder
 
 from candela.gateway.ows import MAX_BODY_BYTES
+from candela.publish.mapfile import Provider
 
 CAPABILITIES = {"service": "WMS", "version": "1.3.0", "request": "GetCapabilities"}
 
@@ -260,3 +262,42 @@ def test_a_map_is_opaque_unless_it_is_asked_to_be_transparent(ows) -> None:
         content = requests.get(ows, params=query, timeout=10).content
         alpha = np.asarray(Image.open(io.BytesIO(content)).convert("RGBA"))[..., 3]
         assert (alpha == 255).all() == is_opaque
+
+
+def test_every_system_that_is_offered_for_a_layer_is_valid_for_it(ows) -> None:
+    tree = etree.fromstring(requests.get(ows, params=CAPABILITIES, timeout=10).content)
+    for layer in tree.iter("{*}Layer"):
+        name = layer.findtext("{*}Name")
+        inherited = [item for level in layer.iterancestors("{*}Layer") for item in level]
+        codes = {item.text for item in (*layer, *inherited) if item.tag.endswith("}CRS")}
+        for code in codes if name else ():
+            query = MAP | {"layers": name, "crs": code, "bbox": "0,0,1,1"}
+            answer = requests.get(ows, params=query, timeout=10)
+            assert answer.headers["Content-Type"] == "image/png", f"{name} {code} {answer.text}"
+        assert not name or {"EPSG:4326", "EPSG:3857", "EPSG:3035", "EPSG:2154"} < codes
+
+
+def test_documents_and_exceptions_are_valid(ows) -> None:
+    if schema_folder() is None:
+        pytest.skip("the schemas of the OGC are not at hand (`make schemas`)")
+    coverages = {"service": "WCS", "version": "2.0.1", "request": "GetCapabilities"}
+    for query in (
+        CAPABILITIES, coverages, MAP | {"format": "none"}, COVERAGE | {"format": "none"},
+        COVERAGE | {"coverageid": "none"}, COVERAGE | {"subset": "z(1)"}, {"service": "none"},
+        FEATURES | {"outputformat": "none"}, MAP | {"layers": "none"},
+    ):  # fmt: skip
+        assert_valid(requests.get(ows, params=query, timeout=10).content)
+
+
+def test_the_capabilities_say_who_answers_for_the_service(
+    start_gateway, tmp_path, change_layer
+) -> None:
+    with start_gateway(tmp_path) as gateway:
+        gateway.publisher.provider = Provider("A & B", "Ann", "Operator", "+1 2", "a@example.org")
+        gateway.publisher.publish(change_layer)
+        tree = etree.fromstring(requests.get(f"{gateway.url}/ows", timeout=10).content)
+    service = tree.find("{*}Service")
+    assert "Copernicus" in [item.text for item in service.iter("{*}Keyword")]
+    contact = service.find("{*}ContactInformation")
+    assert contact.findtext(".//{*}ContactOrganization") == "A & B"
+    assert contact.findtext("{*}ContactElectronicMailAddress") == "a@example.org"

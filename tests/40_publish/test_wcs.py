@@ -215,14 +215,15 @@ def test_another_coverage_is_not_answered_with_the_one_of_the_address(
 
 def test_a_body_names_no_other_coverage_either(address, change_layer) -> None:
     body = (
-        '<GetCoverage xmlns="http://www.opengis.net/wcs/2.0" service="WCS" version="2.0.1">'
-        "<CoverageId>Bogus</CoverageId></GetCoverage>"
+        "<?xml version='1.0'?><GetCoverage xmlns='http://www.opengis.net/wcs/2.0' service='WCS' "
+        "version='2.0.1'><CoverageId>Bogus</CoverageId></GetCoverage>"
     )
     answer = requests.post(
         address(change_layer), body, headers={"Content-Type": "text/xml"}, timeout=10
     )
     assert answer.status_code == 404
     assert 'exceptionCode="NoSuchCoverage"' in answer.text
+    assert "http://www.opengis.net/ows/2.0" in answer.text
 
 
 def test_without_a_coverage_there_is_no_answer(address, change_layer) -> None:
@@ -236,10 +237,25 @@ def test_the_capabilities_name_what_is_offered_and_nothing_else(gateway) -> None
     new = etree.fromstring(requests.get(f"{url}&version=2.0.1", timeout=10).content)
     assert [item.text for item in new.iter("{*}ServiceTypeVersion")] == ["2.0.1", "1.0.0"]
     assert [item.text for item in new.iter("{*}formatSupported")] == ["image/tiff"]
+    (encoding,) = new.iterfind("{*}OperationsMetadata/{*}Constraint")
+    assert encoding.get("name") == "PostEncoding"
     lower = etree.fromstring(requests.get(f"{url}&version=1.1.1", timeout=10).content)
     assert lower.get("version") == "1.0.0"
     refused = requests.get(f"{url}&acceptversions=1.1.1", timeout=10)
     assert 'exceptionCode="VersionNegotiationFailed"' in refused.text
+
+
+@pytest.mark.parametrize(
+    "subset", [["bogus(600500)"], ["x(600500,602300)", "x(600500)"], ["(1)"], ["time(1)"]]
+)
+def test_an_axis_that_there_is_not_is_an_invalid_label(gateway, change_layer, subset) -> None:
+    query = {
+        "service": "WCS", "version": "2.0.1", "request": "GetCoverage",
+        "coverageid": change_layer.name, "subset": subset,
+    }  # fmt: skip
+    answer = requests.get(f"{gateway.url}/ows", params=query, timeout=10)
+    assert answer.status_code == 404
+    assert 'exceptionCode="InvalidAxisLabel"' in answer.text
 
 
 @pytest.mark.parametrize("version", ["1.1.0", "1.1.1", "1.1.2"])
