@@ -22,6 +22,7 @@ QUICK = {
     "publishing": ["--layers", "50", "--seconds", "2"],
     "job_list": ["--finished", "2000", "--queued", "500"],
     "kill_storm": ["--jobs", "20"],
+    "large_inputs": ["--huge", "2", "--queued", "50"],
     "overhead": ["--jobs", "20"],
     "jpeg2tiff": ["--size", "2196"],
     "change_damage": ["--strength", "0.9"],

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from candela.jobs.tokens import NO_ATTEMPT, is_valid
+from candela.worker.contract import Assignment
 
 HOLD_S = 8.0  # shorter than a gateway that stops waits for its requests
 HELD = 16  # at the same time, of the threads that answer requests
@@ -17,8 +18,8 @@ AGAIN_S = 1  # until a pod asks again whose answer was not held back
 class Assigner(Protocol):
     """A runner that has warm pods."""
 
-    def assignment(self, pod: str, timeout_s: float) -> str | None:
-        """Return the job of a pod, as soon as it has one."""
+    def assignment(self, pod: str, timeout_s: float) -> Assignment | None:
+        """Return the attempt of a pod, as soon as it has one."""
 
     def warm_pods(self) -> dict[tuple[str, str], int]:
         """Count pods that wait for jobs, by process and state."""
@@ -36,12 +37,12 @@ def blueprint(runner: Assigner, key: bytes) -> Blueprint:
             return Response("this token does not belong to the pod\n", 403, mimetype="text/plain")
         is_held = held.acquire(blocking=False)
         try:
-            job_id = runner.assignment(name, HOLD_S if is_held else 0.0)
+            given = runner.assignment(name, HOLD_S if is_held else 0.0)
         finally:
             if is_held:
                 held.release()
-        if job_id is not None:
-            return jsonify(job=job_id)
+        if given is not None:
+            return jsonify(given._asdict())
         return Response(status=204, headers={} if is_held else {"Retry-After": str(AGAIN_S)})
 
     return routes

@@ -35,6 +35,7 @@ from candela.worker.names import is_crs_name, without_secrets
 SCHEMES_OF_WEB = ("http://", "https://")
 SCHEMES = (*SCHEMES_OF_WEB, "file://", "s3://")
 
+_SPACE = b" \t\r\n\v\f"
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # a token of RFC 9110
 _HEADER_TEXT = re.compile(r"[\t\x20-\x7e\xa0-\xff]{0,8000}")
 
@@ -224,11 +225,13 @@ def _is_address(href: str) -> bool:
 def _check_inline(name: str, value: Inline, max_input_bytes: int) -> None:
     if value.encoding == "base64":
         try:
-            size = len(b64decode("".join(value.value.split()), validate=True))
+            text = value.value.encode("ascii").translate(None, _SPACE)
+            size = len(b64decode(text, validate=True))
         except (binascii.Error, ValueError) as error:
             raise InvalidValueError(f"input {name!r} is not valid base64: {error}") from None
     else:
-        size = len(value.value.encode(errors="replace"))
+        is_ascii = value.value.isascii()  # then nothing needs a copy
+        size = len(value.value if is_ascii else value.value.encode(errors="replace"))
     if size > max_input_bytes:
         raise TooLargeError(f"input {name!r} has {size} bytes, at most {max_input_bytes} allowed")
 

@@ -102,7 +102,7 @@ class Runner(Protocol):
         """What tells this backend from others: who has the same name sees the same attempts."""
 
     def submit(self, job: JobDocument, limits: Limits) -> str:
-        """Write job.json to storage and start an attempt, unless it was started before.
+        """Write the document of an attempt and start it, unless it was started before.
 
         Returns
         -------
@@ -113,7 +113,7 @@ class Runner(Protocol):
         Raises
         ------
         StorageError
-            If job.json cannot be written.
+            If the document cannot be written.
         """
 
     def find(self, job_id: str, attempt: int) -> str | None:

@@ -44,14 +44,15 @@ from candela.runners.verdict import (
 from candela.runners.warm import NOT_WARM, Want, WarmPods, WarmSettings, owner_of
 from candela.storage import Storage
 from candela.worker.contract import (
-    JOB_FILE,
     LOG_FILE,
     OUTPUTS_FOLDER,
     RESULT_FILE,
+    Assignment,
     JobDocument,
+    job_file,
     job_key,
 )
-from candela.worker.documents import read_job
+from candela.worker.documents import is_superseded
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +160,7 @@ class KubernetesRunner:
             cpu_share=self._cpu_share,
             warm=self._warm.choose(job.process, limits),
         )
-        self._storage.write(job_key(job.id, JOB_FILE), job.to_json().encode())
+        self._storage.write(job_key(job.id, job_file(job.attempt)), job.to_json().encode())
         try:
             self._batch.create_namespaced_job(
                 self._namespace, manifest, _preload_content=False, _request_timeout=TIMEOUT_S
@@ -237,8 +238,8 @@ class KubernetesRunner:
             ended.append(self._ended.popleft())
         return ended
 
-    def assignment(self, pod: str, timeout_s: float) -> str | None:
-        """Return the job that a warm pod is to run, as soon as it has one; None if it has none."""
+    def assignment(self, pod: str, timeout_s: float) -> Assignment | None:
+        """Return the attempt of a warm pod, as soon as it has one; None if it has none."""
         self._warm.note_asking(pod)
         with self._news:
             self._news.wait_for(lambda: self._closing.is_set() or self._given_to(pod), timeout_s)
@@ -275,13 +276,14 @@ class KubernetesRunner:
         with self._news:
             self._news.notify_all()
 
-    def _given_to(self, name: str) -> str | None:
-        """Return the job of the Job that has taken a pod."""
+    def _given_to(self, name: str) -> Assignment | None:
+        """Return the attempt of the Job that has taken a pod."""
         pod = self._pods.find(name)
         jobs = self._jobs.group(owner_of(pod)) if pod is not None else []
         if not jobs or ENDED in (jobs[0]["metadata"].get("annotations") or {}):
             return None
-        return str(jobs[0]["metadata"]["labels"][JOB_LABEL])
+        labels = jobs[0]["metadata"]["labels"]
+        return Assignment(str(labels[JOB_LABEL]), int(labels[ATTEMPT_LABEL]))
 
     def _wants(self, warm: WarmSettings) -> list[Want]:
         wants = []
@@ -373,9 +375,9 @@ class KubernetesRunner:
                 return
             job_id = job["metadata"]["labels"][JOB_LABEL]
             attempt = int(job["metadata"]["labels"][ATTEMPT_LABEL])
-            if self._storage.exists(job_key(job_id, JOB_FILE)):  # else it was removed
+            if self._storage.exists(job_key(job_id, job_file(attempt))):  # else it was removed
                 self._keep_log(job_id, self._pods.group(reference), attempt, state)
-                is_last = read_job(self._storage, job_id).attempt == attempt
+                is_last = not is_superseded(self._storage, job_id, attempt)
                 if is_last and not self._storage.exists(job_key(job_id, RESULT_FILE)):
                     self._storage.delete(job_key(job_id, OUTPUTS_FOLDER))
             self._settled.add(reference)

@@ -34,13 +34,13 @@ from candela.storage import Storage
 from candela.storage.base import checked_key
 from candela.worker.contract import (
     EXIT_TERMINATED,
-    JOB_FILE,
     LOG_FILE,
     OUTPUTS_FOLDER,
     JobDocument,
+    job_file,
     job_key,
 )
-from candela.worker.documents import read_result
+from candela.worker.documents import is_superseded, read_result
 
 logger = logging.getLogger(__name__)
 
@@ -218,7 +218,7 @@ class LocalRunner:
 
     def _start(self, job: JobDocument, limits: Limits) -> int:
         """Start the worker, and return its pid."""
-        self._storage.write(job_key(job.id, JOB_FILE), job.to_json().encode())
+        self._storage.write(job_key(job.id, job_file(job.attempt)), job.to_json().encode())
         name = attempt_name(job.id, job.attempt)
         workdir = self._work / name
         (workdir / "tmp").mkdir(parents=True, exist_ok=True)
@@ -231,7 +231,7 @@ class LocalRunner:
                 [
                     *self._command,
                     *("--storage", self._storage.url),
-                    *("--job", job.id),
+                    *("--job", job.id, "--attempt", str(job.attempt)),
                     *("--workdir", str(workdir)),
                 ],
                 cwd=workdir,
@@ -337,7 +337,7 @@ class LocalRunner:
             has_result = self._has_result(current)
             verdict = _verdict(current, has_result=has_result)
             ended = current.model_copy(update={"ended": True, **verdict})
-            if not has_result:
+            if not has_result and not is_superseded(self._storage, ended.job, ended.attempt):
                 self._storage.delete(job_key(ended.job, OUTPUTS_FOLDER))  # parts, worth nothing
             self._keep_log(ended)
             self._records.write(ended)

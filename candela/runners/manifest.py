@@ -146,7 +146,11 @@ def job_manifest(
     pod["spec"]["activeDeadlineSeconds"] = math.ceil(limits.timeout_s)
     _fill_worker(
         _worker(manifest),
-        ("--storage", storage_url, "--job", job.id, *WORKDIR),
+        (
+            *("--storage", storage_url),
+            *("--job", job.id, "--attempt", str(job.attempt)),
+            *WORKDIR,
+        ),
         limits,
         image=image,
         cpu_share=cpu_share,

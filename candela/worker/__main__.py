@@ -22,13 +22,14 @@ from candela.worker.contract import (
     EXIT_SUCCEEDED,
     EXIT_TERMINATED,
     EXIT_UNAVAILABLE,
-    JOB_FILE,
     RESULT_STORED,
+    Assignment,
     JobDocument,
     ResultDocument,
+    job_file,
     job_key,
 )
-from candela.worker.documents import read_job, read_result
+from candela.worker.documents import check_wanted, read_job, read_result
 from candela.worker.job import INTERNAL, entry, run_job
 from candela.worker.reporting import Reporter
 from candela.worker.settings import WorkerSettings
@@ -50,10 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     end_on_sigterm(workdir)
     try:
         storage, specs = open_storage(options.storage, make=False), load_specs()
-        job_id = options.job or _await_job(
-            options.await_url, find_spec(specs, options.process), storage
+        given = (
+            Assignment(options.job, options.attempt)
+            if options.job
+            else _await_job(options.await_url, find_spec(specs, options.process), storage)
         )
-        return _run(storage, specs, job_id, workdir) if job_id else EXIT_TERMINATED
+        return _run(storage, specs, given, workdir) if given else EXIT_TERMINATED
     except StorageError as error:
         logger.critical("%s", error)
         return EXIT_UNAVAILABLE
@@ -62,22 +65,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERNAL
 
 
-def _await_job(url: str, spec: ProcessSpec, storage: Storage) -> str | None:
+def _await_job(url: str, spec: ProcessSpec, storage: Storage) -> Assignment | None:
     """Do beforehand what takes a while, and wait for a job."""
     entry(spec)
     with gdal_environment():
-        storage.exists(job_key(spec.identifier, JOB_FILE))
+        storage.exists(job_key(spec.identifier, job_file(1)))
     settings = WorkerSettings()
     return await_job(f"{url}/{settings.warm_pod}", settings.warm_token.get_secret_value())
 
 
-def _run(storage: Storage, specs: dict[str, ProcessSpec], job_id: str, workdir: Path) -> int:
-    job = read_job(storage, job_id)
+def _run(storage: Storage, specs: dict[str, ProcessSpec], given: Assignment, workdir: Path) -> int:
+    job = read_job(storage, given.job, given.attempt)
     _log_as(f"{job.process} {job.id}")
-    result = read_result(storage, job_id)
+    result = read_result(storage, job.id)
     if result is not None and result.attempt == job.attempt:
         logger.info("Attempt %s has its result already", job.attempt)
         return _exit_code(result)
+    check_wanted(storage, job)
     spec = find_spec(specs, job.process)
     logger.info("Attempt %s of %s %s", job.attempt, spec.identifier, spec.version)
     workdir.mkdir(parents=True, exist_ok=True)
@@ -138,6 +142,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--job", metavar="ID", help="the job: jobs/ID/job.json")
+    parser.add_argument(
+        "--attempt", type=int, default=1, metavar="N", help="which attempt at the job; the first"
+    )
     which.add_argument(
         "--await", dest="await_url", metavar="URL", help="where a gateway is asked for the job"
     )

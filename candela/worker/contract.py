@@ -2,7 +2,7 @@
 
 A job lives in storage under ``jobs/<id>/``::
 
-    job.json        what the worker reads
+    job.json        what the worker reads; of the n-th attempt job-<n>.json
     inputs/<file>   values of the request that are large
     outputs/<file>  what it made
     log.txt         what it said
@@ -11,16 +11,20 @@ A job lives in storage under ``jobs/<id>/``::
 Input values are those of the OGC API - Processes execute request (OGC 18-062r2, 7.11).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-JOB_FILE = "job.json"
 LOG_FILE = "log.txt"
 RESULT_FILE = "result.json"
 OUTPUTS_FOLDER = "outputs"
 UPLOADED_FOLDER = "file"
 INPUTS_FOLDER = "inputs"
+
+
+def job_file(attempt: int) -> str:
+    """Return the name of the document of an attempt: no attempt writes into that of another."""
+    return "job.json" if attempt == 1 else f"job-{attempt}.json"
 
 
 def job_key(job_id: str, *parts: str) -> str:
@@ -34,6 +38,13 @@ def upload_key(upload: str, *parts: str) -> str:
     The key exists as soon as all has come and the checksum is right, not before.
     """
     return "/".join(("uploads", upload, *parts))
+
+
+class Assignment(NamedTuple):
+    """What a worker that was started beforehand is to run."""
+
+    job: str
+    attempt: int = 1
 
 
 class Document(BaseModel):

@@ -12,12 +12,12 @@ from candela.errors import NotFoundError, StorageError
 from candela.storage.base import Storage
 from candela.worker.contract import (
     INPUTS_FOLDER,
-    JOB_FILE,
     RESULT_FILE,
     JobDocument,
     ResultDocument,
     StoredValue,
     Value,
+    job_file,
     job_key,
 )
 
@@ -29,18 +29,41 @@ _VALUE: TypeAdapter[Value] = TypeAdapter(Value)
 WAITS_S = (1.0, 4.0, 15.0)  # before the second, third and fourth try
 
 
-def read_job(storage: Storage, job_id: str) -> JobDocument:
-    """Return job.json.
+def read_job(storage: Storage, job_id: str, attempt: int = 1) -> JobDocument:
+    """Return the document of an attempt at a job.
 
     Raises
     ------
     StorageError
         If it cannot be read, is not there or not valid.
     """
+    name = job_file(attempt)
     try:
-        return JobDocument.model_validate_json(storage.read(job_key(job_id, JOB_FILE)))
+        return JobDocument.model_validate_json(storage.read(job_key(job_id, name)))
     except (NotFoundError, ValidationError) as error:
-        raise StorageError(f"job {job_id} has no valid {JOB_FILE}: {error}") from error
+        raise StorageError(f"job {job_id} has no valid {name}: {error}") from error
+
+
+def is_superseded(storage: Storage, job_id: str, attempt: int) -> bool:
+    """Tell whether another attempt has taken over: its document is written before it starts."""
+    return storage.exists(job_key(job_id, job_file(attempt + 1)))
+
+
+def check_wanted(storage: Storage, job: JobDocument) -> None:
+    """Check that a job was not removed, and that no other attempt has taken over.
+
+    Raises
+    ------
+    StorageError
+        If the attempt that a worker was started for is not wanted any more.
+    """
+    current = read_job(storage, job.id, job.attempt).attempt
+    if is_superseded(storage, job.id, job.attempt):
+        current = job.attempt + 1
+    if current != job.attempt:
+        raise StorageError(
+            f"attempt {job.attempt} of job {job.id} is superseded by attempt {current}"
+        )
 
 
 def read_result(storage: Storage, job_id: str) -> ResultDocument | None:

@@ -26,7 +26,7 @@ from candela.worker.contract import (
     job_key,
 )
 from candela.worker.delivery import deliver
-from candela.worker.documents import patiently, read_job, whole_inputs
+from candela.worker.documents import check_wanted, patiently, whole_inputs
 from candela.worker.settings import WorkerSettings
 from candela.worker.staging import Stager
 from candela.worker.usage import Meter
@@ -121,7 +121,7 @@ class _Attempt:
         else:
             return self._conclude(outputs)
         empty_workdir(self._workdir)  # what is told now may need the room
-        self._check_wanted()
+        check_wanted(self._storage, self._job)
         self._storage.delete(job_key(self._job.id, OUTPUTS_FOLDER))
         return self._conclude({}, failure)
 
@@ -140,7 +140,7 @@ class _Attempt:
             returned = run(**arguments, workdir=work, progress=self._progress)
             checked = check_outputs(self._spec, returned, work)
         logger.info("The process is done; storing outputs")
-        self._check_wanted()
+        check_wanted(self._storage, self._job)
         return patiently(lambda: deliver(self._spec, self._job.id, checked, self._storage))
 
     def _conclude(
@@ -159,17 +159,9 @@ class _Attempt:
             ),
         )
         content = result.to_json().encode()
+        check_wanted(self._storage, self._job)
         patiently(lambda: self._storage.write(job_key(self._job.id, RESULT_FILE), content))
         return result
-
-    def _check_wanted(self) -> None:
-        """Leave storage alone if the job was removed, or another attempt has taken over."""
-        current = read_job(self._storage, self._job.id)
-        if current.attempt != self._job.attempt:
-            raise StorageError(
-                f"attempt {self._job.attempt} of job {self._job.id} is superseded by attempt "
-                f"{current.attempt}"
-            )
 
 
 def entry(spec: ProcessSpec) -> Run:

@@ -11,7 +11,6 @@ from candela.spec import InputSpec, ProcessSpec, find_spec, load_specs
 from candela.storage import open_storage
 from candela.worker.addresses import EVERYWHERE
 from candela.worker.contract import (
-    JOB_FILE,
     OUTPUTS_FOLDER,
     Box,
     Failure,
@@ -22,6 +21,7 @@ from candela.worker.contract import (
     Reference,
     Staging,
     Value,
+    job_file,
     job_key,
 )
 from candela.worker.job import run_job
@@ -82,7 +82,7 @@ def run_locally(
     outputs = outputs.resolve()
     with tempfile.TemporaryDirectory(prefix=".candela-", dir=outputs) as folder:
         storage = open_storage((Path(folder) / "storage").as_uri())
-        storage.write(job_key(JOB_ID, JOB_FILE), job.to_json().encode())
+        storage.write(job_key(JOB_ID, job_file(job.attempt)), job.to_json().encode())
         result = run_job(job, spec, storage, Path(folder) / "work", progress)
         if result.error is not None:
             raise _public_error(result.error)

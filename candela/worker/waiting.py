@@ -9,6 +9,8 @@ import time
 
 import requests
 
+from candela.worker.contract import Assignment
+
 logger = logging.getLogger(__name__)
 
 TIMEOUT_S = (2.0, 30.0)  # to connect, to be answered
@@ -19,8 +21,8 @@ NOT_YET = requests.codes.no_content
 NOT_WANTED = frozenset({requests.codes.forbidden, requests.codes.not_found})
 
 
-def await_job(url: str, token: str, *, patience_s: float = PATIENCE_S) -> str | None:
-    """Ask until there is a job; return its id.
+def await_job(url: str, token: str, *, patience_s: float = PATIENCE_S) -> Assignment | None:
+    """Ask until there is a job; return which.
 
     Parameters
     ----------
@@ -33,7 +35,7 @@ def await_job(url: str, token: str, *, patience_s: float = PATIENCE_S) -> str | 
 
     Returns
     -------
-    str or None
+    Assignment or None
         None if there will be none: this worker is not wanted, or there is no gateway.
     """
     heard = time.monotonic()
@@ -44,8 +46,9 @@ def await_job(url: str, token: str, *, patience_s: float = PATIENCE_S) -> str | 
             try:
                 answer = session.get(url, timeout=TIMEOUT_S, allow_redirects=False)
                 if answer.status_code == requests.codes.ok:
-                    return str(answer.json()["job"])
-            except (requests.RequestException, KeyError, TypeError) as error:
+                    told = answer.json()
+                    return Assignment(str(told["job"]), int(told.get("attempt", 1)))
+            except (requests.RequestException, KeyError, TypeError, ValueError) as error:
                 logger.debug("No answer from the gateway: %s", error)
             else:
                 if answer.status_code in NOT_WANTED:

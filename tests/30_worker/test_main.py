@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from candela.worker.contract import JobDocument, ProgressTarget, Reference, Staging
+from candela.worker.contract import (
+    EXIT_UNAVAILABLE,
+    JobDocument,
+    ProgressTarget,
+    Reference,
+    Staging,
+)
 
 
 @pytest.fixture
@@ -105,6 +111,15 @@ def test_sigterm_ends_a_job_at_once_and_empties_its_folder(worker, storage, tmp_
     assert time.monotonic() - start < 2
     assert list((tmp_path / "workdir").iterdir()) == []
     assert not storage.exists("jobs/1/result.json")
+
+
+def test_an_attempt_that_is_superseded_does_not_begin(worker, storage):
+    storage.write("jobs/1/job-2.json", b"{}")
+    child = worker(inputs={"literal": ["hello"]})
+    log, _ = child.communicate(timeout=60)
+    assert child.returncode == EXIT_UNAVAILABLE
+    assert "superseded by attempt 2" in log
+    assert storage.list("jobs/1") == ("jobs/1/job-2.json", "jobs/1/job.json")
 
 
 def test_sigterm_ends_a_job_whose_folder_is_gone(worker, tmp_path):

@@ -12,7 +12,7 @@ from candela.worker.waiting import await_job
 
 def test_the_job_is_what_the_gateway_says(web, answer):
     url = web.serve("/warm/a", answer(status=204), answer(b'{"job": "17"}'))
-    assert await_job(url, "secret") == "17"
+    assert await_job(url, "secret") == ("17", 1)
     assert [asked.headers["Authorization"] for asked in web.asked] == ["Bearer secret"] * 2
 
 
@@ -20,13 +20,18 @@ def test_a_gateway_that_is_busy_is_asked_later(web, answer):
     url = web.serve(
         "/warm/a", answer(status=204, headers={"Retry-After": "0.1"}), answer(b'{"job": "17"}')
     )
-    assert await_job(url, "secret") == "17"
+    assert await_job(url, "secret") == ("17", 1)
+
+
+def test_the_attempt_is_what_the_gateway_says(web, answer):
+    url = web.serve("/warm/a", answer(b'{"job": "17", "attempt": 3}'))
+    assert await_job(url, "secret") == ("17", 3)
 
 
 @pytest.mark.parametrize("broken", [{"status": 503}, {"body": b"<html>"}, {"body": b"[]"}])
 def test_a_gateway_that_is_away_is_asked_again(web, answer, broken):
     url = web.serve("/warm/a", answer(**broken), answer(b'{"job": "17"}'))
-    assert await_job(url, "secret") == "17"
+    assert await_job(url, "secret") == ("17", 1)
 
 
 @pytest.mark.parametrize("status", [403, 404])

@@ -30,6 +30,7 @@ from candela.runners.manifest import Images, load_template
 from candela.runners.processes import find_members
 from candela.runners.warm import WarmSettings
 from candela.storage import Storage, open_storage
+from candela.worker.contract import Assignment
 
 ROOT = Path(__file__).parents[2]
 TRIAL = Path(__file__).with_name("trial_worker.py")
@@ -164,7 +165,7 @@ class WarmPlace:
         self.server = make_server(place.cluster.host, 0, app, threaded=True)
         Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def assignment(self, pod: str, timeout_s: float) -> str | None:
+    def assignment(self, pod: str, timeout_s: float) -> Assignment | None:
         return self.made[-1].assignment(pod, min(timeout_s, 1.0))
 
     def make(self, limits: Limits = LIMITS, *, count: int = 1) -> KubernetesRunner:

@@ -8,7 +8,7 @@ from trials import LIMITS, ended, trial, until
 
 from candela.errors import StorageError
 from candela.runners.base import Cause, Ended, Limits, RunState
-from candela.worker.contract import ResultDocument, job_key
+from candela.worker.contract import EXIT_UNAVAILABLE, ResultDocument, job_file, job_key
 
 OUTSIDE = {-9, -15, 137, 143}
 
@@ -110,6 +110,20 @@ def test_the_next_attempt_is_another_one(runner, job_id):
     assert runner.find(job_id, 2) == second
     assert ended(runner, second) == RunState(Cause.FINISHED, 0)
     assert runner.state(first) == RunState(Cause.FINISHED, 0)
+
+
+def test_a_submit_that_comes_late_leaves_the_next_attempt_alone(runner, place, job_id):
+    second = runner.submit(trial("pause", job_id=job_id, attempt=2), LIMITS)
+    until(lambda: "trying pause" in runner.logs(job_id))
+    document = place.storage.read(job_key(job_id, job_file(2)))
+    place.storage.write(job_key(job_id, "outputs", "half.tif"), b"half")
+    first = runner.submit(trial("finish", job_id=job_id), LIMITS)  # by a gateway that was frozen
+    assert ended(runner, first) == RunState(Cause.FINISHED, EXIT_UNAVAILABLE)
+    assert place.storage.read(job_key(job_id, job_file(2))) == document
+    assert place.storage.exists(job_key(job_id, "outputs", "half.tif"))
+    assert not place.storage.exists(job_key(job_id, "result.json"))
+    assert runner.state(second).is_running
+    runner.cancel(second)
 
 
 def test_an_attempt_is_found_by_its_job(runner, job_id):

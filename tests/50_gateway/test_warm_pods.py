@@ -8,6 +8,7 @@ from flask import Flask
 from candela.gateway import warm_pods
 from candela.jobs.tokens import NO_ATTEMPT, token_for
 from candela.settings import ConfigurationError, Settings
+from candela.worker.contract import Assignment
 
 KEY = b"key"
 
@@ -19,9 +20,9 @@ class Assigner:
         self.given = threading.Event()
         self.asked: list[float] = []
 
-    def assignment(self, pod: str, timeout_s: float) -> str | None:
+    def assignment(self, pod: str, timeout_s: float) -> Assignment | None:
         self.asked.append(timeout_s)
-        return "17" if self.given.wait(min(timeout_s, 5)) and pod == "a" else None
+        return Assignment("17", 2) if self.given.wait(min(timeout_s, 5)) and pod == "a" else None
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def ask(app, pod="a", *, token: str | None = None):
 
 def test_a_pod_learns_of_its_job_as_soon_as_it_has_one(app, runner):
     threading.Timer(0.2, runner.given.set).start()
-    assert ask(app).json == {"job": "17"}
+    assert ask(app).json == {"job": "17", "attempt": 2}
 
 
 def test_a_pod_that_has_no_job_asks_again(app, runner, monkeypatch):
@@ -72,7 +73,7 @@ def test_pods_that_wait_leave_threads_for_others(app, runner, monkeypatch):
     runner.given.set()
     for thread in threads:
         thread.join()
-    assert ask(app).json == {"job": "17"}
+    assert ask(app).json == {"job": "17", "attempt": 2}
 
 
 def test_without_warm_pods_nobody_asks(http):

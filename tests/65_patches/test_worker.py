@@ -17,7 +17,7 @@ from candela.services.dmg_df.pair import OPTICAL_BANDS
 from candela.settings import Settings
 from candela.spec import load_specs
 from candela.storage import open_storage
-from candela.worker.contract import JOB_FILE, LOG_FILE, JobDocument, Reference, Staging, job_key
+from candela.worker.contract import LOG_FILE, JobDocument, Reference, Staging, job_file, job_key
 from candela.worker.documents import read_result
 
 WAIT_S = 120
@@ -55,7 +55,7 @@ def finish(tmp_path, monkeypatch, images):
             inputs=images | inputs,
             staging=Staging(allowed_folders=(str(tmp_path),)),
         )
-        storage.write(job_key("job", JOB_FILE), job.to_json().encode())
+        storage.write(job_key("job", job_file(1)), job.to_json().encode())
         try:
             reference = runner.submit(job, Limits(cpu=1, memory_bytes=4 * 2**30, timeout_s=WAIT_S))
             end = time.monotonic() + WAIT_S
@@ -63,7 +63,7 @@ def finish(tmp_path, monkeypatch, images):
                 time.sleep(0.1)
         finally:
             runner.close()
-        told = [storage.read(job_key("job", name)).decode() for name in (LOG_FILE, JOB_FILE)]
+        told = [storage.read(job_key("job", name)).decode() for name in (LOG_FILE, job_file(1))]
         return read_result(storage, "job"), *told
 
     return call

@@ -7,7 +7,6 @@ PyWPS's parser finds operation, version and language; what it loses of an Execut
 import math
 import re
 from collections.abc import Callable
-from copy import deepcopy
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
 
@@ -80,7 +79,7 @@ class Wps10Request(WPSRequest):  # type: ignore[misc]  # PyWPS has no types
         )
 
     def _post_request(self) -> None:
-        root = _parsed(self._body())
+        root = _parsed(self._body())  # the bytes are let go at once
         self.set_version(VERSION)
         if etree.QName(root).namespace != WPS_NS:
             raise InvalidValueError(f"{root.tag!r} is no request of WPS {VERSION}", "request")
@@ -94,7 +93,7 @@ class Wps10Request(WPSRequest):  # type: ignore[misc]  # PyWPS has no types
         # NOTE: a chunked body is cut off at the limit without a word: one byte more shows it.
         self.http_request.max_content_length = self._max_bytes + 1
         try:
-            body = bytes(self.http_request.get_data())
+            body = bytes(self.http_request.get_data(cache=False))
         except RequestEntityTooLarge:
             body = bytes(self._max_bytes + 1)
         if len(body) > self._max_bytes:
@@ -299,10 +298,10 @@ def _content(element: etree._Element) -> str:
     child = next(element.iterchildren(etree.Element), None)
     if child is None:
         return element.text or ""
-    copy = deepcopy(child)  # away from the request, whose namespaces do not belong to it
-    foreign = [p for p, uri in copy.nsmap.items() if p and uri not in NAMESPACES.values()]
-    etree.cleanup_namespaces(copy, keep_ns_prefixes=foreign)
-    return etree.tostring(copy, encoding="unicode", with_tail=False)
+    element.remove(child)  # out of the request, whose namespaces do not belong to it; no copy
+    foreign = [p for p, uri in child.nsmap.items() if p and uri not in NAMESPACES.values()]
+    etree.cleanup_namespaces(child, keep_ns_prefixes=foreign)
+    return etree.tostring(child, encoding="unicode", with_tail=False)
 
 
 def _reference_of(name: str, element: etree._Element) -> Reference:

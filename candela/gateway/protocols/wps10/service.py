@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 from flask import Blueprint, Response, request
 from pywps import Service
 from pywps.exceptions import NoApplicableCode
-from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Request
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -29,7 +28,7 @@ from candela.gateway.protocols.wps10.execute import (
     link_of,
     literal_text,
 )
-from candela.gateway.protocols.wps10.request import Execute, Wps10Request
+from candela.gateway.protocols.wps10.request import Wps10Request
 from candela.gateway.protocols.wps10.xml import MEDIA_TYPE, document, exception_report
 from candela.gateway.wishes import wishes_of
 from candela.jobs.model import Job, State
@@ -76,9 +75,7 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
             return _own(_xml(self._capabilities))
         if wps_request.operation == "describeprocess":
             return self.describe_processes(wps_request.identifiers)
-        asked = wps_request.execute_request
-        assert asked is not None  # the parser knows three operations
-        return self.execute_job(asked, wps_request.http_request.headers)
+        return self.execute_job(wps_request)
 
     def describe_processes(self, identifiers: list[str] | None) -> BaseResponse:
         """Answer DescribeProcess."""
@@ -91,11 +88,13 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
         found = [find_spec(specs, name) for name in names]
         return _own(_xml(document(describe.descriptions(found))))
 
-    def execute_job(self, asked: Execute, headers: Headers) -> BaseResponse:
+    def execute_job(self, wps_request: Wps10Request) -> BaseResponse:
         """Answer Execute: the job is on disk before anything is said about it."""
         refuse_other_sites(self._sites)
-        if asked.is_async:
-            job = self._submit(asked, headers)
+        assert wps_request.execute_request is not None  # the parser knows three operations
+        is_raw = wps_request.execute_request.request.response == "raw"
+        if wps_request.execute_request.is_async:
+            job = self._submit(wps_request)
             with self._place(self._grace_places) as has_place, suppress(UnavailableError):
                 if has_place:
                     job = self._jobs.store.wait(job.id, self._settings.grace_s)
@@ -106,7 +105,7 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
                     f"{WAITING_SYNC} synchronous requests are being waited for already; "
                     "please ask asynchronously (storeExecuteResponse=true, status=true)"
                 )
-            job = self._submit(asked, headers)
+            job = self._submit(wps_request)
             job = self._jobs.store.wait(job.id, self._settings.sync_timeout_s)
         if not job.state.is_final:
             self._jobs.dismiss(job.id)
@@ -114,9 +113,13 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
                 f"the job did not end within {self._settings.sync_timeout_s:g} s and was "
                 "dismissed; please ask asynchronously (storeExecuteResponse=true, status=true)"
             )
-        return self._raw(job) if asked.request.response == "raw" else self.status(job)
+        return self._raw(job) if is_raw else self.status(job)
 
-    def _submit(self, asked: Execute, headers: Headers) -> Job:
+    def _submit(self, wps_request: Wps10Request) -> Job:
+        """Make a job of a request, which is let go: nobody holds its inputs while the job runs."""
+        asked, wps_request.execute_request = wps_request.execute_request, None
+        assert asked is not None
+        headers = wps_request.http_request.headers
         mode = "async" if asked.is_async else "sync"
         wishes = wishes_of(headers, self._settings)
         return self._jobs.submit(asked.process, asked.request, mode=mode, **wishes._asdict())
