@@ -16,6 +16,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 RESULTS = Path("bench-results")
 QUICK = {
+    "front": ["--quick"],
     "gateway": ["--seconds", "2"],
     "getmap": ["--seconds", "2"],
     "publishing": ["--layers", "50", "--seconds", "2"],

@@ -81,7 +81,7 @@ class Wps10Request(WPSRequest):  # type: ignore[misc]  # PyWPS has no types
         # NOTE: a chunked body is cut off at the limit without a word: one byte more shows it.
         self.http_request.max_content_length = self._max_bytes + 1
         try:
-            body = bytes(self.http_request.get_data())
+            body = bytes(self.http_request.get_data(cache=False))
         except RequestEntityTooLarge:
             body = bytes(self._max_bytes + 1)
         if len(body) > self._max_bytes:

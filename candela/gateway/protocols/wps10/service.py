@@ -21,6 +21,7 @@ from candela.errors import (
     UnavailableError,
 )
 from candela.gateway.faults import INTERNAL, Fault, fault_of, fault_of_failure, fault_of_pywps
+from candela.gateway.front.large import release_large_body
 from candela.gateway.outputs import file_response
 from candela.gateway.protocols.wps10 import describe
 from candela.gateway.protocols.wps10.execute import (
@@ -104,6 +105,7 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
                     "please ask asynchronously (storeExecuteResponse=true, status=true)"
                 )
             job = self._submit(asked, headers)
+            release_large_body(request.environ)
             job = self._jobs.store.wait(job.id, self._settings.sync_timeout_s)
         if not job.state.is_final:
             job = self._jobs.dismiss(job.id)
