@@ -53,7 +53,7 @@ def guard(app: Flask, *, has_internal_port: bool, max_request_bytes: int) -> Non
 
 def _refused(refusal: PublicError) -> BaseResponse:
     fault = fault_of(refusal)
-    if request.blueprint == "wps10":
+    if request.blueprint in {"wps10", "geoserver_address"}:
         return fault_response(fault)
     status = 413 if isinstance(refusal, TooLargeError) else fault.status
     answer = jsonify(title=fault.message, status=status)

@@ -53,26 +53,34 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
         self._jobs = jobs
         self._settings = settings
         self._base_url = settings.base_url
-        self._capabilities = document(
-            describe.capabilities(jobs.specs, metadata, f"{self._base_url}/wps")
-        )
+        self._metadata = metadata
+        self._capabilities = {"": self._capabilities_at(f"{self._base_url}/wps")}
         self._sync_places = threading.BoundedSemaphore(WAITING_SYNC)
         self._grace_places = threading.BoundedSemaphore(WAITING_GRACE)
 
-    def call(self, http_request: Request) -> BaseResponse:
-        """Answer any request; errors become exception reports."""
+    def _capabilities_at(self, endpoint: str) -> bytes:
+        return document(describe.capabilities(self._jobs.specs, self._metadata, endpoint))
+
+    def call(self, http_request: Request, *, endpoint: str = "") -> BaseResponse:
+        """Answer any request; errors become exception reports.
+
+        The capabilities lead to ``endpoint``, where it is another address than our own.
+        """
         try:
             return self._answer(
-                Wps10Request(http_request, self._jobs.specs, self._jobs.limits.max_request_bytes)
+                Wps10Request(http_request, self._jobs.specs, self._jobs.limits.max_request_bytes),
+                endpoint,
             )
         except (PublicError, StorageError) as error:
             return fault_response(fault_of(error))
         except NoApplicableCode as error:
             return fault_response(fault_of_pywps(error))
 
-    def _answer(self, wps_request: Wps10Request) -> BaseResponse:
+    def _answer(self, wps_request: Wps10Request, endpoint: str) -> BaseResponse:
         if wps_request.operation == "getcapabilities":
-            return _xml(self._capabilities)
+            if endpoint not in self._capabilities:
+                self._capabilities[endpoint] = self._capabilities_at(endpoint)
+            return _xml(self._capabilities[endpoint])
         if wps_request.operation == "describeprocess":
             return self.describe_processes(wps_request.identifiers)
         asked = wps_request.execute_request
