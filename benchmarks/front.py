@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import psutil
 import requests
@@ -37,6 +37,10 @@ DOCUMENT = """<wps:Execute xmlns:wps="http://www.opengis.net/wps/1.0.0"
 </wps:ComplexData></wps:Data></wps:Input></wps:DataInputs>
 <wps:ResponseForm><wps:ResponseDocument storeExecuteResponse="true" status="true"/>
 </wps:ResponseForm></wps:Execute>"""
+ECHO = (
+    "/wps?service=WPS&version=1.0.0&request=Execute&identifier=Echo"
+    "&storeExecuteResponse=true&status=true&DataInputs=complex="
+)
 KINDS = {
     "silent": b"",
     "header": b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ",
@@ -99,10 +103,12 @@ def execute(gateway, size):
     return answer.status_code, answer.text
 
 
-def large_result(gateway, megabytes):
-    """Return the path of a result of some size."""
-    status, said = execute(gateway, megabytes * 10**6)
-    assert status == 200, said
+def large_result(gateway, folder):
+    """Return the path of a result of 22 MB."""
+    path = folder / "large.xml"
+    path.write_text(f"<all>{('<a>' + 'y' * 10**6 + '</a>') * 22}</all>")
+    href = quote(path.as_uri(), safe="")
+    said = requests.get(f"{gateway.url}{ECHO}@xlink:href={href}", timeout=60).text
     job = said.partition("/wps/status/")[2][:36]
     while True:
         info = requests.get(f"{gateway.url}/jobs/{job}", timeout=60).json()
@@ -117,9 +123,9 @@ def large_result(gateway, megabytes):
     return path
 
 
-def slow(gateway, options):
+def slow(gateway, folder, options):
     """Measure GetCapabilities without and with slow connections."""
-    path = large_result(gateway, 22)
+    path = large_result(gateway, folder)
     load = {"seconds": options.seconds, "clients": 2}
     alone = measure(gateway.url, CAPABILITIES, **load)
     address = urlsplit(gateway.url)
@@ -201,16 +207,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20, help="of each measurement")
     parser.add_argument("--bodies", type=int, default=10, help="at the same time")
     parser.add_argument("--megabytes", type=int, default=49, help="of each body")
+    parser.add_argument("--only", choices=["slow", "large"], help="one of the two parts")
     parser.add_argument("--quick", action="store_true", help="less of everything")
     options = parser.parse_args()
     if options.quick:
         options.connections, options.seconds, options.bodies = 200, 3, 3
     results = {"load": os.getloadavg()[0]}
     with tempfile.TemporaryDirectory() as folder:
-        with LocalGateway(Path(folder) / "slow") as gateway:
-            results["slow"] = slow(gateway, options)
-        with LocalGateway(Path(folder) / "large") as gateway:
-            results["large"] = large(gateway, options)
+        inputs = Path(folder) / "inputs"
+        inputs.mkdir()
+        if options.only != "large":
+            with LocalGateway(Path(folder) / "slow", input_folders=[inputs]) as gateway:
+                results["slow"] = slow(gateway, inputs, options)
+        if options.only != "slow":
+            with LocalGateway(Path(folder) / "large") as gateway:
+                results["large"] = large(gateway, options)
     print(json.dumps(results, indent=2))
 
 

@@ -20,7 +20,11 @@ logger = logging.getLogger(__name__)
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 ACCEPTED_AT_ONCE = 64
 DROPPED_AT_ONCE = 64
-SEND_BUFFER_BYTES = 256 * 1024  # Linux takes twice that
+# The memory of sockets counts as the gateway's: little of what a reader has not read is kept there.
+SOCKET_OPTIONS = [
+    (socket.SOL_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_SNDBUF, 256 * 1024),  # Linux takes twice that
+]
 CHUNKED = 8  # times the size of its content, at most, is a body in chunks
 
 
@@ -40,11 +44,7 @@ class Tuning(Adjustments):  # type: ignore[misc]  # waitress has no types
             log_socket_errors=False,
             ident=None,
         )
-        # The memory of sockets counts as the gateway's: what a reader has not read is kept here.
-        self.socket_options = [
-            *self.socket_options,
-            (socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES),
-        ]
+        self.socket_options = SOCKET_OPTIONS
 
 
 class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
