@@ -16,6 +16,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 RESULTS = Path("bench-results")
 QUICK = {
+    "front": ["--quick"],
     "fuzz": ["--requests", "2000"],
     "gateway": ["--seconds", "2"],
     "getmap": ["--seconds", "2"],

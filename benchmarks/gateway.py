@@ -2,7 +2,8 @@
 
     python benchmarks/gateway.py [--seconds 5] [--clients 2]
 
-Both run under gunicorn with one process of threads on this machine, which the clients share.
+Both run under gunicorn with one process of eight threads on this machine, which the clients share:
+ours behind the event loop of the gateway (--front gthread: without it), PyWPS in gthread.
 "Accept" is an asynchronous Execute: here the job is on disk before it is answered. No job is
 started meanwhile, so that accepting alone is measured. PyWPS answers a synchronous Execute of an
 echo, since its asynchronous one loses jobs under such a load.
@@ -26,6 +27,9 @@ from gunicorn.app.base import BaseApplication
 
 from candela.demo.gateway import free_port
 from candela.gateway.app import Gateway
+from candela.gateway.front.limits import FrontLimits
+from candela.gateway.front.worker import FrontWorker
+from candela.gateway.ports import is_reserved
 from candela.settings import Settings
 
 CAPABILITIES = "/wps?service=WPS&request=GetCapabilities"
@@ -38,16 +42,17 @@ ASYNC = "&storeExecuteResponse=true&status=true"
 class Server(BaseApplication):
     """gunicorn around an application that is made in the worker process."""
 
-    def __init__(self, make, port):
+    def __init__(self, make, port, worker_class):
         self._make = make
         self._port = port
+        self._worker_class = worker_class
         super().__init__()
 
     def load_config(self):
         for name, value in {
             "bind": f"127.0.0.1:{self._port}",
             "workers": 1,
-            "worker_class": "gthread",
+            "worker_class": self._worker_class,
             "threads": 8,
             "loglevel": "error",
             "control_socket_disable": True,
@@ -56,6 +61,10 @@ class Server(BaseApplication):
 
     def load(self):
         return self._make()
+
+    def front_options(self, _app):
+        """Return what our front wants to know."""
+        return FrontLimits(body_bytes=2**20, threads=8, reserved_threads=1), is_reserved
 
 
 def make_candela(folder, port):
@@ -97,10 +106,10 @@ def make_pywps(folder):
 
 
 @contextmanager
-def served_folder(kind: str, folder: str) -> Iterator[tuple[str, int]]:
+def served_folder(kind: str, folder: str, front: str = "ours") -> Iterator[tuple[str, int]]:
     """Serve one of the two in a process of its own; give its address and pid."""
     port = free_port()
-    command = [sys.executable, __file__, "--serve", kind, folder, str(port)]
+    command = [sys.executable, __file__, "--front", front, "--serve", kind, folder, str(port)]
     server = subprocess.Popen(command)
     try:
         url = f"http://127.0.0.1:{port}"
@@ -112,9 +121,9 @@ def served_folder(kind: str, folder: str) -> Iterator[tuple[str, int]]:
 
 
 @contextmanager
-def served(kind: str) -> Iterator[str]:
+def served(kind: str, front: str) -> Iterator[str]:
     """Serve one of the two from an empty folder."""
-    with tempfile.TemporaryDirectory() as folder, served_folder(kind, folder) as (url, _):
+    with tempfile.TemporaryDirectory() as folder, served_folder(kind, folder, front) as (url, _):
         yield url
 
 
@@ -175,17 +184,21 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=5, help="of each measurement")
     parser.add_argument("--clients", type=int, default=2, help="connections at the same time")
+    parser.add_argument(
+        "--front", choices=["ours", "gthread"], default="ours", help="of the gateway"
+    )
     parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         kind, folder, port = options.serve
         make = {"candela": lambda: make_candela(folder, port), "pywps": lambda: make_pywps(folder)}
-        Server(make[kind], int(port)).run()
+        front = options.front if kind == "candela" else "gthread"
+        Server(make[kind], int(port), FrontWorker if front == "ours" else front).run()
         return
     load = {"seconds": options.seconds, "clients": options.clients}
     results = {}
     for kind, execute in (("candela", EXECUTE + ASYNC), ("pywps", EXECUTE)):
-        with served(kind) as url:
+        with served(kind, options.front) as url:
             results[kind] = {
                 "capabilities": measure(url, CAPABILITIES, **load),
                 "execute": measure(url, execute.format(echo="Echo"), **load),

@@ -9,6 +9,7 @@ from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import (
@@ -281,6 +282,14 @@ class Settings(BaseSettings):
     def folder(self) -> Path:
         """The data folder, absolute."""
         return self.data.resolve()
+
+    @cached_property
+    def geoserver_path(self) -> str:
+        """Where GeoServer is on the gateway's own host, such as ``/geoserver``; else empty."""
+        public = urlsplit(self.geoserver_public_url or self.geoserver_url)
+        own = urlsplit(self.base_url)
+        is_beside = self.publisher == "geoserver" and public[:2] == own[:2]
+        return public.path.rstrip("/") if is_beside else ""
 
     @cached_property
     def database_url(self) -> str:

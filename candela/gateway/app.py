@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from flask import Flask
 
 from candela.gateway import (
+    geoserver_address,
     jobs_api,
     outputs,
     owners,
@@ -151,6 +152,9 @@ class Gateway:
                     self.settings.geoserver_public_url or self.settings.geoserver_url
                 )
             )
+        if path := self.settings.geoserver_path:
+            url = self.settings.geoserver_public_url or self.settings.geoserver_url
+            app.register_blueprint(geoserver_address.blueprint(service, url.rstrip("/"), path))
         app.extensions["patches"] = self.patches
         app.register_blueprint(patches_api.blueprint(self.patches))
         app.register_blueprint(probes.blueprint(self.jobs))

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from candela.errors import PublicError, TooLargeError
 from candela.gateway.faults import fault_of
+from candela.gateway.front.parts import send_parts_as_files
 from candela.gateway.front.request import PORT, REFUSAL
 from candela.gateway.protocols.wps10.service import fault_response
 
@@ -32,6 +33,7 @@ def is_reserved(path: str) -> bool:
 def guard(app: Flask, *, has_internal_port: bool, max_request_bytes: int) -> None:
     """Keep routes at their ports, and answer requests whose bodies were not taken."""
     app.config["MAX_CONTENT_LENGTH"] = max_request_bytes
+    send_parts_as_files(app)
 
     @app.before_request
     def refuse() -> BaseResponse | None:
@@ -51,7 +53,7 @@ def guard(app: Flask, *, has_internal_port: bool, max_request_bytes: int) -> Non
 
 def _refused(refusal: PublicError) -> BaseResponse:
     fault = fault_of(refusal)
-    if request.blueprint == "wps10":
+    if request.blueprint in {"wps10", "geoserver_address"}:
         return fault_response(fault)
     status = 413 if isinstance(refusal, TooLargeError) else fault.status
     answer = jsonify(title=fault.message, status=status)

@@ -2,15 +2,18 @@
 
 import hashlib
 import json
+import random
 import socket
 import threading
 import time
 from contextlib import contextmanager
 
 import pytest
+from flask import Flask, send_file
 
 from candela.errors import TooLargeError
 from candela.gateway.front.limits import Budget, Deadlines, FrontLimits, Places
+from candela.gateway.front.parts import send_parts_as_files
 from candela.gateway.front.request import REFUSAL
 from candela.gateway.front.worker import Front
 
@@ -21,10 +24,11 @@ LARGE = 24 * 2**20  # more than the buffers of sockets, and than is kept ahead o
 class Served:
     """A front around a small application."""
 
-    def __init__(self, folder, **limits):
+    def __init__(self, folder, application=None, **limits):
         self.file = folder / "large"
         self.file.write_bytes(b"\0" * LARGE)
         self.held = threading.Event()
+        self.working, self.at_once = [], []
         self.budget = Budget(64 * 2**20)
         self.limits = FrontLimits(
             **{
@@ -41,7 +45,9 @@ class Served:
         listener = socket.create_server(("127.0.0.1", 0))
         self.address = listener.getsockname()
         self._goes_on = True
-        self.front = Front(self._answer, listener, is_reserved="/kept".__eq__, limits=self.limits)
+        self.front = Front(
+            application or self._answer, listener, is_reserved="/kept".__eq__, limits=self.limits
+        )
         self._thread = threading.Thread(target=self.front.run, args=(lambda: self._goes_on, 1))
         self._thread.start()
 
@@ -68,6 +74,11 @@ class Served:
         if path == "/made":
             start_response("200 OK", [("Content-Length", str(LARGE))])
             return (bytes(2**16) for _ in range(LARGE // 2**16))
+        if path == "/large":
+            self.at_once.append(len(self.working))
+            self.working.append(path)
+            time.sleep(0.2)
+            self.working.pop()
         told = {
             "path": path,
             "query": len(environ["QUERY_STRING"]),
@@ -157,8 +168,8 @@ def front(tmp_path):
 def make_front(tmp_path):
     made = []
 
-    def make(**limits):
-        made.append(Served(tmp_path, **limits))
+    def make(application=None, **limits):
+        made.append(Served(tmp_path, application, **limits))
         return made[-1]
 
     yield make
@@ -231,6 +242,24 @@ def test_a_reader_that_is_slow_but_reads_gets_all(front, path):
             assert piece
             received += len(piece)
         assert received > LARGE  # the headers too
+
+
+def test_parts_of_a_file_hold_no_thread(make_front, tmp_path):
+    app = Flask("parts")
+    content = random.Random(1).randbytes(1000) + bytes(LARGE)
+    (tmp_path / "part").write_bytes(content)
+    app.add_url_rule("/", view_func=lambda: send_file(tmp_path / "part", conditional=True))
+    send_parts_as_files(app)
+    front = make_front(app, threads=1, readers=Places(0), deadlines=Deadlines())
+    asks = b"GET / HTTP/1.1\r\nHost: x\r\nRange: bytes=10-\r\n\r\n"
+    with connections(front, 5, asks, SO_RCVBUF=4096):
+        for first, last in ((0, 0), (10, 999), (500, LARGE)):
+            status, headers, body = front.ask(headers=f"Range: bytes={first}-{last}\r\n")
+            assert (status, headers["content-range"].split("/")[0]) == (
+                206,
+                f"bytes {first}-{last}",
+            )
+            assert body == content[first : last + 1]
 
 
 def test_a_request_may_be_worked_on_longer_than_any_client_may_take(front):
@@ -317,6 +346,18 @@ def test_bodies_in_flight_are_bounded(make_front):
         assert (status, said) == (503, b"busy")
     time.sleep(0.3)
     assert front.ask(method="POST", headers=headers, body=body)[0] == 200
+
+
+def test_large_bodies_are_worked_on_one_after_the_other_and_hold_no_thread(make_front):
+    front = make_front(body_bytes=2**22, threads=2)
+    large = b"POST /large HTTP/1.1\r\nHost: x\r\nContent-Length: 2097152\r\n\r\n" + bytes(2**21)
+    with connections(front, 5, large) as senders:
+        start = time.monotonic()
+        assert front.ask()[0] == 200
+        assert time.monotonic() - start < 0.5
+        assert [read_answer(sender)[0] for sender in senders] == [200] * 5
+    assert front.at_once == [0] * 5
+    assert nothing_is_kept(front)
 
 
 def test_a_connection_is_kept_for_the_next_request(front):

@@ -1,7 +1,10 @@
 """A gateway whose layers are shown by a GeoServer."""
 
+import re
+
 import pytest
 from geoserver_double import PASSWORD, USER, GeoServerDouble
+from schemas import assert_valid
 
 from candela.gateway.app import Gateway
 from candela.publish.geoserver.publisher import GeoServerPublisher
@@ -60,6 +63,75 @@ def test_the_address_of_all_layers_leads_to_geoserver(gateway) -> None:
     assert answer.status_code == 302
     expected = "https://maps.example/geoserver/ows?service=WMS&request=GetCapabilities"
     assert answer.headers["Location"] == expected
+
+
+CAPABILITIES = """<wps:GetCapabilities xmlns:wps="http://www.opengis.net/wps/1.0.0"
+ service="WPS" language="en-US"/>"""
+
+
+@pytest.fixture
+def one_host(settings):
+    """Return a client of a gateway that has its GeoServer on its own host."""
+    gateway = Gateway.assemble(
+        Settings(**settings | {"geoserver_public_url": f"{BASE}/geoserver", "grace_s": 0})
+    )
+    yield gateway.application().test_client()
+    gateway.stop()
+
+
+@pytest.mark.parametrize("path", ["wps?", "ows?service=WPS&", "ows?SERVICE=wps&"])
+def test_the_wps_is_at_the_address_of_geoserver_too(one_host, path) -> None:
+    answer = one_host.get(f"/geoserver/{path}service=WPS&request=GetCapabilities")
+    links = set(re.findall(r'xlink:href="([^"]*/wps[^"]*)"', assert_valid_text(answer)))
+    assert {link.partition("?")[0] for link in links} == {f"{BASE}/geoserver/wps"}
+    posted = one_host.post("/geoserver/wps", data=CAPABILITIES, content_type="text/xml")
+    assert posted.data == answer.data
+    assert f'"{BASE}/wps' in one_host.get("/wps?service=WPS&request=GetCapabilities").text
+
+
+def test_a_job_that_is_asked_for_there_is_found_by_its_links(one_host) -> None:
+    query = "service=WPS&version=1.0.0&request=Execute&identifier=Echo&DataInputs=literal=a"
+    answer = one_host.get(f"/geoserver/ows?{query}&storeExecuteResponse=true&status=true")
+    (link,) = re.findall(r'statusLocation="([^"]+)"', assert_valid_text(answer))
+    assert one_host.get(link.removeprefix(BASE)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "place"),
+    [
+        ("service=WMS&request=GetCapabilities", "", "wms"),
+        ("SERVICE=wfs&request=GetFeature", "", "wfs"),
+        ("service=WMTS&request=GetCapabilities", "", "gwc/service/wmts"),
+        ("service=//evil.example&request=GetMap", "", "wms"),
+        ("request=GetMap", "", "wms"),
+        ("", '<GetCoverage service="WCS" version="2.0.1"/>', "wcs"),
+        ("", '<wfs:GetFeature service="WFS" version="2.0.0"/>', "wfs"),
+    ],
+)
+def test_other_services_asked_there_are_sent_on_to_geoserver(one_host, query, body, place) -> None:
+    answer = one_host.open(
+        f"/geoserver/ows?{query}", method="POST" if body else "GET", data=body or None
+    )
+    assert answer.status_code == 307
+    assert answer.headers["Location"] == f"{BASE}/geoserver/{place}?{query}".rstrip("?")
+
+
+@pytest.mark.parametrize("body", [CAPABILITIES, CAPABILITIES.replace('service="WPS" ', "")])
+def test_a_document_says_itself_that_it_is_for_the_wps(one_host, body) -> None:
+    answer = one_host.post("/geoserver/ows", data=body, content_type="text/xml")
+    assert "<wps:Capabilities" in assert_valid_text(answer)
+
+
+def test_elsewhere_the_address_of_geoserver_is_none_of_ours(gateway) -> None:
+    http = gateway.application().test_client()
+    assert http.get("/geoserver/wps?service=WPS&request=GetCapabilities").status_code == 404
+
+
+def assert_valid_text(answer) -> str:
+    """Return a document that is valid by the schemas of the OGC."""
+    assert answer.status_code == 200
+    assert_valid(answer.data)
+    return answer.text
 
 
 @pytest.mark.parametrize(

@@ -298,6 +298,39 @@ def test_users_reach_a_gateway_in_production_by_the_ingress_alone():
     ]
 
 
+PATHS = {
+    "/geoserver/wps": "gateway",
+    "/geoserver/ows": "gateway",
+    "/geoserver/wms": "geoserver",
+    "/geoserver/candela_all/wms": "geoserver",
+    "/geoserver/candela_all/ows": "geoserver",
+    "/geoserver/candela_all/ChangeDetect_1_change/wfs": "geoserver",
+    "/geoserver/gwc/service/wmts": "geoserver",
+    "/geoserver/rest/workspaces": "nobody",
+    "/geoserver/gwc/rest/layers": "nobody",
+    "/geoserver/web/": "nobody",
+}
+
+
+@pytest.mark.parametrize(("path", "server"), PATHS.items())
+def test_the_ingress_takes_the_wps_at_geoservers_address_to_the_gateway(path, server):
+    """ingress-nginx takes the longest pattern that matches first."""
+    rules = component("geoserver")["Ingress candela-geoserver"]["spec"]["rules"]
+    paths = sorted(rules[0]["http"]["paths"], key=lambda each: -len(each["path"]))
+    found = [each for each in paths if re.match(each["path"], path)]
+    name = found[0]["backend"]["service"]["name"].removeprefix("candela-") if found else "nobody"
+    assert name == server
+
+
+@pytest.mark.parametrize(("path", "server"), PATHS.items())
+def test_the_proxy_of_compose_does_too(path, server):
+    text = (ROOT / "containers/compose-nginx.conf").read_text()
+    places = re.findall(r"location (=|~|) ?(\S+) \{\s+(?:proxy_pass http://(\w+)|return 404)", text)
+    exact = [target for kind, place, target in places if kind == "=" and place == path]
+    matching = [target for kind, place, target in places if kind == "~" and re.match(place, path)]
+    assert (exact + matching + ["nobody"])[0] == server
+
+
 def test_the_proxy_of_compose_lets_nobody_say_who_he_is():
     text = (ROOT / "containers/compose-nginx.conf").read_text()
     for header in ("X-Forwarded-User", "X-Candela-Proxy"):

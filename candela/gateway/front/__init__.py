@@ -7,8 +7,10 @@ the deadlines and limits of :mod:`candela.gateway.front.limits`.
 
 loop.py      sockets of which something can be done
 limits.py    how long a client may take, how many bytes are kept for clients
+large.py     large bodies, one after the other
 request.py   a request while it arrives
 channel.py   a connection
+parts.py     parts of files
 listener.py  a port
 worker.py    gunicorn's worker process
 """

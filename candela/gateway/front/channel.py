@@ -7,19 +7,21 @@ import os
 import socket
 import termios
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.task import WSGITask
 
+from candela.gateway.front.large import RELEASE
 from candela.gateway.front.request import PORT, REFUSAL, Request
 
 if TYPE_CHECKING:
     from candela.gateway.front.listener import Listener, Tuning
     from candela.gateway.front.loop import Loop
 
-TURN_BYTES = 4 * 2**20  # sent to one client before others have their turn
+TURN_BYTES = 256 * 1024  # sent to one client before others have their turn
 
 
 class Task(WSGITask):  # type: ignore[misc]  # waitress has no types
@@ -29,6 +31,7 @@ class Task(WSGITask):  # type: ignore[misc]  # waitress has no types
         """Return the WSGI environment."""
         environment: dict[str, Any] = super().get_environment()
         environment[PORT] = self.channel.server.port_name
+        environment[RELEASE] = self.channel.release
         if self.request.refusal is not None:
             environment[REFUSAL] = self.request.refusal
         return environment
@@ -55,6 +58,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         self._charged = 0  # bytes of answers that wait here
         self._has_file = False
         self._lingers = False
+        self._has_turn = False
         self._phase: tuple[str, int] = ("", 0)
         self._since = self._window = time.monotonic()
         self._moved = 0
@@ -163,11 +167,23 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 
     # In a thread that works on a request
 
+    def take_turn(self, add_task: Callable[["Channel"], None]) -> None:
+        """Have a large request worked on."""
+        self._has_turn = True
+        add_task(self)
+
+    def release(self) -> None:
+        """End the turn of a large request, if this is one."""
+        has_turn, self._has_turn = self._has_turn, False
+        if has_turn:
+            self._limits.turns.release()
+
     def service(self) -> None:
         """Work on a request."""
         try:
             super().service()
         finally:
+            self.release()
             self._served += 1
             if not self.connected:
                 for request in self.requests:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from candela.gateway.front.large import Turns
+
 MEBIBYTE = 2**20
 THREADS = 64  # for requests; see WAITING_SYNC, WAITING_GRACE, PLACES, and READERS below
 RESERVED_THREADS = 24  # for workers, probes and metrics, of them HELD for warm pods
@@ -108,4 +110,5 @@ class FrontLimits:
     reserved_threads: int = RESERVED_THREADS
     deadlines: Deadlines = Deadlines()
     budget: Budget = field(default_factory=lambda: Budget(1024 * MEBIBYTE))
+    turns: Turns = field(default_factory=Turns)
     readers: Places = field(default_factory=lambda: Places(READERS))

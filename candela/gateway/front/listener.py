@@ -11,6 +11,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from candela.gateway.front.channel import Channel
+from candela.gateway.front.large import LARGE_BYTES
 from candela.gateway.front.limits import FrontLimits
 from candela.gateway.front.loop import Loop
 
@@ -19,6 +20,11 @@ logger = logging.getLogger(__name__)
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 ACCEPTED_AT_ONCE = 64
 DROPPED_AT_ONCE = 64
+# The memory of sockets counts as the gateway's: little of what a reader has not read is kept there.
+SOCKET_OPTIONS = [
+    (socket.SOL_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_SNDBUF, 256 * 1024),  # Linux takes twice that
+]
 CHUNKED = 8  # times the size of its content, at most, is a body in chunks
 
 
@@ -38,6 +44,7 @@ class Tuning(Adjustments):  # type: ignore[misc]  # waitress has no types
             log_socket_errors=False,
             ident=None,
         )
+        self.socket_options = SOCKET_OPTIONS
 
 
 class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
@@ -101,7 +108,11 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
     def add_task(self, task: Channel) -> None:
         """Have a complete request worked on."""
         is_reserved = self._is_reserved(task.requests[0].path)
-        (self._reserved if is_reserved else self.task_dispatcher).add_task(task)
+        pool = self._reserved if is_reserved else self.task_dispatcher
+        if task.requests[0].body_bytes_received < LARGE_BYTES:
+            pool.add_task(task)
+        else:
+            self._limits.turns.ask(lambda: task.take_turn(pool.add_task))
 
     def close_overdue(self) -> None:
         """Close connections whose clients took too long."""

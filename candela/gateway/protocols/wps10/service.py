@@ -21,6 +21,7 @@ from candela.errors import (
 )
 from candela.gateway.browsers import OF_OURS, Sites, refuse_other_sites
 from candela.gateway.faults import INTERNAL, Fault, fault_of, fault_of_failure, fault_of_pywps
+from candela.gateway.front.large import release_large_body
 from candela.gateway.outputs import file_response
 from candela.gateway.protocols.wps10 import describe
 from candela.gateway.protocols.wps10.execute import (
@@ -53,26 +54,34 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
         self._sites = Sites.of(settings)
         self._settings = settings
         self._base_url = settings.base_url
-        self._capabilities = document(
-            describe.capabilities(jobs.specs, metadata, f"{self._base_url}/wps")
-        )
+        self._metadata = metadata
+        self._capabilities = {"": self._capabilities_at(f"{self._base_url}/wps")}
         self._sync_places = threading.BoundedSemaphore(WAITING_SYNC)
         self._grace_places = threading.BoundedSemaphore(WAITING_GRACE)
 
-    def call(self, http_request: Request) -> BaseResponse:
-        """Answer any request; errors become exception reports."""
+    def _capabilities_at(self, endpoint: str) -> bytes:
+        return document(describe.capabilities(self._jobs.specs, self._metadata, endpoint))
+
+    def call(self, http_request: Request, *, endpoint: str = "") -> BaseResponse:
+        """Answer any request; errors become exception reports.
+
+        The capabilities lead to ``endpoint``, where it is another address than our own.
+        """
         try:
             return self._answer(
-                Wps10Request(http_request, self._jobs.specs, self._jobs.limits.max_request_bytes)
+                Wps10Request(http_request, self._jobs.specs, self._jobs.limits.max_request_bytes),
+                endpoint,
             )
         except (PublicError, StorageError) as error:
             return fault_response(fault_of(error))
         except NoApplicableCode as error:
             return fault_response(fault_of_pywps(error))
 
-    def _answer(self, wps_request: Wps10Request) -> BaseResponse:
+    def _answer(self, wps_request: Wps10Request, endpoint: str) -> BaseResponse:
         if wps_request.operation == "getcapabilities":
-            return _own(_xml(self._capabilities))
+            if endpoint not in self._capabilities:
+                self._capabilities[endpoint] = self._capabilities_at(endpoint)
+            return _own(_xml(self._capabilities[endpoint]))
         if wps_request.operation == "describeprocess":
             return self.describe_processes(wps_request.identifiers)
         return self.execute_job(wps_request)
@@ -106,6 +115,7 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
                     "please ask asynchronously (storeExecuteResponse=true, status=true)"
                 )
             job = self._submit(wps_request)
+            release_large_body(request.environ)
             job = self._jobs.store.wait(job.id, self._settings.sync_timeout_s)
         if not job.state.is_final:
             self._jobs.dismiss(job.id)

@@ -1,0 +1,62 @@
+"""WPS at the address of GeoServer, as where GeoServer has its own: below ``/geoserver``.
+
+/geoserver/wps    the WPS
+/geoserver/ows    the WPS for ``service=WPS``; other services are GeoServer's, and sent on to
+                  ``/geoserver/wms`` and so on, with method and body (307)
+
+A reverse proxy passes both on to the gateway and the rest to GeoServer.
+"""
+
+import re
+
+from flask import Blueprint, redirect, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from candela.gateway.faults import INTERNAL
+from candela.gateway.protocols.wps10.service import Wps10, fault_response
+
+HEAD_BYTES = 4096  # of a document, in which its service stands
+SERVICES = {"wms": "wms", "wcs": "wcs", "wfs": "wfs", "wmts": "gwc/service/wmts"}
+
+
+def blueprint(service: Wps10, url: str, path: str) -> Blueprint:
+    """Return the routes.
+
+    Parameters
+    ----------
+    url, path : str
+        The public address of GeoServer, and its path there.
+    """
+    routes = Blueprint("geoserver_address", __name__)
+
+    @routes.route(f"{path}/wps", methods=["GET", "POST"])
+    def wps() -> BaseResponse:
+        return service.call(request._get_current_object(), endpoint=f"{url}/wps")  # type: ignore[attr-defined]
+
+    @routes.route(f"{path}/ows", methods=["GET", "POST"])
+    def ows() -> BaseResponse:
+        asked = _service()
+        if asked == "wps":
+            return wps()
+        query = request.query_string.decode("ascii", "replace")
+        return redirect(f"{url}/{SERVICES.get(asked, 'wms')}?{query}", 307)
+
+    @routes.errorhandler(500)
+    def broken(_: Exception) -> BaseResponse:
+        return fault_response(INTERNAL)
+
+    return routes
+
+
+def _service() -> str:
+    """Return the service that is asked, in lower case: of the query, or of a document."""
+    for name, value in request.args.items():
+        if name.lower() == "service":
+            return value.lower()
+    if request.method != "POST":
+        return ""
+    body = request.environ["wsgi.input"]  # which can be read again: a request is there as a whole
+    head = body.read(HEAD_BYTES)
+    body.seek(0)
+    found = re.search(rb"\bservice\s*=\s*[\"'](\w+)", head)
+    return found[1].decode("ascii").lower() if found else "wps" if b"/wps/" in head else ""
