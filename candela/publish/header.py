@@ -86,7 +86,7 @@ def read_header(path: Path) -> RasterHeader:
         If the file cannot be read, or cannot be put on a map.
     """
     try:
-        with rasterio.open(path) as dataset:
+        with rasterio.open(path, driver="GTiff") as dataset:
             return _header_of(dataset)
     except (RasterioIOError, CRSError) as error:
         raise PublicationError(f"{path.name} cannot be read as an image: {error}") from error
@@ -153,7 +153,7 @@ def usual_range(path: Path, band: int) -> Range:
         If the file cannot be read.
     """
     try:
-        with rasterio.open(path) as dataset:
+        with rasterio.open(path, driver="GTiff") as dataset:
             shape = (min(SAMPLE_PIXELS, dataset.height), min(SAMPLE_PIXELS, dataset.width))
             values = dataset.read(band, out_shape=shape, masked=True).compressed()
     except RasterioIOError as error:

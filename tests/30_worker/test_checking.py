@@ -10,6 +10,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 
 from candela.eo.grid import Area, Bounds
 from candela.errors import OutputError
@@ -111,6 +112,18 @@ def test_a_raster_that_names_other_files_is_an_error(folder, make_image):
     with rasterio.open(path, "r+") as dataset:
         dataset.update_tags(ns="OVERVIEWS", OVERVIEW_FILE="/etc/passwd")
     with pytest.raises(OutputError, match="overviews in another file"):
+        check_outputs(spec_of(y="raster"), {"y": path}, folder)
+
+
+def test_a_raster_that_lies_nowhere_is_an_error(folder):
+    path = folder / "image.tif"
+    profile = {
+        "driver": "GTiff", "dtype": "uint8", "count": 1, "height": 4, "width": 4,
+        "crs": "EPSG:32631", "transform": Affine(10, 0, 5e8, 0, -10, 5e9),
+    }  # fmt: skip
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(np.ones((1, 4, 4), "uint8"))
+    with pytest.raises(OutputError, match="it lies outside its reference system"):
         check_outputs(spec_of(y="raster"), {"y": path}, folder)
 
 
