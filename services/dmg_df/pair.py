@@ -264,17 +264,25 @@ def _scene(image: rasterio.DatasetReader, path: Path) -> Scene:
     told = [tags[tag] for tag in _TIME_TAGS if tags.get(tag)]
     if told:
         return Scene(name, _parsed_time(told[0], path))
-    named = _TIME.search(path.stem)
-    time = dt.datetime.strptime(named[1].upper(), "%Y%m%dT%H%M%S") if named else None
-    return Scene(name, time.replace(tzinfo=dt.UTC) if time else None)
+    return Scene(name, _named_time(path))
+
+
+def _named_time(path: Path) -> dt.datetime | None:
+    """Return the time in the name of a file, if there is one."""
+    for digits in _TIME.findall(path.stem):
+        try:
+            return dt.datetime.strptime(digits.upper(), "%Y%m%dT%H%M%S").replace(tzinfo=dt.UTC)
+        except ValueError:  # of a number that looks like one
+            continue
+    return None
 
 
 def _parsed_time(text: str, path: Path) -> dt.datetime:
     iso = re.sub(r"^(\d{4}):(\d\d):(\d\d)", r"\1-\2-\3", text)  # as in TIFF's own times
     try:
         time = dt.datetime.fromisoformat(iso)
-    except ValueError:
+        return time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)
+    except (ValueError, OverflowError):
         raise InputError(
             f"{path.name} was sensed at {text!r}, says its tag; expected an ISO 8601 time"
         ) from None
-    return time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)
