@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from candela.eo.backscatter import linear_power
+from candela.eo.band_names import band_of
 from candela.eo.grid import Grid, Shape
 from candela.eo.image_values import checked_grid, is_scaled, physical, read_numbers
 from candela.eo.raster import open_image
@@ -26,7 +27,6 @@ RADAR_BANDS = ("VV", "VH")
 REFLECTANCE_SCALE = 1e-4  # of whole numbers; others are reflectance already
 LOOK = 512  # pixels; how much is looked at to tell decibel from power
 
-_SHORT_BAND = re.compile(r"^B(\d)$")
 _POLARISATION = re.compile(r"(?:^|[^a-z])(vv|vh)(?:[^a-z]|$)", re.IGNORECASE)
 _TIME = re.compile(r"(?<!\d)(\d{8}T\d{6})(?!\d)", re.IGNORECASE)
 _TIME_TAGS = ("SENSING_TIME", "ACQUISITION_DATETIME")
@@ -193,11 +193,14 @@ def open_pair(
 
 
 def _optical_bands(image: rasterio.DatasetReader, path: Path) -> Bands:
-    names = [_SHORT_BAND.sub(r"B0\1", name or "") for name in image.descriptions]
+    names = [band_of(name or "") for name in image.descriptions]
     missing = [name for name in OPTICAL_BANDS if name not in names]
     if missing:
         found = ", ".join(name or "(no name)" for name in image.descriptions)
-        raise InputError(f"band {', '.join(missing)} missing in {path.name} (bands: {found})")
+        raise InputError(
+            f"band {', '.join(missing)} missing in {path.name} (bands: {found}): write the names "
+            "into the file as descriptions of its bands"
+        )
     return Bands(image, [names.index(name) + 1 for name in OPTICAL_BANDS])
 
 
