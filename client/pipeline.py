@@ -103,7 +103,7 @@ def detect_changes(
         )
         told = extracted.outputs["pairs"].json()
         pairs = _told_apart([_Pair.of(pair, images) for pair in told["pairs"]])
-        named = {"bands": list(bands) or None}
+        named: dict[str, object] = {"bands": list(bands)} if bands else {}
         scales = _shared_scales(team, pairs, model, named) if one_scale else {}
         compared, lost = team.run(
             [

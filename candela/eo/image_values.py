@@ -55,8 +55,15 @@ def checked_grid(dataset: rasterio.DatasetReader) -> Grid:
         )
     if grid.transform.b or grid.transform.d or grid.transform.a <= 0 or grid.transform.e >= 0:
         raise InputError(f"{name} is not north up (transform {numbers}): warp it first")
-    check_box(grid.bounds, grid.crs, name)
+    check_box(_pixel_centres(grid), grid.crs, name)
     return grid
+
+
+def _pixel_centres(grid: Grid) -> tuple[float, float, float, float]:
+    """Return the rectangle of pixel centres: half a pixel may lie beyond a pole, as in geoids."""
+    left, bottom, right, top = grid.bounds
+    across, down = grid.transform.a / 2, -grid.transform.e / 2
+    return left + across, bottom + down, right - across, top - down
 
 
 def is_placed(grid: Grid) -> bool:

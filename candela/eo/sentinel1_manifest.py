@@ -11,6 +11,8 @@ from shapely.errors import ShapelyError
 from candela.eo.tiles import unwrap
 from candela.errors import InputError
 
+LONGEST_NUMBER = 12  # digits
+
 
 class Manifest:
     """A manifest, whose elements are found by their names without namespaces.
@@ -57,7 +59,7 @@ class Manifest:
     def integer(self, path: str) -> int:
         """Return a number; see ``find``."""
         text = self.text(path)
-        if not text.isdecimal():
+        if not (text.isdecimal() and len(text) <= LONGEST_NUMBER):
             self._refuse(path, text, "a number")
         return int(text)
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 
-from candela.eo.grid import Grid
+from candela.eo.grid import Grid, Shape
+from candela.eo.image_values import has_mask, read_numbers
 from candela.eo.raster import open_image
 from candela.eo.resample import MARGIN, Image, Method, enlarge, reduce
 from candela.eo.sentinel2 import Granule
@@ -101,6 +102,7 @@ class BandReader:
         )
         with self._blaming():
             numbers = self._dataset.read(1, window=source, out_shape=(rows, cols))
+        numbers = self._without_missing(numbers, source, Shape(rows, cols))
         return to_reflectance(numbers, self.band, self._radiometry)
 
     def _read(self, window: Window, method: Method) -> Image:
@@ -127,6 +129,16 @@ class BandReader:
     def _numbers(self, row: int, col: int, rows: int, cols: int) -> Image:
         with self._blaming():
             numbers: Image = self._dataset.read(1, window=Window(col, row, cols, rows))
+        return self._without_missing(numbers, Window(col, row, cols, rows))
+
+    def _without_missing(self, numbers: Image, window: Window, shape: Shape | None = None) -> Image:
+        """Give pixels that a mask or a nodata number of the file leaves out the product's own."""
+        nodata = self._dataset.nodata
+        if nodata not in (None, self._radiometry.nodata):
+            numbers[numbers == nodata] = self._radiometry.nodata
+        if has_mask(self._dataset, [1]):
+            _, missing = read_numbers(self._dataset, [1], window, shape)
+            numbers[missing] = self._radiometry.nodata
         return numbers
 
     def _is_special(self, numbers: Image) -> NDArray[np.bool_]:

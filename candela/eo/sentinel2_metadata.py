@@ -31,6 +31,7 @@ BANDS = (
 DEFAULT_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 TILE = re.compile(r"(?<![A-Z0-9])T(\d{2}[C-X][A-Z]{2})(?![A-Z0-9])")
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d{2})-?([01]\d)-?([0-3]\d)(T\d{6})?(?!\d)")
+LARGEST_NUMBER = 1e9
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -205,16 +206,22 @@ def read_geocoding(root: Element, name: str) -> dict[int, Grid]:
     if not code:
         return {}
     crs = reference_system(code, name)
-    places = {int(e.get("resolution", "0")): e for e in _elements(root, "Geoposition")}
-    sizes = {int(e.get("resolution", "0")): e for e in _elements(root, "Size")}
+    places = {_resolution(e, name): e for e in _elements(root, "Geoposition")}
+    sizes = {_resolution(e, name): e for e in _elements(root, "Size")}
     grids = {}
     for pixel in places.keys() & sizes.keys():
         left, top, width, height = (
             _number(places[pixel], name, tag) for tag in ("ULX", "ULY", "XDIM", "YDIM")
         )
+        if width <= 0 or height >= 0:
+            raise InputError(f"{name}: XDIM and YDIM are {width:g} and {height:g}, not north up")
         shape = Shape(*(int(_number(sizes[pixel], name, tag)) for tag in ("NROWS", "NCOLS")))
         grids[pixel] = Grid(crs, Affine(width, 0, left, 0, height, top), shape)
     return grids
+
+
+def _resolution(element: Element, name: str) -> int:
+    return int(_as_number(element.get("resolution", "0"), "resolution", name))
 
 
 def parse_time(text: str, name: str) -> dt.datetime:
@@ -227,11 +234,11 @@ def parse_time(text: str, name: str) -> dt.datetime:
     """
     try:
         time = dt.datetime.fromisoformat(text)
-    except ValueError:
+        if time.tzinfo is None:
+            time = time.replace(tzinfo=dt.UTC)
+        return time.astimezone(dt.UTC).replace(microsecond=0)
+    except (ValueError, OverflowError):  # the second in the year 1 or 9999, with a zone
         raise InputError(f"{name}: {text} is no ISO 8601 time") from None
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=dt.UTC)
-    return time.astimezone(dt.UTC).replace(microsecond=0)
 
 
 def sensing_time(tags: Mapping[str, str], name: str) -> dt.datetime | None:
@@ -298,6 +305,9 @@ def _number(root: Element, name: str, *tags: str) -> float:
 
 def _as_number(text: str | None, tag: str, name: str) -> float:
     try:
-        return float(text or "")
+        number = float(text or "")
     except ValueError:
         raise InputError(f"{name}: {tag} is {text!r}, not a number") from None
+    if not abs(number) < LARGEST_NUMBER:  # nor NaN
+        raise InputError(f"{name}: {tag} is {text!r}, not a number below {LARGEST_NUMBER:g}")
+    return number

@@ -140,11 +140,16 @@ def _read_layer(path: Path, name: str) -> FeatureCollection:
     try:
         layers = pyogrio.list_layers(path)
         areal = [layer for layer, kind in layers if _may_be_areal(kind)]
+        counts = {
+            layer: pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"]
+            for layer in areal
+        }
+        if len(areal) > 1:  # empty ones are what programs leave behind
+            areal = [layer for layer in areal if counts[layer]] or areal[:1]
         if len(areal) != 1:
             found = ", ".join(f"{layer} ({kind or 'no geometry'})" for layer, kind in layers)
             raise InputError(f"{name} must have one layer of polygons, found: {found or 'none'}")
-        count = pyogrio.read_info(path, layer=areal[0], force_feature_count=True)["features"]
-        check_count(name, count)
+        check_count(name, counts[areal[0]])
         meta, ids, shapes, columns = pyogrio.raw.read(
             path, layer=areal[0], force_2d=True, return_fids=True, datetime_as_string=True
         )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from candela.eo.backscatter import linear_power
+from candela.eo.band_names import band_of
 from candela.eo.grid import Grid, Shape
 from candela.eo.image_values import checked_grid, is_scaled, physical, read_numbers
 from candela.eo.raster import open_image
@@ -26,7 +27,6 @@ RADAR_BANDS = ("VV", "VH")
 REFLECTANCE_SCALE = 1e-4  # of whole numbers; others are reflectance already
 LOOK = 512  # pixels; how much is looked at to tell decibel from power
 
-_SHORT_BAND = re.compile(r"^B(\d)$")
 _POLARISATION = re.compile(r"(?:^|[^a-z])(vv|vh)(?:[^a-z]|$)", re.IGNORECASE)
 _TIME = re.compile(r"(?<!\d)(\d{8}T\d{6})(?!\d)", re.IGNORECASE)
 _TIME_TAGS = ("SENSING_TIME", "ACQUISITION_DATETIME")
@@ -193,11 +193,14 @@ def open_pair(
 
 
 def _optical_bands(image: rasterio.DatasetReader, path: Path) -> Bands:
-    names = [_SHORT_BAND.sub(r"B0\1", name or "") for name in image.descriptions]
+    names = [band_of(name or "") for name in image.descriptions]
     missing = [name for name in OPTICAL_BANDS if name not in names]
     if missing:
         found = ", ".join(name or "(no name)" for name in image.descriptions)
-        raise InputError(f"band {', '.join(missing)} missing in {path.name} (bands: {found})")
+        raise InputError(
+            f"band {', '.join(missing)} missing in {path.name} (bands: {found}): write the names "
+            "into the file as descriptions of its bands"
+        )
     return Bands(image, [names.index(name) + 1 for name in OPTICAL_BANDS])
 
 
@@ -264,17 +267,25 @@ def _scene(image: rasterio.DatasetReader, path: Path) -> Scene:
     told = [tags[tag] for tag in _TIME_TAGS if tags.get(tag)]
     if told:
         return Scene(name, _parsed_time(told[0], path))
-    named = _TIME.search(path.stem)
-    time = dt.datetime.strptime(named[1].upper(), "%Y%m%dT%H%M%S") if named else None
-    return Scene(name, time.replace(tzinfo=dt.UTC) if time else None)
+    return Scene(name, _named_time(path))
+
+
+def _named_time(path: Path) -> dt.datetime | None:
+    """Return the time in the name of a file, if there is one."""
+    for digits in _TIME.findall(path.stem):
+        try:
+            return dt.datetime.strptime(digits.upper(), "%Y%m%dT%H%M%S").replace(tzinfo=dt.UTC)
+        except ValueError:  # of a number that looks like one
+            continue
+    return None
 
 
 def _parsed_time(text: str, path: Path) -> dt.datetime:
     iso = re.sub(r"^(\d{4}):(\d\d):(\d\d)", r"\1-\2-\3", text)  # as in TIFF's own times
     try:
         time = dt.datetime.fromisoformat(iso)
-    except ValueError:
+        return time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)
+    except (ValueError, OverflowError):
         raise InputError(
             f"{path.name} was sensed at {text!r}, says its tag; expected an ISO 8601 time"
         ) from None
-    return time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)

@@ -111,6 +111,13 @@ def test_a_whole_georeference_is_the_grid(write):
     assert (grid.crs.to_epsg(), grid.transform, tuple(grid.shape)) == (32631, PLACE, (2, 3))
 
 
+def test_a_grid_of_points_on_the_whole_earth_may_reach_half_a_pixel_beyond_the_poles(write):
+    place = Affine(90, 0, -180, 0, -90, 135)  # points at 90, 0 and -90 degrees, as a geoid's
+    path = write(np.zeros((1, 3, 4), np.float32), crs="EPSG:4326", transform=place)
+    with open_image(path) as image:
+        assert checked_grid(image).bounds.top == 135
+
+
 def test_a_truncated_image_is_an_error_of_the_input(write):
     random = np.random.default_rng(1).integers(0, 60000, (1, 300, 300), np.uint16)
     path = write(random)

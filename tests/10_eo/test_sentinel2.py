@@ -167,6 +167,11 @@ def test_a_level_that_is_not_supported_is_named(write_product):
         (">10000<", ">0<", "QUANTIFICATION_VALUE is 0"),
         ('band_id="3"', 'band_id="77"', "band_id '77', expected 0..12"),
         ("2021-06-05T", "05/06/2021 ", "is no ISO 8601 time"),
+        ("SENSING_ORBIT_NUMBER>51<", "SENSING_ORBIT_NUMBER>nan<", "SENSING_ORBIT_NUMBER is 'nan'"),
+        ("SENSING_ORBIT_NUMBER>51<", "SENSING_ORBIT_NUMBER>inf<", "SENSING_ORBIT_NUMBER is 'inf'"),
+        (">10000<", ">1e999<", "QUANTIFICATION_VALUE is '1e999'"),
+        (">-1000<", ">nan<", "is 'nan', not a number"),
+        (r"2021-06-05T10:50:31.024Z", "0001-01-01T00:00:00+23:59", "is no ISO 8601 time"),
     ],
 )
 def test_metadata_that_makes_no_sense_is_refused(write_product, old, new, message):
@@ -242,3 +247,21 @@ def test_the_tile_is_told_by_the_metadata_where_names_fail(write_product, tmp_pa
     document = short / "GRANULE" / "G" / "MTD_TL.xml"
     document.write_text(re.sub("<TILE_ID.*</TILE_ID>", "", document.read_text()))
     assert open_product(short).granule().metadata.tile_id == "T31TCJ"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("<ULX>300000</ULX>", "<ULX>inf</ULX>", "ULX is 'inf'"),
+        ("<NROWS>120</NROWS>", "<NROWS>nan</NROWS>", "NROWS is 'nan'"),
+        ("<XDIM>10</XDIM>", "<XDIM>0</XDIM>", "not north up"),
+        ('resolution="10"', 'resolution="fine"', "resolution is 'fine'"),
+    ],
+)
+def test_a_place_of_a_tile_that_makes_no_sense_is_refused(write_product, old, new, message):
+    path = write_product()
+    document = next(path.rglob("MTD_TL.xml"))
+    assert old in document.read_text()
+    document.write_text(document.read_text().replace(old, new))
+    with pytest.raises(InputError, match=message):
+        open_product(path)

@@ -174,3 +174,23 @@ def test_the_real_item_of_the_samples_is_a_product(shared_data):
     data = open_product(folder).granule().metadata
     assert data.product_id == "S2A_MSIL2A_20200219T112111_N0214_R037_T29RKH_20200219T123947"
     assert (data.tile_id, data.relative_orbit, data.platform) == ("T29RKH", 37, "S2A")
+
+
+@pytest.mark.parametrize("way", ["mask", "nodata"])
+def test_no_data_of_a_file_is_no_data_of_the_product(tmp_path, way):
+    path = write_band(tmp_path / PRODUCT / "B02.tif", 10, nodata=7 if way == "nodata" else None)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as image:
+        if way == "mask":
+            mask = np.full((24, 24), 255, np.uint8)
+            mask[:12] = 0
+            image.write_mask(mask)
+        else:
+            image.write(np.full((1, 12, 24), 7, np.uint16), window=((0, 12), (0, 24)))
+    granule = open_product(tmp_path / PRODUCT).granule()
+    with open_band(granule, "B02", granule.base_grid, "nearest") as reader:
+        found = reader.read(rasterio.windows.Window(0, 0, 24, 24))
+        small = reader.read_small(rasterio.windows.Window(0, 0, 24, 24), 4, 4)
+    assert (found[:12] == 0).all()
+    assert (found[12:] == 2000).all()
+    assert (small[:2] == 0).all()
+    assert (small[2:] == 2000).all()

@@ -140,6 +140,16 @@ def test_layers_of_a_geopackage_are_told_where_it_has_several(tmp_path):
         read_features(path)
 
 
+def test_an_empty_layer_of_a_geopackage_does_not_count(tmp_path):
+    path = write_ogr(tmp_path / "a.gpkg", "GPKG", layer="vines")
+    pyogrio.raw.write(
+        path, np.array([], object), [], fields=[], layer="left", geometry_type="Polygon",
+        crs="EPSG:2154", append=True,
+    )  # fmt: skip
+    assert {layer for layer, _ in pyogrio.list_layers(path)} == {"vines", "left"}
+    assert len(read_features(path).features) > 0
+
+
 def test_a_damaged_geopackage_is_refused_without_its_folder(tmp_path):
     path = write_ogr(tmp_path / "a.gpkg", "GPKG")
     path.write_bytes(path.read_bytes()[:5000])

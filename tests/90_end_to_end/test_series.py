@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import shapely
 from owslib.wps import (
     ASYNC,
@@ -102,6 +103,28 @@ def test_parcels_are_told_through_time(through_time: ChangeSeries) -> None:
     assert max(changed) > 0
     assert all(float(row["change_valid_fraction"]) > 0.5 for row in rows)
     assert sum(float(row["change_share"]) for row in second) < sum(changed)
+
+
+def test_images_are_compared_as_they_are(
+    client: Client, products: DemoProducts, through_time: ChangeSeries
+) -> None:
+    folder = products.before.parent / "images"
+    folder.mkdir()
+    paths = []
+    for number, image in enumerate(through_time.images[:2], 1):
+        path = image.output.save(folder / f"{number}.tif")
+        with rasterio.open(path, "r+") as dataset:  # what other programs write has neither
+            day = dataset.tags()["SENSING_TIME"][:10]
+            dataset.update_tags(SENSING_TIME="")
+            dataset.descriptions = [None] * dataset.count
+        paths.append(str(path.rename(folder / f"scene_{day}.tif")))
+    names = ["B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"]
+    [change] = detect_changes(client, paths, bands=names, progress=False).changes
+    first = through_time.changes[0]
+    assert (change.before_date, change.after_date) == (first.before_date, first.after_date)
+    assert change.before.source == Path(paths[0])
+    with change.output.open() as dataset:
+        assert np.isfinite(dataset.read(1)).any()
 
 
 def test_the_same_call_takes_up_what_was_done(
