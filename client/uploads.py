@@ -7,6 +7,8 @@ file that is there already is not sent twice.
 
 import hashlib
 import json
+import os
+import tempfile
 import threading
 import time
 from base64 import b64encode
@@ -183,9 +185,10 @@ class Uploader:
         self._known[name] = secret
         try:
             self._memory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            record = self._memory / name
-            record.touch(mode=0o600)
-            record.write_text(secret, encoding="ascii")
+            number, unfinished = tempfile.mkstemp(dir=self._memory, prefix=".")  # for us alone
+            with os.fdopen(number, "w", encoding="ascii") as file:
+                file.write(secret)
+            Path(unfinished).replace(self._memory / name)
         except OSError:
             return  # then this program alone can go on with it
 

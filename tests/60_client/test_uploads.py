@@ -115,14 +115,15 @@ def test_the_command_goes_on_after_it_was_killed(
     )
     memory = home / ".cache/candela/uploads"
     deadline = time.monotonic() + 60
-    while not (memory.exists() and any(memory.iterdir())):
+    while not [path for path in memory.glob("*") if path.name[0] != "."]:
         assert time.monotonic() < deadline
         assert command.poll() is None
         time.sleep(0.002)
     command.send_signal(signal.SIGKILL)
     command.wait()
-    (record,) = memory.iterdir()
+    (record,) = (path for path in memory.iterdir() if path.name[0] != ".")
     secret = record.read_text()
+    assert len(secret) == 48
     assert main([*words, "--wait"]) == 0
     assert "succeeded" in capsys.readouterr().out
     assert record.read_text() == secret
