@@ -156,6 +156,14 @@ def test_names_of_files_are_readable_on_a_phone(site, browser):
     assert height < 100  # a few lines, not one for each letter
 
 
+def test_what_jobs_say_is_readable_on_a_phone(site, browser):
+    browser.size(*PHONE)
+    browser.open(site[0])
+    widths = browser.run("[...document.querySelectorAll('.jobs .wide')].map((e) => e.offsetWidth)")
+    assert len(widths) >= 2
+    assert min(widths) > 250
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_what_is_small_has_enough_contrast(site, browser, scheme):
     url, job_id = site
