@@ -14,8 +14,9 @@ NAME ?= balanced
 OUTPUT ?= .cache/encoders
 DEBIAN := cgi-mapserver lighttpd fonts-dejavu-core
 DEBIAN_TESTS := chromium postgresql postgresql-15-postgis-3
+DEBIAN_QGIS := python3-qgis
 
-.PHONY: help dev system test-system schemas demo serve test test-cluster check bench train images \
+.PHONY: help dev system test-system schemas demo serve test test-cluster test-qgis check bench train images \
   describe lock clean
 
 help: ## List the targets
@@ -49,6 +50,10 @@ test: dev test-system schemas ## Run all tests in two processes; TESTS=tests/10_
 
 test-cluster: dev test-system ## Run the tests that need a Kubernetes
 	@PYTHON=$(BIN)/python tests/run-in-cluster
+
+test-qgis: dev system ## Run the map services' tests in Debian's QGIS (installs 173 packages)
+	@containers/install-debian $(DEBIAN_QGIS)
+	$(BIN)/python -m pytest -q tests/40_publish/test_qgis.py
 
 check: dev ## Check format, style, types and YAML, and that what is generated is up to date
 	$(BIN)/ruff format --check .

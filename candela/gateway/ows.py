@@ -148,6 +148,7 @@ class _Proxy:
         layers = self._layers(query, kind) if layer is None else [layer]
         if kind == "wcs":
             self._check_coverages(_named(query, kind), layer)
+            self._check_time(query.pop("time", ""), layers)
             if len(layers) == 1 and _is_whole(query):
                 return self._whole_file(layers[0])
         operation = operation_of(query)
@@ -168,6 +169,14 @@ class _Proxy:
         for name in names:
             if not self._serves(name, "wcs") or layer not in {None, name}:
                 raise OwsError("CoverageNotDefined", f"no coverage {name[:80]!r}", "coverageId")
+
+    def _check_time(self, asked: str, coverages: Sequence[str]) -> None:
+        """Refuse a TIME at which a coverage shows nothing: each is of one date at most."""
+        for name in coverages if asked else ():
+            record = self.publisher.store.get(name)
+            if record is None or record.time is None:
+                raise OwsError("InvalidParameterValue", f"{name} has no TIME", "time")
+            last_image(asked, [record.time])
 
     def _set_time(self, query: MultiDict[str, str], layers: Sequence[str]) -> str:
         """Ask for an instant; return the default where none is asked for, and there is one."""

@@ -171,6 +171,21 @@ def test_a_time_without_an_image_is_an_invalid_dimension_value(of_the_morning, t
         assert found.get("code") == "InvalidDimensionValue"
 
 
+def test_a_coverage_is_answered_for_its_own_time_only(of_the_morning) -> None:
+    query = {
+        "service": "WCS", "version": "1.0.0", "request": "GetCoverage", "format": "geotiff",
+        "coverage": "Image_55_image", "crs": "EPSG:32632", "width": 30, "height": 30,
+        "bbox": "600000,5397000,603000,5400000",
+    }  # fmt: skip
+    url = f"{of_the_morning.url}/ows"
+    for time in ("2020-07-18", "2020-07", "2020-07-18T10:50:31Z", ""):
+        answer = requests.get(url, params=query | {"time": time}, timeout=10)
+        assert answer.headers["Content-Type"] == "image/tiff", answer.text
+    for time in ("2020-07-08", "2021", "garbage"):
+        answer = requests.get(url, params=query | {"time": time}, timeout=10)
+        assert 'code="InvalidDimensionValue"' in answer.text
+
+
 def test_the_default_time_is_told_in_a_header(of_the_morning) -> None:
     told = "99 Default value used: time=2022-06-28T10:50:31Z ISO8601"
     assert asked(of_the_morning, None).headers["Warning"] == told
