@@ -14,7 +14,7 @@ OUTPUT ?= .cache/encoders
 DEBIAN := cgi-mapserver lighttpd fonts-dejavu-core
 DEBIAN_TESTS := chromium postgresql postgresql-15-postgis-3
 
-.PHONY: help dev system test-system schemas demo serve test test-cluster check bench train images \
+.PHONY: help dev system test-system schemas demo serve test test-cluster test-geoserver check bench train images \
   describe lock clean
 
 help: ## List the targets
@@ -45,6 +45,11 @@ serve: dev system ## Serve the gateway with the results in DATA (default: candel
 
 test: dev test-system schemas ## Run all tests; TESTS=tests/10_eo runs some
 	$(BIN)/python -m pytest -q $(TESTS)
+
+test-geoserver: dev ## Test a real GeoServer: URL=... USER=... PASSWORD_FILE=... [FOLDER=...]
+	$(BIN)/python -m pytest -q tests/40_publish -k "real or recorded" --geoserver-url $(URL) \
+	  --geoserver-user $(USER) --geoserver-password-file $(PASSWORD_FILE) \
+	  $(if $(FOLDER),--geoserver-folder $(FOLDER)) $(MORE)
 
 test-cluster: dev test-system ## Run the tests that need a Kubernetes
 	@PYTHON=$(BIN)/python tests/run-in-cluster
