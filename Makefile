@@ -16,7 +16,7 @@ DEBIAN := cgi-mapserver lighttpd fonts-dejavu-core
 DEBIAN_TESTS := chromium postgresql postgresql-15-postgis-3
 DEBIAN_QGIS := python3-qgis
 
-.PHONY: help dev system test-system schemas demo serve test test-cluster test-qgis check bench train images \
+.PHONY: help dev system test-system schemas demo serve test test-cluster test-geoserver test-qgis check bench train images \
   describe lock clean
 
 help: ## List the targets
@@ -47,6 +47,11 @@ serve: dev system ## Serve the gateway with the results in DATA (default: candel
 
 test: dev test-system schemas ## Run all tests in two processes; TESTS=tests/10_eo runs some, WORKERS=0 in this process
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(TESTS)
+
+test-geoserver: dev ## Test a real GeoServer: URL=... USER=... PASSWORD_FILE=... [FOLDER=...]
+	$(BIN)/python -m pytest -q tests/40_publish -k "real or recorded" --geoserver-url $(URL) \
+	  --geoserver-user $(USER) --geoserver-password-file $(PASSWORD_FILE) \
+	  $(if $(FOLDER),--geoserver-folder $(FOLDER)) $(MORE)
 
 test-cluster: dev test-system ## Run the tests that need a Kubernetes
 	@PYTHON=$(BIN)/python tests/run-in-cluster

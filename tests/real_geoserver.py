@@ -24,6 +24,9 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("geoserver", "a real GeoServer")
     for name, text in OPTIONS.items():
         group.addoption(f"--geoserver-{name}", default="", help=text)
+    group.addoption(
+        "--geoserver-record", action="store_true", help="record its answers for the double"
+    )
 
 
 class RealGeoServer:
@@ -62,6 +65,18 @@ class RealGeoServer:
         """Ask as the administrator, or as anybody."""
         more.setdefault("auth", None if anybody else self.account)
         return requests.request(method, self.url + path, timeout=60, **more)
+
+    def version(self) -> str:
+        """Return what it says it is."""
+        about = self.ask("GET", "/rest/about/version.json").json()["about"]["resource"]
+        return next(str(item["Version"]) for item in about if item["@name"] == "GeoServer")
+
+    def is_older(self, version: str) -> bool:
+        """Whether it is of an older series than a version such as 2.26."""
+        ours, other = (
+            tuple(int(part) for part in text.split(".")[:2]) for text in (self.version(), version)
+        )
+        return ours < other
 
     def workspaces(self) -> list[str]:
         """List the workspaces of this prefix."""

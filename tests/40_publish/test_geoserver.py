@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import itertools
 import json
 import re
 import socket
@@ -468,12 +467,10 @@ def test_whichever_call_is_cut_the_end_is_right(
     geoserver, double, dated_layer, parcels_layer
 ) -> None:
     first, second = dated_layer("2020-01-31"), dated_layer("2020-03-01")
-    other = dataclasses.replace(dated_layer("2020-04-01"), job_id=second.job_id)
     polygons = dataclasses.replace(parcels_layer, job_id=second.job_id)
     steps = [
         ("publish a first", lambda publisher: publisher.publish(first)),
         ("publish a second", lambda publisher: publisher.publish(second)),
-        ("publish a third, of the same job", lambda publisher: publisher.publish(other)),
         ("publish polygons, of the same job", lambda publisher: publisher.publish(polygons)),
         ("publish them again", lambda publisher: publisher.publish(polygons)),
         ("remove one", lambda publisher: publisher.remove(first.job_id)),
@@ -484,7 +481,9 @@ def test_whichever_call_is_cut_the_end_is_right(
         step(geoserver())
         length, after, expected = len(double.calls) - start, double.catalog, state(double)
         assert length > 8
-        for call, how in itertools.product(range(length), ("before", "after")):
+        # What is cut before it is done leaves GeoServer as what is cut after the call before.
+        cuts = [(call, "after") for call in range(length)]
+        for call, how in [*cuts, *((call, "before") for call in range(0, length, 5))]:
             double.catalog = copy.deepcopy(before)
             double.break_call(call, how)
             step(geoserver())

@@ -136,9 +136,11 @@ class GeoServerDouble:
     def _send(self, request: BaseHTTPRequestHandler, status: int, document: object) -> None:
         is_text = isinstance(document, str)
         content = (str(document) if is_text else json.dumps(document)).encode()
-        media_type = getattr(document, "media_type", "text/plain" if is_text else api.JSON)
+        is_plain = bool(content) or (status, request.command) == (201, "POST")
+        media_type = getattr(document, "media_type", "text/plain" if is_plain else "")
+        media_type = media_type if is_text else api.JSON
         request.send_response(status)
-        if content:
+        if media_type:
             request.send_header("Content-Type", media_type)
         request.send_header("Content-Length", str(len(content)))
         request.end_headers()
@@ -163,14 +165,16 @@ class GeoServerDouble:
         operation = api.OPERATIONS[template].get(request.command)
         if operation is None:
             self._violated(f"{request.command} {template}: method not allowed")
-            raise RefusalError(500 if request.command == "PATCH" else 405)
+            is_new = self.catalog.version >= (2, 26)
+            status = 500 if request.command == "PATCH" and is_new else 405
+            raise RefusalError(status, by_container=True)
         unknown = set(query) - operation.query
         if unknown:
             self._violated(f"{request.command} {template}: unknown in the query: {unknown}")
         media_type = request.headers.get("Content-Type", "").split(";")[0]
         if operation.consumes and media_type not in operation.consumes:
             self._violated(f"{request.command} {template}: media type {media_type!r}")
-            raise RefusalError(415)
+            raise RefusalError(415, by_container=True)
 
     def _violated(self, what: str) -> None:
         self.violations.append(what)
@@ -182,7 +186,12 @@ class GeoServerDouble:
                 parts["workspace"], parts["store"], parts["coverage"], query.get("filter")
             )
             features = [
-                {"type": "Feature", "id": key, "properties": granule}
+                {
+                    "type": "Feature",
+                    "id": key,
+                    "geometry": _polygon(granule["bounds"]),
+                    "properties": {name: granule[name] for name in ("location", "time")},
+                }
                 for key, granule in list(granules.items())[: int(query.get("limit", 10**6))]
             ]
             return 200, {"type": "FeatureCollection", "features": features}
@@ -193,7 +202,9 @@ class GeoServerDouble:
         if template == "/rest/layers/{layer}":
             if parts["layer"] not in catalog.layers:
                 raise RefusalError(404, f"No such layer: {parts['layer']}")
-            return 200, {"layer": catalog.layers[parts["layer"]]}
+            layer = catalog.layers[parts["layer"]]
+            hidden = {"enabled"} if layer.get("enabled") else set()
+            return 200, {"layer": {k: v for k, v in layer.items() if k not in hidden}}
         if template == "/rest/workspaces":
             return 200, _listed("workspaces", "workspace", catalog.workspaces)
         if template == "/gwc/rest/layers":
@@ -228,7 +239,9 @@ class GeoServerDouble:
         except IndexError as error:
             return exception(f"Failed to run GetFeatureInfo on layer {workspace}:{layer} {error}")
         values = next((values for values in pixels if values), [])
-        properties = {f"Band{index}": value for index, value in enumerate(values, 1)}
+        bands = found[0].coverages[layer].document["dimensions"]["coverageDimension"]
+        names = [band["name"] for band in (bands if isinstance(bands, list) else [bands])]
+        properties = dict(zip(names, values, strict=True)) if values else {}
         features = [{"type": "Feature", "id": "", "geometry": None, "properties": properties}]
         return {"type": "FeatureCollection", "features": features if values else []}
 
@@ -372,6 +385,7 @@ class GeoServerDouble:
         elif template == "/gwc/rest/layers/{layer}":
             self._tile_layer(parts["layer"])
             del catalog.tile_layers[parts["layer"]]
+            return 200, Text(f"{parts['layer']} deleted", "application/xml")
         elif template == "/rest/resource/{path}":
             if not catalog.delete_resources(parts["path"]):
                 raise RefusalError(404, f"Resource '{parts['path']}' not found")
@@ -392,6 +406,12 @@ def exception(text: str, code: str = "") -> Text:
     told = f"<ServiceException{attribute}>{html.escape(text)}</ServiceException>"
     report = f'<ServiceExceptionReport version="1.1.1">{told}</ServiceExceptionReport>'
     return Text(report, "application/vnd.ogc.se_xml;charset=utf-8")
+
+
+def _polygon(bounds: tuple[float, float, float, float]) -> dict:
+    left, bottom, right, top = bounds
+    corners = [[left, bottom], [left, top], [right, top], [right, bottom], [left, bottom]]
+    return {"type": "Polygon", "coordinates": [corners]}
 
 
 def _shown(store: Store, time: str | None) -> list[str]:

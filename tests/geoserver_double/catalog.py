@@ -156,8 +156,10 @@ class Catalog(Mosaics):
     def change_coverage(
         self, workspace: str, store_name: str, name: str, document: dict, calculate: str
     ) -> None:
-        coverage = self.coverage(workspace, store_name, name)
         store = self.store(workspace, store_name)
+        if name not in store.coverages:
+            raise RefusalError(404, f"No such coverage: {workspace},{name}")
+        coverage = store.coverages[name]
         coverage.document.update(document)
         self._forget(store, coverage)
         if "nativebbox" in calculate.split(","):
@@ -263,7 +265,10 @@ class Catalog(Mosaics):
         store, name = self.datastore(workspace, store_name), document.get("name")
         found = read_table(_parameters(store), document.get("nativeName") or name)
         if found is None and not (name and document.get("attributes")):
-            raise RefusalError(400, "Trying to create new feature type inside the store")
+            raise RefusalError(
+                400,
+                "Trying to create new feature type inside the store, but no attributes were given",
+            )
         if found is None:
             raise RefusalError(500, "attempt to write a readonly database")
         self._check_new_resource(workspace, name)
@@ -314,7 +319,8 @@ class Catalog(Mosaics):
 
     def change_layer(self, name: str, document: dict) -> None:
         if name not in self.layers:
-            raise RefusalError(500, 'because "original" is null')  # a null pointer in GeoServer
+            called = "org.geoserver.catalog.LayerInfo.getResource()"
+            raise RefusalError(500, f'Cannot invoke "{called}" because "original" is null')
         style = (document.get("defaultStyle") or {}).get("name", "raster")
         workspace, _, plain = style.rpartition(":")
         if workspace and plain not in self.workspace(workspace).styles:
@@ -348,7 +354,8 @@ class Catalog(Mosaics):
     def truncate(self, content: bytes) -> None:
         name = etree.fromstring(content).findtext("layerName")
         if name not in self.tile_layers:
-            raise RefusalError(400, f"Could not find layer {name}", by_container=False)
+            told = "org.geowebcache.rest.exception.RestException 400 BAD_REQUEST: Could not find"
+            raise RefusalError(400, f"{told} layer {name}")
         self.truncated.append(name)
 
 

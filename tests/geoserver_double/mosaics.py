@@ -101,8 +101,10 @@ class Mosaics:
     def _check_location(self, location: str) -> None:
         is_checked = self.version >= (2, 26) and location.startswith("file:")
         is_let = any(re.fullmatch(check, location) for check in self.url_checks)
-        if (is_checked and not is_let) or not Path(path_of(location)).is_file():
+        if is_checked and not is_let:
             raise RefusalError(400, f"Failed to locate the input file {location}")
+        if not Path(path_of(location)).is_file():
+            raise RefusalError(500, "Error while storing uploaded file:")
 
     def _open_index(self, workspace: str, name: str, store: Store) -> None:
         """Make the table of granules, or find the one that is there."""
@@ -132,13 +134,13 @@ class Mosaics:
         return describe(next(iter(store.granules.values()))["location"])
 
     def forget_mosaic(self, workspace: str, name: str, store: Store, purge: str) -> None:
-        """Do with index and files what the removal of a store does."""
+        """Do with index and files what the removal of a store does, which is gone already."""
         if purge == "all":
             for granule in store.granules.values():
                 Path(granule["location"]).unlink(missing_ok=True)
-        if not store.database:
-            raise RefusalError(500, NO_READER.format(store.document["url"]))
         if purge in {"all", "metadata"}:
+            if not store.database:
+                raise RefusalError(500, NO_READER.format(store.document["url"]))
             if ":" in store.database:
                 self.spoiled.add((workspace, name))
                 raise RefusalError(500, 'because "spi" is null')

@@ -33,7 +33,7 @@ def body_of(refusal: RefusalError, method: str, path: str, accept: str, containe
     """
     text = str(refusal)
     if not refusal.by_container or not text:
-        return Body("text/plain" if text else "", text)
+        return Body("" if refusal.by_container else "text/plain", text)
     if container == "tomcat":
         title = f"HTTP Status {refusal.status} \u2013 {REASONS.get(refusal.status, '')}"
         page = (
@@ -47,7 +47,7 @@ def body_of(refusal: RefusalError, method: str, path: str, accept: str, containe
     if "json" in accept:
         told = {
             "servlet": "dispatcher",
-            "message": text,
+            "message": html.escape(text).replace("&#x27;", "&apos;"),
             "url": path,
             "status": f"{refusal.status}",
         }

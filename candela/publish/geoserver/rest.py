@@ -191,7 +191,7 @@ def _excerpt(answer: requests.Response) -> str:
     media_type = answer.headers.get("Content-Type", "")
     text = answer.text
     if "json" in media_type:
-        text = _message_in(text)
+        text = html.unescape(_message_in(text))  # NOTE: Jetty escapes it as in a page
     elif "html" in media_type:
         pages = (page.search(text) for page in _ERROR_PAGES)
         found = next((match.group(1) for match in pages if match), "")
