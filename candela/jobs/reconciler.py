@@ -28,6 +28,7 @@ PERIOD_S = 10.0
 LITTER_PERIOD_S = 3600.0  # looks at every file of every job
 LAYER_PERIOD_S = 300.0
 BATCH = 200
+CLOCK_JUMP_S = 3600.0  # more than what keeps clocks right ever sets them by
 LITTER_AGE_S = 3600.0
 SURE_AFTER = dt.timedelta(minutes=1)  # a dispatcher may still be starting what was dismissed
 
@@ -46,6 +47,7 @@ class Reconciler:
     def __init__(self, service: JobService, *, litter_age_s: float = LITTER_AGE_S) -> None:
         self._service = service
         self._litter_age_s = litter_age_s
+        self._clock_s = _clock_s()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="reconciler", daemon=True)
 
@@ -82,10 +84,19 @@ class Reconciler:
         self._finish_dismissals()
 
     def _remove_expired(self) -> None:
+        if self._clock_was_set():
+            return
         for job in self._service.store.expired(now(), BATCH):
             logger.info("Job %s has expired", job.id)
             self._service.clear(job)
             self._service.store.remove(job.id)
+
+    def _clock_was_set(self) -> bool:
+        """Tell whether nobody can say how old anything is; restarts of the gateway end this."""
+        jump_s = _clock_s() - self._clock_s
+        if abs(jump_s) > CLOCK_JUMP_S:
+            logger.warning("The clock was set by %.0f s: nothing expires; restart me", jump_s)
+        return abs(jump_s) > CLOCK_JUMP_S
 
     def _finish_dismissals(self) -> None:
         """Stop our workers of jobs that another gateway, or one that died meanwhile, dismissed."""
@@ -109,6 +120,8 @@ class Reconciler:
     def remove_litter(self) -> None:
         """Remove files and layers that belong to no job, and publish layers that are missing."""
         self.look_at_layers()
+        if self._clock_was_set():
+            return
         storage, store = self._service.storage, self._service.store
         stored = storage.folders("jobs")
         states = store.states(stored)
@@ -138,3 +151,8 @@ class Reconciler:
         job_id = key.split("/")[1] if key.startswith("jobs/") else ""
         state = self._service.store.states([job_id]).get(job_id)
         return state is not None and not state.is_final
+
+
+def _clock_s() -> float:
+    """Return the time of day at which this machine was started; it changes when a clock is set."""
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)

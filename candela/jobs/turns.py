@@ -1,5 +1,7 @@
 """The queue in the job table: what the rules of ``queue`` are asked with."""
 
+import datetime as dt
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -7,6 +9,7 @@ from candela.jobs.model import JobSummary, State, now
 from candela.jobs.queue import Candidate, Share
 from candela.jobs.tables import JOBS
 
+LONGEST_PAUSE = dt.timedelta(minutes=2)  # before a further try; more than ``endings`` gives
 STARTED = (State.DISPATCHING, State.RUNNING)  # what takes a place
 
 
@@ -49,6 +52,7 @@ def running(connection: Connection) -> list[Share]:
 
 def candidates(connection: Connection, free: int) -> list[Candidate]:
     """Return the first waiting jobs of each owner and process; no more of them can start."""
+    time = now()
     turn = sa.func.row_number().over(
         partition_by=(JOBS.c.owner, JOBS.c.process),
         order_by=(JOBS.c.priority.desc(), JOBS.c.created),
@@ -64,7 +68,11 @@ def candidates(connection: Connection, free: int) -> list[Candidate]:
         )
         .where(
             JOBS.c.state == State.ACCEPTED,
-            sa.or_(JOBS.c.not_before.is_(None), JOBS.c.not_before <= now()),
+            sa.or_(
+                JOBS.c.not_before.is_(None),
+                JOBS.c.not_before <= time,
+                JOBS.c.not_before > time + LONGEST_PAUSE,  # of a clock that was put back
+            ),
         )
         .subquery()
     )

@@ -29,7 +29,7 @@ from candela.runners.processes import (
     is_alive,
     memory_bytes,
 )
-from candela.runners.records import Record, Records, attempt_name
+from candela.runners.records import Record, Records, attempt_name, up_s
 from candela.storage import Storage
 from candela.storage.base import checked_key
 from candela.worker.contract import (
@@ -50,6 +50,8 @@ GRACE_S = 3.0  # from SIGTERM to SIGKILL
 REAP_S = 5.0  # how long the last threads of a zombie may take
 CLEAN_S = 3600.0  # between two looks for records to forget
 LOG_TAIL_BYTES = 64 * 2**10
+LOG_BYTES = 64 * 2**20  # a longer log is cut
+LOG_KEPT_BYTES = 2**20  # of its end
 REMEMBERED = 10_000  # ends that nobody has asked for yet
 FROM_OUTSIDE = frozenset(  # exit codes of a worker that was ended; others are its own crashes
     {
@@ -129,6 +131,7 @@ class LocalRunner:
                         attempt=job.attempt,
                         pid=pid,
                         started=time.time(),
+                        began_s=up_s(),
                         memory_bytes=limits.memory_bytes,
                         timeout_s=limits.timeout_s,
                     )
@@ -299,11 +302,11 @@ class LocalRunner:
     def _look_at(self, record: Record, members: list[psutil.Process]) -> None:
         if not self.state(record.reference).is_running:
             return
-        ran_s = time.time() - record.started
+        self._cut_log(record)
         used = memory_bytes(members, record.memory_bytes)
         if record.cause is not None:  # a gateway died while it was ending this
             self._end(record, record.cause, record.message)
-        elif ran_s > record.timeout_s:
+        elif record.ran_s > record.timeout_s:
             self._end(record, Cause.DEADLINE, f"ran longer than {record.timeout_s:g} s")
         elif used > record.memory_bytes:
             message = f"used {used / 2**20:.0f} of {record.memory_bytes / 2**20:.0f} MiB"
@@ -383,6 +386,19 @@ class LocalRunner:
         if self._storage.local_path(job_key(record.job, LOG_FILE)) is None:
             self._storage.put(job_key(record.job, LOG_FILE), path)
             path.unlink(missing_ok=True)
+
+    def _cut_log(self, record: Record) -> None:
+        """Keep the end of a log that fills the disk; its worker goes on appending to it."""
+        path = self._log_path(record.job)
+        if not path.is_file() or path.stat().st_size <= LOG_BYTES:
+            return
+        with path.open("r+b") as file:
+            file.seek(-LOG_KEPT_BYTES, os.SEEK_END)
+            kept = file.read(LOG_KEPT_BYTES)
+            file.truncate(0)
+        with path.open("ab") as file:
+            file.write(b"... what stood here was cut: the log was too long\n" + kept)
+        logger.warning("The log of %s was cut", record.name)
 
     def _recall_log(self, job_id: str, path: Path) -> None:
         """Get the log of earlier attempts, which the next one goes on with."""

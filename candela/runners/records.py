@@ -20,6 +20,11 @@ logger = logging.getLogger(__name__)
 KEEP_S = 7 * 24 * 3600.0  # how long an ended attempt is remembered
 
 
+def up_s() -> float:
+    """Return the time since this machine was started, in seconds; the same for all processes."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def attempt_name(job_id: str, attempt: int) -> str:
     """Return the name of an attempt: the same submitted again has the same name."""
     if "/" in checked_key(job_id):
@@ -34,6 +39,8 @@ class Record(Document):
     ----------
     started : float
         Seconds since the epoch.
+    began_s : float, optional
+        The same since the machine was started: a clock that is set does not change it.
     cause : Cause, optional
         Why it ends: known before its processes are gone.
     ended : bool
@@ -44,6 +51,7 @@ class Record(Document):
     attempt: int
     pid: int
     started: float
+    began_s: float | None = None
     memory_bytes: int
     timeout_s: float
     cause: Cause | None = None
@@ -60,6 +68,13 @@ class Record(Document):
     def reference(self) -> str:
         """What the dispatcher calls it."""
         return f"{self.name}:{self.pid}:{self.started:.3f}"
+
+    @property
+    def ran_s(self) -> float:
+        """How long it has been running."""
+        if self.began_s is None:  # written by an earlier version
+            return time.time() - self.started
+        return up_s() - self.began_s
 
     @property
     def state(self) -> RunState:

@@ -194,6 +194,30 @@ def test_a_worker_is_ended_whose_record_is_gone_with_all_folders(
     assert members() == []
 
 
+def test_a_log_without_end_is_cut_and_goes_on(runner, submit, tmp_path, storage, monkeypatch):
+    monkeypatch.setattr(local, "LOG_BYTES", 2**20)
+    monkeypatch.setattr(local, "LOG_KEPT_BYTES", 2**16)
+    reference = submit("talk")
+    paused(tmp_path)
+    log = storage.local_path(job_key("1", "log.txt"))
+    until(lambda: log.stat().st_size < 2**20)
+    assert "was cut" in log.read_text()[:100]
+    assert "all is said" in runner.logs("1")
+    runner.cancel(reference)
+    assert "has ended: cancelled" in runner.logs("1")
+
+
+@pytest.mark.parametrize("jump_s", [86_400, -86_400])
+def test_a_clock_that_is_set_ends_no_worker(runner, submit, tmp_path, monkeypatch, jump_s):
+    reference = submit("pause", limits=Limits(cpu=1, memory_bytes=2**30, timeout_s=100))
+    paused(tmp_path)
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + jump_s)
+    time.sleep(3 * local.LOOK_S)
+    assert runner.state(reference).is_running
+    runner.cancel(reference)
+
+
 def test_the_log_comes_into_a_storage_that_is_not_on_this_machine(tmp_path):
     class Bucket(FolderStorage):
         def local_path(self, *_) -> None:

@@ -103,6 +103,15 @@ def _die(workdir: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _talk(workdir: Path) -> None:
+    """Say 5 MB, and that it is done."""
+    for _ in range(50):
+        sys.stdout.write(f"{'x' * 99}\n" * 1000)
+    sys.stdout.write("all is said\n")
+    sys.stdout.flush()
+    _pause(workdir)
+
+
 def _finish(workdir: Path) -> None:
     pass
 
@@ -120,6 +129,7 @@ ACTIONS = {
     "ignore SIGTERM": _ignore_sigterm,
     "crash": _crash,
     "die": _die,
+    "talk": _talk,
 }
 
 if __name__ == "__main__":

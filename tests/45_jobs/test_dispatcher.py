@@ -60,6 +60,24 @@ def test_only_so_many_jobs_run_at_once(engine):
     assert go_on(engine, second).state is State.SUCCEEDED
 
 
+def test_a_restart_with_lower_limits_loses_nothing(engine):
+    first = engine(running_jobs=2)
+    ids = [echo(first, pause=2), echo(first, pause=2), echo(first), echo(first)]
+    for job_id in ids[:2]:
+        go_on(first, job_id, until=is_running)
+    first.service.runner.close()
+    second = engine(running_jobs=1)
+    limits = second.service.limits.model_copy(update={"queued_jobs": 1})
+    object.__setattr__(second.service, "limits", limits)
+    second.dispatcher.round()
+    states = [second.store.get(job_id).state for job_id in ids]
+    assert states == [State.RUNNING, State.RUNNING, State.ACCEPTED, State.ACCEPTED]
+    with pytest.raises(BusyError, match="2 jobs are waiting"):
+        echo(second)
+    jobs = [go_on(second, job_id) for job_id in ids]
+    assert [(job.state, job.attempt) for job in jobs] == [(State.SUCCEEDED, 1)] * 4
+
+
 def test_a_full_queue_refuses_more(engine):
     engine = engine()
     limits = engine.service.limits.model_copy(update={"queued_jobs": 1})

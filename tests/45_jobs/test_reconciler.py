@@ -43,6 +43,27 @@ def test_a_job_whose_time_is_over_goes_with_all_that_belongs_to_it(engine):
     assert engine.store.get(other).state is State.ACCEPTED
 
 
+def test_nothing_expires_when_the_clock_was_set(engine, monkeypatch):
+    engine = engine()
+    job_id = submit(engine)
+    engine.store.move(job_id, UNFINISHED, State.FAILED)
+    expired = replace(engine.store.get(job_id), expires=now() + dt.timedelta(days=1))
+    engine.store.remove(job_id)
+    engine.store.add(expired)
+    found = Reconciler(engine.service, litter_age_s=-1)
+    engine.service.storage.write("jobs/young/outputs/a.txt", b"a")
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + 2 * 86_400)
+    monkeypatch.setattr(reconciler, "now", lambda: now() + dt.timedelta(days=2))
+    found.look_at_jobs()
+    found.remove_litter()
+    assert engine.store.get(job_id).state is State.FAILED
+    assert engine.service.storage.list("jobs/young")
+    Reconciler(engine.service).look_at_jobs()  # of a gateway that has known no other clock
+    with pytest.raises(NotFoundError):
+        engine.store.get(job_id)
+
+
 def test_a_job_that_is_not_finished_never_expires(engine):
     engine = engine()
     job = engine.store.get(submit(engine))

@@ -44,6 +44,14 @@ def test_a_job_comes_back_as_it_was_written(store):
     assert store.get(job.id) == job
 
 
+def test_a_pause_of_a_clock_that_was_put_back_is_over(store):
+    minute, year = dt.timedelta(minutes=1), dt.timedelta(days=365)
+    paused, strange = (new_job(not_before=now() + after) for after in (minute, year))
+    store.add(paused)
+    store.add(strange)
+    assert [job.id for job in store.claim("here", Bounds(9))] == [strange.id]
+
+
 def test_an_unknown_job_is_not_found(store):
     with pytest.raises(NotFoundError, match="no job 'x'"):
         store.get("x")

@@ -13,8 +13,8 @@ from candela.errors import StorageError
 LOCK = 0x43414E44  # any number: gateways that start together take turns
 
 
-def upgrade(engine: Engine) -> None:
-    """Bring a database to the newest schema; an empty one gets it all.
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Bring a database to the newest schema, or to another one; an empty one gets it all.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def upgrade(engine: Engine) -> None:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
     except (DBAPIError, CommandError) as error:
         reason = str(getattr(error, "orig", error)).strip().partition("\n")[0]
         raise StorageError(f"the job database {engine.url!r} cannot be used: {reason}") from error

@@ -1,0 +1,20 @@
+"""A job expires while somebody reads its result."""
+
+from candela.jobs.request import ExecuteRequest
+from candela.worker.contract import Inline
+
+TEXT = f"<a>{'x' * 3_000_000}</a>"
+
+
+def test_who_reads_a_result_gets_all_of_it_although_its_job_expires(drill):
+    drill = drill()
+    value = Inline(value=TEXT, media_type="text/xml")
+    job = drill.gateway.jobs.submit("Echo", ExecuteRequest(inputs={"complex": [value]}))
+    drill.finished(job.id)
+    address = f"/outputs/{job.id}/complexOutput.xml"
+    with drill.http.get(address, buffered=False) as answer:
+        pieces = answer.iter_encoded()
+        read = [next(pieces)]
+        drill.gateway.jobs.dismiss(job.id)
+        assert b"".join([*read, *pieces]) == TEXT.encode()
+    assert drill.http.get(address).status_code == 404
