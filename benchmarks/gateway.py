@@ -62,7 +62,7 @@ class Server(BaseApplication):
     def load(self):
         return self._make()
 
-    def front_options(self, app):
+    def front_options(self, _app):
         """Return what our front wants to know."""
         return FrontLimits(body_bytes=2**20, threads=8, reserved_threads=1), is_reserved
 
