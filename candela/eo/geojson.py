@@ -173,6 +173,8 @@ def _flat(coordinates: list[Any]) -> list[Any]:
 
 
 def _closed(ring: list[Any]) -> list[Any]:
+    if len(ring) < 3:
+        raise ValueError("a ring has three corners or more")
     return ring if ring[0] == ring[-1] else [*ring, ring[0]]
 
 
