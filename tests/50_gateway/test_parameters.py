@@ -20,7 +20,7 @@ DEEP = b"[" * 100_000
 def client(tmp_path):
     """Return a client of a gateway with a database of patches, which starts no jobs."""
     settings = Settings(
-        url="http://candela.test", data=tmp_path, grace_s=0, secret="k",
+        url="http://candela.test", data=tmp_path, grace_s=0, secret="k" * 32,
         patches_database=f"sqlite:///{tmp_path / 'patches.db'}",
     )  # fmt: skip
     gateway = Gateway.assemble(settings)
