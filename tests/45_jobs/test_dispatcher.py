@@ -134,11 +134,28 @@ def test_a_dispatcher_that_died_after_its_claim_starts_the_job_only_once(engine)
     assert go_on(engine, job_id).state is State.SUCCEEDED
 
 
-def test_a_job_dismissed_while_it_starts_does_not_go_on(engine):
+def test_a_job_dismissed_before_it_starts_is_not_started(engine):
     engine = engine()
     job_id = echo(engine, pause=60)
     claimed = claim(engine, job_id)
     engine.service.dismiss(job_id)
+    engine.dispatcher._submit(claimed)
+    assert engine.store.get(job_id).state is State.DISMISSED
+    assert engine.service.runner.find(job_id, 1) is None
+    assert engine.service.storage.list("jobs") == ()
+
+
+def test_a_job_dismissed_while_it_starts_does_not_go_on(engine, monkeypatch):
+    engine = engine()
+    job_id = echo(engine, pause=60)
+    claimed = claim(engine, job_id)
+    start = engine.service.runner.submit
+
+    def dismissed_meanwhile(*given):
+        engine.service.dismiss(job_id)
+        return start(*given)
+
+    monkeypatch.setattr(engine.service.runner, "submit", dismissed_meanwhile)
     engine.dispatcher._submit(claimed)
     assert engine.store.get(job_id).state is State.DISMISSED
     assert engine.service.runner.poll()[0].job_id == job_id
