@@ -16,12 +16,12 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from candela.gateway.app import Gateway
-from candela.gateway.front.large import give_back_large_blocks
 from candela.gateway.front.limits import FrontLimits
 from candela.gateway.front.worker import FrontWorker, affordable_connections
 from candela.gateway.ports import is_reserved
 from candela.gateway.publisher import check_styles
 from candela.jobs.store import JobStore
+from candela.memory import keep_no_large_blocks
 from candela.settings import ConfigurationError, Limits, Metadata, Settings
 from candela.spec import load_specs
 
@@ -60,7 +60,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def load(self) -> Flask:
         """Start a gateway in the worker process."""
-        give_back_large_blocks()
+        keep_no_large_blocks()
         gateway = Gateway.assemble(self._settings)
         gateway.start()
         app = gateway.application()

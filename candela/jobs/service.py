@@ -24,7 +24,6 @@ from candela.jobs.queue import Bounds, about, ahead, wait_s
 from candela.jobs.request import ExecuteRequest, checked
 from candela.jobs.store import JobStore
 from candela.jobs.uploads import Uploads, references
-from candela.memory import give_back
 from candela.publish.base import Publisher
 from candela.runners.base import Runner
 from candela.settings import Limits
@@ -38,7 +37,6 @@ logger = logging.getLogger(__name__)
 
 SomeJob = TypeVar("SomeJob", bound=JobSummary)
 LINEAGE_LENGTH = 2**20  # characters of inputs that status documents repeat
-LARGE_BYTES = 4 * 2**20  # of inputs whose parts are worth to be given back
 RUN_TIMES_S = 10.0  # how long an average of run times is taken as it is
 
 
@@ -138,8 +136,6 @@ class JobService:
             request = job.request.model_copy(update={"inputs": inputs})
             kept = replace(job, request=request, stored_bytes=size)
             self.store.add(kept, self.capacity)
-            if size > LARGE_BYTES:
-                give_back()
         except IntegrityError:
             self._discard(job)
             before = self._submitted_before(job)

@@ -6,10 +6,13 @@ import warnings
 from io import BytesIO
 from urllib.parse import quote
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client
+
+from candela.memory import give_back
 
 KEYS = ["service", "request", "version", "identifier", "DataInputs", "ResponseDocument",
         "RawDataOutput", "storeExecuteResponse", "status", "lineage", "language",
@@ -157,6 +160,30 @@ def test_a_hostile_document_is_refused(idle, body):
     assert response.status_code == 400
     assert b"root:" not in response.data
     assert idle.get("/jobs").json["numberTotal"] == 0
+
+
+@pytest.mark.parametrize("piece", ["<a/>", '<a b="" c=""/>', "<!---->", "<?x?>"])
+def test_a_document_of_more_nodes_than_memory_allows_is_refused(idle, piece):
+    body = f"<all>{piece * 600_000}</all>".encode("utf-16")
+    process = psutil.Process()
+    before = process.memory_info().rss
+    response = idle.post("/wps", data=body)
+    assert response.status_code == 400
+    assert b'exceptionCode="FileSizeExceeded"' in response.data
+    assert b"500000 elements" in response.data
+    assert b"POST /uploads" in response.data
+    give_back()
+    assert process.memory_info().rss - before < 60 * 2**20
+
+
+@pytest.mark.parametrize("form", ["{}", "<![CDATA[{}]]>"])
+def test_a_text_that_is_too_long_for_the_parser_is_told_as_such(idle, form):
+    text = form.format("y" * 10_100_000)
+    response = idle.post("/wps", data=f"<a>{text}</a>")
+    assert response.status_code == 400
+    assert b'exceptionCode="FileSizeExceeded"' in response.data
+    assert b"a text is longer than 10 MB" in response.data
+    assert b"POST /uploads" in response.data
 
 
 def test_a_chunked_body_is_read(idle):

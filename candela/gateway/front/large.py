@@ -3,15 +3,15 @@
 Those that wait are on disk and hold no thread.
 """
 
-import ctypes
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from candela.memory import give_back
+
 RELEASE = "candela.release"  # in the WSGI environment: say that a large body is needed no more
-MMAP_THRESHOLD = -3  # of mallopt(3)
-LARGE_BYTES = 2**20
+LARGE_BYTES = 2**18  # 64 threads parse as much at the same time
 
 
 class Turns:
@@ -32,7 +32,8 @@ class Turns:
         start()
 
     def release(self) -> None:
-        """Let the next one begin."""
+        """Let the next one begin, in the memory that this one took."""
+        give_back()
         with self._lock:
             following = self._waiting.popleft() if self._waiting else None
             self._is_taken = following is not None
@@ -45,13 +46,3 @@ def release_large_body(environment: dict[str, Any]) -> None:
     release: Callable[[], None] | None = environment.get(RELEASE)
     if release is not None:
         release()
-
-
-def give_back_large_blocks() -> None:
-    """Have this process give large blocks of memory back to the system as soon as they are free.
-
-    glibc raises the size from which it does so, up to 32 MiB, each time a larger one is freed.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(MMAP_THRESHOLD, LARGE_BYTES // 4)

@@ -4,9 +4,10 @@ PyWPS's parser finds operation, version and language; what it loses of an Execut
 (values with ``=``, headers, repeated values, chunked bodies) is read here instead.
 """
 
+import gc
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
 
@@ -33,6 +34,12 @@ _ATTRIBUTE = re.compile(
     r"@(?=\s*(?:xlink:href|href|method|mimetype|encoding|schema|datatype|uom|asreference)\s*=)",
     re.IGNORECASE,
 )  # OGC 05-007r7, tables 50 and 53
+
+PIECE_BYTES = 64 * 1024
+MOST_NODES = 500_000  # of a document, each of some 250 bytes in memory
+PARSED = "a text is longer than 10 MB, or elements are nested more than 256 deep"
+LIMITS = frozenset({63, 114})  # errors of libxml2: of CDATA sections, and of all other things
+ELSEWHERE = "give large inputs by reference: upload them (POST /uploads) or name their address"
 
 
 class Execute(NamedTuple):
@@ -79,7 +86,7 @@ class Wps10Request(WPSRequest):  # type: ignore[misc]  # PyWPS has no types
         )
 
     def _post_request(self) -> None:
-        root = _parsed(self._body())  # the bytes are let go at once
+        root = _parsed(self._pieces())
         self.set_version(VERSION)
         if etree.QName(root).namespace != WPS_NS:
             raise InvalidValueError(f"{root.tag!r} is no request of WPS {VERSION}", "request")
@@ -89,18 +96,22 @@ class Wps10Request(WPSRequest):  # type: ignore[misc]  # PyWPS has no types
         self.check_and_set_language(root.get("language"))
         self._post_request_parser(str(root.tag))(root)
 
-    def _body(self) -> bytes:
+    def _pieces(self) -> Iterator[bytes]:
+        """Read the body piece by piece."""
         # NOTE: a chunked body is cut off at the limit without a word: one byte more shows it.
         self.http_request.max_content_length = self._max_bytes + 1
+        left = self._max_bytes
         try:
-            body = bytes(self.http_request.get_data(cache=False))
+            while left >= 0 and (piece := self.http_request.stream.read(PIECE_BYTES)):
+                left -= len(piece)
+                if left >= 0:
+                    yield piece
         except RequestEntityTooLarge:
-            body = bytes(self._max_bytes + 1)
-        if len(body) > self._max_bytes:
+            left = -1
+        if left < 0:
             raise TooLargeError(
                 f"the request is larger than the {self._max_bytes} bytes that are allowed"
             )
-        return body
 
     def _post_request_parser(self, tagname: str) -> Callable[[Any], None]:
         if tagname == f"{{{WPS_NS}}}Execute":
@@ -126,13 +137,30 @@ class Wps10Request(WPSRequest):  # type: ignore[misc]  # PyWPS has no types
         self.execute_request = execute_of_parameters(parameters, self._specs)
 
 
-def _parsed(body: bytes) -> etree._Element:
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
-    )
+def _parsed(pieces: Iterable[bytes]) -> etree._Element:
+    """Parse a document; one that would take much more memory than its bytes is refused."""
+    parser = etree.XMLPullParser(
+        ("start", "comment", "pi"),
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False,
+    )  # fmt: skip
+    nodes = 0
     try:
-        root = etree.fromstring(body, parser)
-    except etree.XMLSyntaxError as error:
+        for piece in pieces:
+            parser.feed(piece)
+            nodes += sum(1 + len(node.attrib) for _, node in parser.read_events())
+            if nodes > MOST_NODES:
+                raise TooLargeError(
+                    f"the document has more than {MOST_NODES} elements and attributes; {ELSEWHERE}"
+                )
+        root: etree._Element = parser.close()
+    except (etree.XMLSyntaxError, PublicError) as error:
+        del parser
+        if nodes > MOST_NODES // 10:
+            gc.collect()  # a parser that did not come to an end is part of a cycle
+        if isinstance(error, PublicError):
+            raise
+        if error.code in LIMITS:
+            raise TooLargeError(f"{PARSED}; {ELSEWHERE}") from None
         raise InvalidValueError(f"the body is not well-formed XML: {error}", "request") from None
     if root.getroottree().docinfo.internalDTD is not None:
         raise InvalidValueError("document type declarations are not allowed", "request")

@@ -115,7 +115,6 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
                     "please ask asynchronously (storeExecuteResponse=true, status=true)"
                 )
             job = self._submit(wps_request)
-            release_large_body(request.environ)
             job = self._jobs.store.wait(job.id, self._settings.sync_timeout_s)
         if not job.state.is_final:
             self._jobs.dismiss(job.id)
@@ -132,7 +131,10 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
         headers = wps_request.http_request.headers
         mode = "async" if asked.is_async else "sync"
         wishes = wishes_of(headers, self._settings)
-        return self._jobs.submit(asked.process, asked.request, mode=mode, **wishes._asdict())
+        job = self._jobs.submit(asked.process, asked.request, mode=mode, **wishes._asdict())
+        del asked
+        release_large_body(request.environ)
+        return job
 
     def status(self, job: Job) -> BaseResponse:
         """Answer with the status document of a job."""
