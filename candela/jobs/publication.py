@@ -5,6 +5,7 @@ of its own: while the map server is away a job waits in ``publishing``, and no r
 What the map server refuses for good fails the job, and nothing of it stays published.
 """
 
+import errno
 import logging
 import threading
 import time
@@ -12,7 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from candela.errors import NotFoundError, PublicationError, PublisherAwayError, StorageError
+from candela.errors import (
+    NotFoundError,
+    PublicationError,
+    PublisherAwayError,
+    StorageError,
+    UnavailableError,
+)
+from candela.jobs.endings import with_id
 from candela.jobs.logs import without_folders
 from candela.jobs.model import JobOutcome, JobSummary, Link, State
 from candela.jobs.service import JobService
@@ -25,6 +33,7 @@ logger = logging.getLogger(__name__)
 THREADS = 4
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0
+MOST_FAULTS = 5
 
 
 @dataclass
@@ -33,6 +42,7 @@ class _Waiting:
 
     tries: int
     again_at: float  # time.monotonic()
+    faults: int = 0  # tries that an unexpected error has ended
 
 
 class Publication:
@@ -69,20 +79,52 @@ class Publication:
 
     def _work(self, job: JobSummary) -> None:
         try:
-            self.publish(self._service.store.outcome(job.id))
-        except Exception:
-            # The database or the disk may be away; the job stays as it is and is offered again.
-            logger.exception("The layers of job %s are not published; trying again", job.id)
+            outcome = self._outcome(job)
+            if outcome is not None:
+                self.publish(outcome)
+        except UnavailableError as error:  # the job stays as it is and is offered again
+            logger.warning("Job %s waits to be published: %s", job.id, error)
             self._pause(job)
+        except Exception as error:
+            self._count_fault(job, error)
         finally:
             with self._lock:
                 self._at_work.discard(job.id)
+
+    def _outcome(self, job: JobSummary) -> JobOutcome | None:
+        try:
+            return self._service.store.outcome(job.id)
+        except NotFoundError:  # removed in the meantime
+            self._waiting.pop(job.id, None)
+            return None
+
+    def _count_fault(self, job: JobSummary, error: Exception) -> None:
+        """Try again after an error that nobody has thought of, but not for ever."""
+        self._pause(job)
+        waiting = self._waiting[job.id]
+        waiting.faults += 1
+        logger.error(
+            "Job %s is not published: internal error (%d of %d)",
+            job.id, waiting.faults, MOST_FAULTS, exc_info=error,
+        )  # fmt: skip
+        try:
+            if waiting.faults >= MOST_FAULTS:
+                outcome = self._service.store.outcome(job.id)
+                failure = Failure(kind="InternalError", message="internal error while publishing")
+                self._refuse(outcome, with_id(failure, job))
+            else:
+                told = f"publishing was cut off by an internal error (try {waiting.faults})"
+                self._tell(job, told)
+        except Exception:
+            logger.exception("Job %s cannot be told so; trying again", job.id)
 
     def publish(self, job: JobOutcome) -> None:
         """Publish the layers of a job and move it on; what was published before is no harm."""
         try:
             links = self._links(job)
-        except (PublisherAwayError, StorageError) as error:
+        except (PublisherAwayError, StorageError, OSError) as error:
+            if isinstance(error, OSError) and not _is_full(error):
+                raise
             logger.warning("Job %s waits to be published: %s", job.id, error)
             tries = f"(try {self._pause(job)} to publish)"
             if isinstance(error, PublisherAwayError):
@@ -93,7 +135,8 @@ class Publication:
             return
         except PublicationError as error:
             logger.exception("The layers of job %s cannot be published", job.id)
-            self._refuse(job, error)
+            failure = Failure(kind="PublicationError", message=without_folders(str(error)))
+            self._refuse(job, failure)
             return
         self._waiting.pop(job.id, None)
         moved = self._service.store.move(
@@ -116,9 +159,8 @@ class Publication:
             self._service.copies.remove(job_key(job.id))
         return links
 
-    def _refuse(self, job: JobOutcome, error: PublicationError) -> None:
+    def _refuse(self, job: JobOutcome, failure: Failure) -> None:
         self._service.withdraw(job.id)
-        failure = Failure(kind="PublicationError", message=without_folders(str(error)))
         logger.info("Job %s of %s failed: %s", job.id, job.process, failure.message)
         self._service.store.move(
             job.id, [State.PUBLISHING], State.FAILED,
@@ -130,7 +172,8 @@ class Publication:
         """Let a job wait, each time longer; return how often it was tried."""
         tries = self._waiting[job.id].tries + 1 if job.id in self._waiting else 1
         pause_s = min(LONGEST_PAUSE_S, self._first_pause_s * 2 ** (tries - 1))
-        self._waiting[job.id] = _Waiting(tries, time.monotonic() + pause_s)
+        faults = self._waiting[job.id].faults if job.id in self._waiting else 0
+        self._waiting[job.id] = _Waiting(tries, time.monotonic() + pause_s, faults)
         return tries
 
     def _tell(self, job: JobSummary, message: str) -> None:
@@ -148,12 +191,26 @@ class Publication:
             return True
 
 
-def reconcile(service: JobService) -> None:
+def _is_full(error: OSError) -> bool:
+    """Tell whether an error is one of a full disk, which has room again some day."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def reconcile(service: JobService, refused: set[str] | None = None) -> None:
     """Bring jobs and layers back together, whatever was cut off or changed behind our back.
 
     Layers are removed whose job is no more, or came to no good end; those that a successful job of
     our runner should have and has not are published again.
+
+    Parameters
+    ----------
+    service : JobService
+        The jobs.
+    refused : set of str, optional
+        The jobs whose layers could not be published at earlier looks, which is logged once; it is
+        brought up to date.
     """
+    known = set() if refused is None else refused
     jobs = service.publisher.jobs()
     states = service.store.states(jobs)
     for job_id in jobs:
@@ -161,20 +218,25 @@ def reconcile(service: JobService) -> None:
             logger.warning("The layers of job %s, which has none, are removed", job_id)
             service.withdraw(job_id)
     names = {layer.name for layer in service.publisher.layers()}
-    for job_id, wanted in service.store.published(service.runner.name).items():
-        if not wanted <= names:
+    published = service.store.published(service.runner.name)
+    missing = [job_id for job_id, wanted in published.items() if not wanted <= names]
+    known.intersection_update(missing)
+    for job_id in missing:
+        if job_id not in known:
             logger.warning("The layers of job %s are missing and published again", job_id)
+        try:
             _publish_again(service, job_id)
+        except PublisherAwayError:
+            raise
+        except (NotFoundError, PublicationError, StorageError):
+            if job_id not in known:
+                logger.exception("The layers of job %s cannot be published again", job_id)
+            known.add(job_id)
 
 
 def _publish_again(service: JobService, job_id: str) -> None:
-    try:
-        for layer in layers_of(service, service.store.outcome(job_id)).values():
-            service.publisher.publish(layer)
-    except PublisherAwayError:
-        raise
-    except (NotFoundError, PublicationError, StorageError):
-        logger.exception("The layers of job %s cannot be published again", job_id)
+    for layer in layers_of(service, service.store.outcome(job_id)).values():
+        service.publisher.publish(layer)
 
 
 def layers_of(service: JobService, job: JobOutcome) -> dict[str, Layer]:

@@ -47,6 +47,7 @@ class Reconciler:
     def __init__(self, service: JobService, *, litter_age_s: float = LITTER_AGE_S) -> None:
         self._service = service
         self._litter_age_s = litter_age_s
+        self._refused: set[str] = set()  # jobs whose layers cannot be published again
         self._clock_s = _clock_s()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="reconciler", daemon=True)
@@ -113,7 +114,7 @@ class Reconciler:
     def look_at_layers(self) -> None:
         """Bring layers and jobs back together, if the map server is there."""
         try:
-            reconcile_layers(self._service)
+            reconcile_layers(self._service, self._refused)
         except PublisherAwayError as error:
             logger.warning("Layers are not looked at: %s", error)
 

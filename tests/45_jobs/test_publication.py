@@ -181,6 +181,58 @@ def test_what_is_refused_fails_the_job_and_leaves_no_layer(publication, monkeypa
     assert engine.board.layers() == []
 
 
+def test_an_error_that_nobody_has_thought_of_is_told_and_ends_the_job(
+    publication, monkeypatch, caplog
+):
+    step, engine = publication
+
+    def broken(_):
+        raise ValueError("of /srv/candela/secret")
+
+    monkeypatch.setattr(engine.board, "publish", broken)
+    job = publishing(engine)
+    step.offer(job)
+    wait_until(lambda: "internal error (try 1)" in engine.store.get(job.id).message)
+    job = offer_until(step, engine, job.id, lambda job: job.state.is_final)
+    assert (job.state, job.error.kind) == (State.FAILED, "InternalError")
+    assert job.message == f"internal error while publishing, job {job.id}"
+    assert f"Job {job.id} is not published: internal error (5 of 5)" in caplog.text
+    assert "of /srv/candela/secret" in caplog.text
+    assert engine.board.layers() == []
+
+
+def test_an_unexpected_error_that_passes_costs_no_result(publication, monkeypatch):
+    step, engine = publication
+    publish, tries = engine.board.publish, []
+
+    def broken_twice(layer):
+        tries.append(layer)
+        if len(tries) <= 2:
+            raise RuntimeError("for a moment")
+        return publish(layer)
+
+    monkeypatch.setattr(engine.board, "publish", broken_twice)
+    job = publishing(engine)
+    job = offer_until(step, engine, job.id, lambda job: job.state.is_final)
+    assert (job.state, job.message) == (State.SUCCEEDED, "succeeded")
+
+
+def test_a_layer_that_is_refused_for_good_is_logged_once(publication, caplog):
+    step, engine = publication
+    job = publishing(engine)
+    step.publish(job)
+    engine.board.shown.clear()
+    engine.board.is_broken = True
+    reconciler = Reconciler(engine.service)
+    for _ in range(3):
+        reconciler.look_at_layers()
+    assert caplog.text.count(f"The layers of job {job.id} cannot be published again") == 1
+    assert caplog.text.count("the board is broken") == 2  # the line and its traceback
+    engine.board.is_broken = False
+    reconciler.look_at_layers()
+    assert [layer.job_id for layer in engine.board.layers()] == [job.id]
+
+
 def test_a_job_dismissed_while_it_is_published_leaves_nothing(publication, monkeypatch):
     step, engine = publication
     publish = engine.board.publish
