@@ -30,6 +30,7 @@ from candela.gateway.app import Gateway
 from candela.gateway.front.limits import FrontLimits
 from candela.gateway.front.worker import FrontWorker
 from candela.gateway.ports import is_reserved
+from candela.memory import keep_no_large_blocks
 from candela.settings import Settings
 
 CAPABILITIES = "/wps?service=WPS&request=GetCapabilities"
@@ -60,11 +61,12 @@ class Server(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self):
+        keep_no_large_blocks()
         return self._make()
 
     def front_options(self, _app):
         """Return what our front wants to know."""
-        return FrontLimits(body_bytes=2**20, threads=8, reserved_threads=1), is_reserved
+        return FrontLimits(body_bytes=50 * 2**20, threads=8, reserved_threads=1), is_reserved
 
 
 def make_candela(folder, port):

@@ -48,7 +48,7 @@ def send(url: str, content: bytes) -> float:
     answer = connection.getresponse()
     told = answer.read()
     if answer.status != 200 or b"ProcessAccepted" not in told:
-        raise SystemExit(f"not accepted: {told[:300]!r}")
+        raise SystemExit(f"not accepted: {told[-300:]!r}")
     return time.perf_counter() - start
 
 

@@ -1,8 +1,7 @@
 """Errors that no route answers itself: as a page, as JSON, or in the words of the OGC."""
 
 from flask import Blueprint, jsonify, request
-from gunicorn.http.errors import ChunkMissingTerminator, InvalidChunkSize, NoMoreData
-from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError
+from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.wrappers import Response as BaseResponse
 
 from candela.errors import NotFoundError, PublicError
@@ -27,12 +26,6 @@ def blueprint(metadata: Metadata) -> Blueprint:
         if isinstance(error, NotFoundError):  # of a resource with an address of its own
             fault = fault._replace(status=404)
         return answer(fault, metadata)
-
-    @routes.app_errorhandler(InvalidChunkSize)
-    @routes.app_errorhandler(ChunkMissingTerminator)
-    @routes.app_errorhandler(NoMoreData)
-    def broken_body(_: Exception) -> BaseResponse:
-        return unanswered(BadRequest("the body is not sent as its headers say"))
 
     @routes.app_errorhandler(HTTPException)
     def unanswered(error: HTTPException) -> BaseResponse:

@@ -7,10 +7,12 @@ from numbers import Integral, Real
 from pathlib import Path
 
 from candela.eo.grid import Area
-from candela.errors import OutputError
+from candela.errors import LimitError, OutputError
 from candela.spec import OutputSpec, ProcessSpec
 from candela.worker.contract import Box, Literal_
 from candela.worker.formats import check_format
+
+LITERAL_LENGTH = 128 * 2**10  # characters: literals stand in the result and the job's row
 
 Checked = Literal_ | Box | Path
 
@@ -38,6 +40,8 @@ def check_outputs(
     ------
     OutputError
         If the process broke its own description.
+    LimitError
+        If a literal is too long for a result.
     """
     if not isinstance(returned, Mapping):
         raise OutputError(f"{spec.identifier} returned {type(returned).__name__}, not a dict")
@@ -71,6 +75,10 @@ def _check(where: str, described: OutputSpec, value: object, folder: Path) -> Ch
 def _check_literal(where: str, kind: str, value: object) -> Literal_:
     is_number = not isinstance(value, bool)
     if kind == "string" and isinstance(value, str):
+        if len(value) > LITERAL_LENGTH:
+            raise LimitError(
+                f"{where} has {len(value)} characters, a literal has at most {LITERAL_LENGTH}"
+            )
         return value
     if kind == "boolean" and isinstance(value, bool):
         return value

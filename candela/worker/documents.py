@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 _VALUE: TypeAdapter[Value] = TypeAdapter(Value)
 
+RESULT_BYTES = 4 * 2**20  # of a result.json; its literals have far less
 WAITS_S = (1.0, 4.0, 15.0)  # before the second, third and fourth try
 
 
@@ -74,8 +75,13 @@ def read_result(storage: Storage, job_id: str) -> ResultDocument | None:
     StorageError
         If it cannot be read.
     """
+    key = job_key(job_id, RESULT_FILE)
     try:
-        return ResultDocument.model_validate_json(storage.read(job_key(job_id, RESULT_FILE)))
+        size = storage.size(key)
+        if size > RESULT_BYTES:
+            logger.warning("%s has %d bytes, at most %d are read", key, size, RESULT_BYTES)
+            return None
+        return ResultDocument.model_validate_json(storage.read(key))
     except NotFoundError:
         return None
     except ValidationError as error:

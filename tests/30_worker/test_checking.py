@@ -13,7 +13,7 @@ import rasterio
 from affine import Affine
 
 from candela.eo.grid import Area, Bounds
-from candela.errors import OutputError
+from candela.errors import LimitError, OutputError
 from candela.spec import ProcessSpec
 from candela.worker.checking import check_outputs
 from candela.worker.contract import Box, OutputFile, OutputLiteral
@@ -56,6 +56,12 @@ def folder(tmp_path):
 )
 def test_a_literal_of_the_right_type_passes(folder, kind, made, wanted):
     assert check_outputs(spec_of(y=kind), {"y": made}, folder) == {"y": wanted}
+
+
+def test_a_literal_that_is_too_long_for_a_result_is_refused(folder):
+    check_outputs(spec_of(y="string"), {"y": "x" * 100_000}, folder)
+    with pytest.raises(LimitError, match="has 150000 characters, a literal has at most 131072"):
+        check_outputs(spec_of(y="string"), {"y": "x" * 150_000}, folder)
 
 
 @pytest.mark.parametrize(

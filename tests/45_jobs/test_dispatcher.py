@@ -12,7 +12,13 @@ import pytest
 from candela.errors import BusyError, InvalidValueError
 from candela.jobs.model import State, now
 from candela.jobs.request import ExecuteRequest
-from candela.worker.contract import RESULT_STORED, Failure, OutputFile, ResultDocument
+from candela.worker.contract import (
+    RESULT_STORED,
+    Failure,
+    OutputFile,
+    OutputLiteral,
+    ResultDocument,
+)
 
 
 def echo(engine, **inputs):
@@ -327,6 +333,18 @@ def stored_result(engine, job_id, **changes):
     result = ResultDocument(**{"job": job_id, "status": "succeeded", **changes})
     engine.service.storage.write(f"jobs/{job_id}/result.json", result.to_json().encode())
     assert engine.store.report(job_id, 100.0, RESULT_STORED)
+
+
+def test_a_result_document_beyond_all_measure_is_not_read(engine, caplog):
+    engine = engine()
+    job_id = echo(engine, pause=30)
+    job = go_on(engine, job_id, until=is_running)
+    literal = OutputLiteral(value="x" * 5 * 2**20)
+    stored_result(engine, job_id, outputs={"literalOutput": literal})
+    engine.dispatcher.round()
+    assert engine.store.get(job_id).state is State.RUNNING
+    engine.service.runner.cancel(job.backend)
+    assert "bytes, at most 4194304 are read" in caplog.text
 
 
 def test_a_result_that_is_reported_is_taken_before_the_worker_has_ended(engine):

@@ -323,6 +323,20 @@ def test_what_describes_a_chunk_is_bounded(front):
         assert read_answer(connection)[0] == 413
 
 
+@pytest.mark.parametrize(
+    "chunks",
+    [b"xyz\r\nbody\r\n", b"-4\r\nbody\r\n", b"0x4\r\nbody\r\n", b"+4\r\nbody\r\n",
+     b"4\r\nbody and more\r\n", b"4;x=\n\r\nbody\r\n"],
+)  # fmt: skip
+def test_chunks_that_are_not_what_they_say_are_400(front, chunks):
+    status, headers, said = front.ask(
+        method="POST", headers="Transfer-Encoding: chunked\r\n", body=chunks + b"0\r\n\r\n"
+    )
+    assert (status, headers["connection"]) == (400, "close")
+    assert b"Traceback" not in said
+    assert front.ask()[0] == 200
+
+
 def test_a_client_that_asks_before_it_sends_a_body_is_told(front):
     ask = "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n"
     with front.connect() as connection:
