@@ -1,13 +1,29 @@
 """Full disks: jobs wait or fail with a true reason, and go on when there is room."""
 
+import sys
+import time
 from base64 import b64encode
 from contextlib import suppress
+from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 
-from candela.errors import LimitError
-from candela.jobs.model import State
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from webserver import Answer, web_server
+
+from candela.errors import LimitError, StorageError
+from candela.jobs.model import Job, State, new_id, now
 from candela.jobs.request import ExecuteRequest
-from candela.worker.contract import Inline, Reference
+from candela.runners.base import Limits
+from candela.runners.local import LocalRunner
+from candela.storage.folder import FolderStorage
+from candela.worker.contract import Inline, JobDocument, OutputFile, Reference, ResultDocument
+from candela.worker.documents import read_result
+
+TRIAL = Path(__file__).parents[1] / "35_runners" / "trial_worker.py"
 
 LARGE = Inline(value="<a>" + "x" * 3_000_000 + "</a>")
 
@@ -130,3 +146,80 @@ def test_an_upload_that_finds_no_room_leaves_no_part_and_goes_on(disk, drill):
     assert send().status_code == 204
     href = drill.http.get(begun.headers["Location"]).json["href"]
     assert drill.finished(submit(drill, Reference(href=href))).state is State.SUCCEEDED
+
+
+def test_an_input_by_reference_that_finds_no_room_fails_the_job_and_says_so(disk, drill, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "work").symlink_to(disk.folder)
+    drill = drill(allowed_hosts=("127.0.0.1",))
+    with web_server() as web:
+        href = web.serve("/large.xml", Answer(LARGE.value.encode()))
+        job = drill.finished(submit(drill, Reference(href=href)))
+        assert (job.state, job.attempt) == (State.FAILED, 1)
+        assert job.message == "the disk that jobs work on is full"
+        assert [path for path in disk.folder.iterdir() if path.name.startswith(job.id)] == []
+        disk.resize("64m")
+        assert drill.finished(submit(drill, Reference(href=href))).state is State.SUCCEEDED
+
+
+def test_a_log_that_finds_no_room_fails_the_job_and_says_so(disk, tmp_path):
+    class Bucket(FolderStorage):
+        def local_path(self, *_):
+            return None
+
+    storage = Bucket(tmp_path / "storage")
+    runner = LocalRunner(storage, disk.folder, command=(sys.executable, str(TRIAL)))
+    try:
+        document = JobDocument(
+            id="1", process="Trial", version="1.0.0", inputs={"action": ["talk"]}, cpu=1
+        )
+        reference = runner.submit(document, Limits(cpu=1, memory_bytes=2**30, timeout_s=60))
+        end, is_running = time.monotonic() + 60, True
+        while is_running:
+            assert time.monotonic() < end, runner.logs("1")[-1000:]
+            time.sleep(0.05)
+            with suppress(StorageError):  # its end is noted when the log has left the disk
+                is_running = runner.state(reference).is_running
+    finally:
+        runner.close()
+    assert read_result(storage, "1").error.message == "the disk that jobs work on is full"
+    assert 500_000 < storage.size("jobs/1/log.txt") < 2**20
+    assert [path.name for path in disk.folder.iterdir() if path.name[0] == "1"] == []
+
+
+@pytest.mark.parametrize("folder", ["ows", "cache"])
+def test_a_result_is_not_lost_while_the_disk_of_maps_is_full(
+    disk, drill, tmp_path, monkeypatch, folder
+):
+    data, path = tmp_path / "data", tmp_path / "change.tif"
+    data.mkdir()
+    (data / folder).symlink_to(disk.folder)
+    noise = np.random.default_rng(0).random((1, 700, 700), "float32")
+    with rasterio.open(
+        path, "w", driver="GTiff", dtype="float32", count=1, height=700, width=700, nodata=np.nan,
+        crs="EPSG:32632", transform=Affine(10, 0, 6e5, 0, -10, 5.4e6),
+    ) as dataset:  # fmt: skip
+        dataset.write(noise)
+    drill = drill()
+    service = drill.gateway.jobs
+    monkeypatch.setattr(service.storage, "local_path", lambda _: None)  # as in a bucket
+    ballast = fill(disk.folder)
+    made = OutputFile(file=path.name, media_type="image/tiff", size=1, sha256="0")
+    job = Job(
+        new_id(), "ChangeDetect", "1.0.0", now(), now(), state=State.PUBLISHING,
+        runner=service.runner.name,
+    )  # fmt: skip
+    job = replace(
+        job, result=ResultDocument(job=job.id, status="succeeded", outputs={"change": made})
+    )
+    service.storage.put(f"jobs/{job.id}/outputs/{made.file}", path)
+    drill.store.add(job)
+    waiting = drill.until(job.id, lambda job: "(try 2 to publish)" in job.message)
+    assert waiting.state is State.PUBLISHING
+    assert waiting.message.startswith("waiting for the ")
+    assert str(tmp_path) not in waiting.message
+    ballast.unlink()
+    disk.resize("64m")
+    job = drill.finished(job.id)
+    assert (job.state, set(job.links)) == (State.SUCCEEDED, {"change"})
