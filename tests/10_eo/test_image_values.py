@@ -93,7 +93,7 @@ def test_a_scale_that_is_not_finite_is_refused(write, scale, offset):
 )
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_half_a_georeference_is_refused(write, profile, reason):
-    with open_image(write(**profile)) as image, pytest.raises(InputError, match=reason):
+    with pytest.raises(InputError, match=reason), open_image(write(**profile)) as image:
         checked_grid(image)
 
 
