@@ -128,10 +128,10 @@ def physical(
     """
     scales = np.array([dataset.scales[index - 1] for index in indexes], np.float32)
     offsets = np.array([dataset.offsets[index - 1] for index in indexes], np.float32)
-    if not (np.isfinite(scales).all() and np.isfinite(offsets).all() and (scales != 0).all()):
+    if not (np.isfinite(scales).all() and np.isfinite(offsets).all() and (scales > 0).all()):
         raise InputError(
             f"{Path(dataset.name).name} has scales {scales.tolist()} and offsets "
-            f"{offsets.tolist()}; expected finite numbers"
+            f"{offsets.tolist()}; expected finite numbers, scales above 0"
         )
     return np.asarray(numbers * scales[:, None, None] + offsets[:, None, None], np.float32)
 
