@@ -16,7 +16,6 @@ from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 
 from candela.eo.grid import Grid, Shape
-from candela.eo.projection import check_box
 from candela.errors import InputError
 
 SCALE = 10_000  # of reflectance in whole numbers
@@ -46,8 +45,6 @@ def checked_grid(dataset: rasterio.DatasetReader) -> Grid:
     if not has_place:
         raise InputError(f"{name} has the reference system {grid.crs}, but does not say where")
     numbers = tuple(grid.transform)[:6]
-    if not np.isfinite(numbers).all():
-        raise InputError(f"{name} has a transform with a number that is not finite: {numbers}")
     if grid.crs is None:
         raise InputError(
             f"{name} has a place ({grid.transform.c:g}, {grid.transform.f:g}) but no coordinate "
@@ -55,15 +52,7 @@ def checked_grid(dataset: rasterio.DatasetReader) -> Grid:
         )
     if grid.transform.b or grid.transform.d or grid.transform.a <= 0 or grid.transform.e >= 0:
         raise InputError(f"{name} is not north up (transform {numbers}): warp it first")
-    check_box(_pixel_centres(grid), grid.crs, name)
     return grid
-
-
-def _pixel_centres(grid: Grid) -> tuple[float, float, float, float]:
-    """Return the rectangle of pixel centres: half a pixel may lie beyond a pole, as in geoids."""
-    left, bottom, right, top = grid.bounds
-    across, down = grid.transform.a / 2, -grid.transform.e / 2
-    return left + across, bottom + down, right - across, top - down
 
 
 def is_placed(grid: Grid) -> bool:
@@ -139,10 +128,10 @@ def physical(
     """
     scales = np.array([dataset.scales[index - 1] for index in indexes], np.float32)
     offsets = np.array([dataset.offsets[index - 1] for index in indexes], np.float32)
-    if not (np.isfinite(scales).all() and np.isfinite(offsets).all() and (scales != 0).all()):
+    if not (np.isfinite(scales).all() and np.isfinite(offsets).all() and (scales > 0).all()):
         raise InputError(
             f"{Path(dataset.name).name} has scales {scales.tolist()} and offsets "
-            f"{offsets.tolist()}; expected finite numbers"
+            f"{offsets.tolist()}; expected finite numbers, scales above 0"
         )
     return np.asarray(numbers * scales[:, None, None] + offsets[:, None, None], np.float32)
 

@@ -170,9 +170,9 @@ def _divide_edges(geometry: BaseGeometry, crs: CRS, image_crs: CRS) -> BaseGeome
 
 def _why_nowhere(geometry: BaseGeometry, crs: CRS) -> str:
     try:
-        check_box(geometry.bounds, crs, "covers")
+        check_box(geometry.bounds, crs, "")
     except InputError as error:
-        return error.message
+        return error.message.strip()
     return f"covers {shown(geometry.bounds)} in {crs}, which has no place on the image's map"
 
 

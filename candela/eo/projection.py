@@ -1,23 +1,30 @@
-"""From one coordinate reference system to another, within what both can express.
+"""Where on Earth points, rectangles and images lie, and from one reference system to another.
 
 Outside of its domain a projection answers with an error, with numbers that are not finite, or with
 the place of another point: all of these are the same here, a point without a place.
+
+NOTE: PROJ may search for ever: of coordinates such as 1e30 in EPSG:3857 it subtracts one turn of
+the Earth after the other. So no coordinate goes to PROJ before ``_is_sensible`` has seen it.
 """
 
 import numpy as np
+import rasterio
 import shapely
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
-from rasterio.warp import transform
+from rasterio.errors import CRSError
+from rasterio.warp import transform, transform_bounds
 
+from candela.eo.reference_system import LONGITUDE_LATITUDE
 from candela.errors import InputError
 
 Floats = NDArray[np.float64]
 Corners = tuple[float, float, float, float]
 
 MOST_LONGITUDE = 540.0  # degrees: once around beyond the antimeridian
-MOST_METRES = 1e9
+MOST_LATITUDE = 91.0  # degrees: pixels may reach half over a pole
+MOST_METRES = 1e9  # the Earth is 4e7 m around, zone numbers add up to 1.2e8 m
 EDGE_POINTS = 21  # along each edge of a box, which bends
 TOLERANCE_DEGREES = 1e-5  # on the way there and back
 TOLERANCE_M = 1.0
@@ -103,16 +110,62 @@ def check_box(bounds: Corners, crs: CRS, what: str) -> None:
         If a number is not finite, or no degree where degrees are meant.
     """
     if not np.isfinite(bounds).all():
-        raise InputError(f"{what} {shown(bounds)} has a number that is not finite")
+        raise InputError(f"{what} has an edge that is not finite: {shown(bounds)}")
     corners = np.array(bounds)
     if _is_sensible(corners[::2], corners[1::2], crs).all():
         return
+    outside = f"{what} lies outside its reference system {_named(crs)}"
     if crs.is_geographic:
         raise InputError(
-            f"{what} {shown(bounds)} is not in degrees, but its reference system {crs} is: "
+            f"{outside}: {shown(bounds)} is not in degrees; "
             "name the one that it is in, such as EPSG:32631"
         )
-    raise InputError(f"{what} {shown(bounds)} is nowhere on the Earth in {crs}")
+    raise InputError(f"{outside}: {shown(bounds)} is nowhere on the Earth")
+
+
+def geographic_bounds(bounds: Corners, crs: CRS, what: str) -> Corners:
+    """Return west, south, east and north edge of a rectangle in degrees (WGS 84), all finite.
+
+    Raises
+    ------
+    InputError
+        If an edge is no finite number, or does not lie on Earth.
+    """
+    check_box(bounds, crs, what)
+    try:
+        west, south, east, north = transform_bounds(crs, LONGITUDE_LATITUDE, *bounds)
+    except (CRSError, CPLE_BaseError):  # a plan of a building, the Moon: GDAL says it at length
+        raise InputError(
+            f"{what} cannot be placed on Earth from its reference system ({_named(crs)})"
+        ) from None
+    if not np.isfinite((west, south, east, north)).all():
+        raise InputError(f"{what} lies outside its projection ({shown(bounds)} in {_named(crs)})")
+    return west, south, east, north
+
+
+def check_place(dataset: rasterio.DatasetReader, what: str) -> None:
+    """Refuse an image that has a place, but not on Earth, or whose place cannot be computed with.
+
+    Raises
+    ------
+    InputError
+        If its transform is not finite, its pixels have no area, or it lies outside its projection.
+    """
+    numbers = tuple(dataset.transform)[:6]
+    if not np.isfinite(numbers).all():
+        raise InputError(f"{what} has a transform with a number that is not finite: {numbers}")
+    if dataset.crs is not None:  # of geoids, half a pixel lies beyond a pole
+        geographic_bounds(_around(dataset, 0.5), dataset.crs, what)
+    left, bottom, right, top = _around(dataset, 0)
+    if not (left < right and bottom < top):
+        raise InputError(f"{what} has pixels without an area (transform {numbers})")
+
+
+def _around(dataset: rasterio.DatasetReader, inset: float) -> Corners:
+    """Return the rectangle around an image, so many pixels within its edges."""
+    cols, rows = (inset, dataset.width - inset), (inset, dataset.height - inset)
+    xs, ys = np.array([dataset.transform @ (col, row) for col in cols for row in rows]).T
+    return float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max())
 
 
 def shown(bounds: Corners) -> str:
@@ -120,11 +173,16 @@ def shown(bounds: Corners) -> str:
     return "(" + ", ".join(f"{number:.8g}" for number in bounds) + ")"
 
 
+def _named(crs: CRS) -> str:
+    return str(crs.to_string())[:80]  # a definition may go on for pages
+
+
 def _is_sensible(x: Floats, y: Floats, crs: CRS) -> NDArray[np.bool_]:
     finite = np.isfinite(x) & np.isfinite(y)
     if crs.is_geographic:
         degree = crs.units_factor[1] / np.radians(1)  # some count in gradians
-        near = (np.abs(x * degree) <= MOST_LONGITUDE) & (np.abs(y * degree) <= 90 + 1e-9)
+        near = np.abs(x * degree) <= MOST_LONGITUDE
+        near &= np.abs(y * degree) <= MOST_LATITUDE
         return np.asarray(finite & near)
     return np.asarray(finite & (np.abs(x) <= MOST_METRES) & (np.abs(y) <= MOST_METRES))
 

@@ -13,7 +13,7 @@ from rasterio.errors import RasterioIOError
 
 from candela.eo.band_names import band_of
 from candela.eo.grid import Grid
-from candela.eo.placement import check_place
+from candela.eo.projection import check_place
 from candela.eo.threads import thread_count
 from candela.errors import InputError
 
@@ -115,9 +115,9 @@ def open_image(image: Path | str | Source) -> Iterator[rasterio.DatasetReader]:
             raise InputError(f"{name} refers to overviews in another file, which is not accepted")
         try:
             _check_claims(dataset)
-            check_place(dataset)
         except ValueError as error:
             raise InputError(f"{name} {error}") from None
+        check_place(dataset, name)
         yield dataset
 
 

@@ -15,7 +15,7 @@ from candela.eo.projection import check_box, move_box
 from candela.eo.raster import open_image
 from candela.eo.reference_system import reference_system
 from candela.eo.safe import Safe, open_safe
-from candela.eo.sentinel2_files import find_band_files, pixel_size, read_facts
+from candela.eo.sentinel2_files import find_band_files, is_lone_item, pixel_size, read_facts
 from candela.eo.sentinel2_metadata import (
     BANDS,
     Metadata,
@@ -30,12 +30,14 @@ from candela.errors import InputError
 
 BASE_PIXEL_M = 10
 REFERENCE_BAND = "B02"  # all bands are brought to the grid of the blue one
-_PRODUCT_FILE = re.compile(r"(?:MTD_MSI(?:L1C|L2A).*|S2._(?:OPER|USER)_MTD_SAFL(?:1C|2A).*)\.xml")
+_PRODUCT_FILE = re.compile(
+    r"(?:MTD_MSI(?:L1C|L2A).*|S2._(?:OPER|USER)_MTD_SAFL(?:1C|2A).*)\.xml", re.IGNORECASE
+)
 _PLAIN_FILES = {"MTD_MSIL1C.xml", "MTD_MSIL2A.xml"}  # others may be copies beside them
 _EXPECTED = "MTD_MSIL1C.xml or MTD_MSIL2A.xml"
 _OTHER_PRODUCT = re.compile(r"manifest\.safe|MTD_.*\.xml|xfdumanifest\.xml")
-_GRANULE_FILE = re.compile(r"(?:MTD_TL|S2._(?:OPER|USER)_MTD_L(?:1C|2A)_TL.*)\.xml")
-_IMAGE = re.compile(r".*_(?P<band>B\d[\dA]|SCL|TCI)(?:_(?P<pixel>10|20|60)m)?\.jp2")
+_GRANULE_FILE = re.compile(r"(?:MTD_TL|S2._(?:OPER|USER)_MTD_L(?:1C|2A)_TL.*)\.xml", re.IGNORECASE)
+_IMAGE = re.compile(r".*_(?P<band>B\d[\dA]|SCL|TCI)(?:_(?P<pixel>10|20|60)m)?\.jp2", re.IGNORECASE)
 _NATIVE_M = {"B01": 60, "B09": 60, "B10": 60} | dict.fromkeys(("B02", "B03", "B04", "B08"), 10)
 
 
@@ -88,11 +90,6 @@ class Granule:
     masks: Mapping[str, ImageFile]
     geocoding: Mapping[int, Grid]
 
-    @property
-    def has_images(self) -> bool:
-        """Whether there is any image: a folder without is what another program left behind."""
-        return any(file.size for file in self.images.values())
-
     def image(self, band: str, pixel_m: int) -> ImageFile:
         """Return the file of a band that suits a pixel size best.
 
@@ -129,7 +126,7 @@ class Granule:
         Raises
         ------
         InputError
-            If no band can be read, or none tells where it lies.
+            If no band can be read, none tells where it lies, or the tile's metadata another place.
         """
         bands = sorted(
             {name for name, _ in self.images if name in BANDS}, key=lambda band: _native_m(band)
@@ -137,8 +134,10 @@ class Granule:
         if not bands:
             raise InputError(f"{self.metadata.image_id} has no image of any band")
         band = REFERENCE_BAND if REFERENCE_BAND in bands else bands[0]
-        grid = self.grid_of(self.image(band, BASE_PIXEL_M))
-        factor = _whole_ratio(grid.transform.a, BASE_PIXEL_M, self.image(band, BASE_PIXEL_M).name)
+        file = self.image(band, BASE_PIXEL_M)
+        grid = self.grid_of(file)
+        self._check_place(file, grid)
+        factor = _whole_ratio(grid.transform.a, BASE_PIXEL_M, file.name)
         rows, cols = grid.shape
         return Grid(
             grid.crs, grid.transform @ Affine.scale(1 / factor), Shape(rows * factor, cols * factor)
@@ -174,6 +173,19 @@ class Granule:
             f"{file.name} has no georeference, and its size of {grid.shape.rows} x "
             f"{grid.shape.cols} pixels is none of the tile's (tile: {sizes or 'unknown'})"
         )
+
+    def _check_place(self, file: ImageFile, grid: Grid) -> None:
+        """Refuse an image that is not north up, or not where the tile's metadata has it."""
+        numbers = tuple(grid.transform)[:6]
+        if grid.transform.b or grid.transform.d or grid.transform.a <= 0 or grid.transform.e >= 0:
+            raise InputError(f"{file.name} is not north up (transform {numbers}): warp it first")
+        for known in self.geocoding.values():
+            if known.shape == grid.shape and not known.matches(grid):
+                raise InputError(
+                    f"{file.name} lies in {grid.crs} at {numbers[2]:.10g}, {numbers[5]:.10g}; "
+                    f"its tile's metadata says in {known.crs} at {known.transform.c:.10g}, "
+                    f"{known.transform.f:.10g}"
+                )
 
 
 @dataclass(frozen=True)
@@ -242,9 +254,9 @@ def open_product(path: Path) -> Product:
     try:
         safe = open_safe(path, _PRODUCT_FILE, _EXPECTED)
     except InputError as error:
-        loose = find_band_files(path) if _is_listable(path) else None
+        loose = find_band_files(path, unless=_PRODUCT_FILE) if _is_listable(path) else None
         if loose is not None:
-            return _open_files(*loose)
+            return _open_files(*loose, None)
         _explain_other_product(path, error)
         raise
     documents = [name for name in sorted(safe.sizes) if _PRODUCT_FILE.fullmatch(name)]
@@ -257,18 +269,35 @@ def open_product(path: Path) -> Product:
          and name.startswith("GRANULE/")}
     )  # fmt: skip
     if not folders:
+        loose = find_band_files(path)
+        if loose is not None:
+            return _open_files(*loose, document)
         raise InputError(f"{safe.name} has no granule: there is nothing in its folder GRANULE")
-    granules = [_open_granule(safe, folder, document) for folder in folders]
-    with_images = [granule for granule in granules if granule.has_images]
-    return Product(document, tuple(with_images or granules[:1]))
+    with_images = [folder for folder in folders if _has_images(safe, folder)]
+    granules = (_open_granule(safe, folder, document) for folder in with_images or folders[:1])
+    return Product(document, tuple(granules))
+
+
+def _has_images(safe: Safe, folder: str) -> bool:
+    """Tell whether a granule has any image: one without is what another program left behind."""
+    return any(
+        size and "/IMG_DATA/" in name and _IMAGE.fullmatch(PurePosixPath(name).name)
+        for name, size in safe.sizes.items()
+        if name.startswith(f"{folder}/")
+    )
 
 
 def _is_listable(path: Path) -> bool:
     return path.is_dir() or (path.is_file() and zipfile.is_zipfile(path))
 
 
-def _open_files(files: Safe, bands: dict[str, list[str]]) -> Product:
-    """Open images that are no SAFE: one file for each band, or for each of its pixel sizes."""
+def _open_files(
+    files: Safe, bands: dict[str, list[str]], beside: ProductDocument | None
+) -> Product:
+    """Open images that are no SAFE: one file for each band, or for each of its pixel sizes.
+
+    The product's own document may lie beside them.
+    """
     images: dict[tuple[str, int], ImageFile] = {}
     for band, names in bands.items():
         for name in names:
@@ -280,7 +309,7 @@ def _open_files(files: Safe, bands: dict[str, list[str]]) -> Product:
                 )
             images[band, pixel] = ImageFile(name, files.location(name), files.sizes[name], pixel)
     example = next(names[0] for band, names in bands.items() if band != "SCL")
-    metadata, radiometry = read_facts(files, example)
+    metadata, radiometry = read_facts(files, example, beside)
     granule = Granule(metadata, radiometry, files, images, {}, {})
     document = ProductDocument(
         product_id=metadata.product_id,
@@ -306,9 +335,10 @@ def _open_granule(safe: Safe, folder: str, document: ProductDocument) -> Granule
         if "/QI_DATA/" in name:
             masks[base] = ImageFile(name, safe.location(name), safe.sizes[name], 0)
         elif found and "/IMG_DATA/" in name:
-            pixel = int(found["pixel"] or _native_m(found["band"]))
+            band = found["band"].upper()
+            pixel = int(found["pixel"] or _native_m(band))
             file = ImageFile(name, safe.location(name), safe.sizes[name], pixel)
-            key = found["band"], pixel
+            key = band, pixel
             if key not in images or _is_listed(file, document):
                 images[key] = file
         elif _GRANULE_FILE.fullmatch(base) and safe.sizes[name]:
@@ -316,15 +346,7 @@ def _open_granule(safe: Safe, folder: str, document: ProductDocument) -> Granule
             geocoding, tile_id = read_geocoding(told, name), read_tile_id(told)
     told_elsewhere = (folder, document.product_id, safe.name, *map(_base_name, images.values()))
     tile_id = next(filter(None, (tile_id, *map(find_tile, told_elsewhere))), "")
-    metadata = Metadata(
-        product_id=document.product_id,
-        sensing_time=document.sensing_time,
-        tile_id=tile_id,
-        relative_orbit=document.relative_orbit,
-        platform=document.platform,
-        level=document.level,
-        processing_baseline=document.processing_baseline,
-    )
+    metadata = document.metadata(tile_id)
     return Granule(metadata, document.radiometry, safe, images, masks, geocoding)
 
 
@@ -339,6 +361,11 @@ def _is_listed(file: ImageFile, document: ProductDocument) -> bool:
 
 def _explain_other_product(path: Path, cause: InputError) -> None:
     """Raise an error that names the product, if it is one of another kind."""
+    if is_lone_item(path):
+        raise InputError(
+            f"{path.name} is JSON, such as a STAC item, without images: give a folder or zip file "
+            "with the item and one GeoTIFF or JPEG 2000 for each band"
+        ) from cause
     kind = re.search(r"S1[A-D]_\w{2}_\w{4}|S2[A-D]_MSIL\w\w|S3[A-D]_\w{2}", path.name)
     if kind:
         raise InputError(

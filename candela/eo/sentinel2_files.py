@@ -20,6 +20,7 @@ from candela.eo.safe import Safe, list_files
 from candela.eo.sentinel2_metadata import (
     BANDS,
     Metadata,
+    ProductDocument,
     Radiometry,
     find_tile,
     parse_time,
@@ -27,6 +28,7 @@ from candela.eo.sentinel2_metadata import (
 from candela.errors import InputError
 
 OFFSET_SINCE = (4, 0)  # processing baseline from which digital numbers are 1000 higher
+OFFSET_DATE = dt.datetime(2022, 1, 25, tzinfo=dt.UTC)  # of its first day
 OFFSET = -1000.0
 
 _ENDINGS = (".tif", ".tiff", ".jp2")
@@ -42,8 +44,17 @@ _IMAGE = re.compile(r"(?P<tile>T\d{2}[C-X][A-Z]{2})_(?P<time>\d{8}T\d{6})")
 _PATTERNS = (_PRODUCT, _SCENE, _IMAGE)
 
 
-def find_band_files(path: Path) -> tuple[Safe, dict[str, list[str]]] | None:
+def find_band_files(
+    path: Path, *, unless: re.Pattern[str] | None = None
+) -> tuple[Safe, dict[str, list[str]]] | None:
     """Look for files of single bands in a folder or zip file; None if there are none.
+
+    Parameters
+    ----------
+    path : Path
+    unless : pattern, optional
+        Of the name of a file: where there is one, nothing is found. Bands of two products would
+        be taken for one.
 
     Returns
     -------
@@ -52,6 +63,8 @@ def find_band_files(path: Path) -> tuple[Safe, dict[str, list[str]]] | None:
     """
     files = list_files(path)
     found: dict[str, list[str]] = {}
+    if unless and any(unless.fullmatch(PurePosixPath(name).name) for name in files.sizes):
+        return None
     for name in sorted(files.sizes):
         inside = PurePosixPath(name)
         band = band_of(inside.stem) if inside.suffix.lower() in _ENDINGS else ""
@@ -75,14 +88,18 @@ def pixel_size(files: Safe, name: str) -> int:
     return round(grid.transform.a)
 
 
-def read_facts(files: Safe, example: str) -> tuple[Metadata, Radiometry]:
-    """Find out what images are, from a STAC item beside them or from names.
+def read_facts(
+    files: Safe, example: str, document: ProductDocument | None = None
+) -> tuple[Metadata, Radiometry]:
+    """Find out what images are, from a STAC item or the product's document, or from names.
 
     Parameters
     ----------
     files : Safe
     example : str
         The file of a band.
+    document : ProductDocument, optional
+        Counts where there is no item.
 
     Raises
     ------
@@ -99,7 +116,10 @@ def read_facts(files: Safe, example: str) -> tuple[Metadata, Radiometry]:
             found = pattern.search(name)
             for key, text in found.groupdict().items() if found else ():
                 words.setdefault(key, text)
-    baseline = str(properties.get("s2:processing_baseline") or "") or _dotted(words)
+    baseline = _baseline(properties) or _dotted(words)
+    if document is not None and not item:
+        tile_id = next(filter(None, map(find_tile, [document.product_id, *names])), "")
+        return document.metadata(tile_id), document.radiometry
     metadata = Metadata(
         product_id=_product_id(names),
         sensing_time=_sensing_time(files, properties, words),
@@ -109,7 +129,15 @@ def read_facts(files: Safe, example: str) -> tuple[Metadata, Radiometry]:
         level=_level(properties, words),
         processing_baseline=baseline,
     )
-    return metadata, _radiometry(files, item, properties, baseline, example)
+    return metadata, _radiometry(files, item, properties, metadata, example)
+
+
+def is_lone_item(path: Path) -> bool:
+    """Tell whether a path is a STAC item, or a folder of one, without its images."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
+    return path.is_dir() and bool(_find_item(list_files(path)))
 
 
 def _find_item(files: Safe) -> Mapping[str, Any]:
@@ -144,7 +172,7 @@ def _sensing_time(
     datatake = re.search(r"\d{8}T\d{6}", str(properties.get("s2:datatake_id", "")))
     text = datatake[0] if datatake else words.get("time", "")
     if len(text) < len("20200219T112111"):
-        text = str(properties.get("datetime") or text)
+        text = str(properties.get("datetime") or properties.get("start_datetime") or text)
     if not text:
         raise InputError(
             f"{where} does not tell when its images were taken: put the STAC item beside them, or "
@@ -169,6 +197,13 @@ def _level(properties: Mapping[str, Any], words: Mapping[str, str]) -> str:
     return f"L{found[0]}" if found else words.get("level", "")
 
 
+def _baseline(properties: Mapping[str, Any]) -> str:
+    """Return the processing baseline that an item tells: ``05.09``; STAC writes 5.9 for it too."""
+    told = properties.get("s2:processing_baseline") or properties.get("processing:version") or ""
+    found = re.fullmatch(r"(\d{1,2})\.(\d{1,2})", str(told).strip())
+    return f"{int(found[1]):02}.{found[2]:0>2}" if found else ""
+
+
 def _dotted(words: Mapping[str, str]) -> str:
     digits = words.get("baseline", "")
     return f"{digits[:2]}.{digits[2:]}" if digits else ""
@@ -182,10 +217,10 @@ def _radiometry(
     files: Safe,
     item: Mapping[str, Any],
     properties: Mapping[str, Any],
-    baseline: str,
+    metadata: Metadata,
     example: str,
 ) -> Radiometry:
-    """Return scale and offsets: of the item, else of the file, else of the processing baseline."""
+    """Return scale and offsets: of the file, else of the item, else of the processing baseline."""
     with open_image(files.location(example)) as dataset:
         scale, offset = float(dataset.scales[0]), float(dataset.offsets[0])
     offsets = dict.fromkeys(BANDS, 0.0)
@@ -197,8 +232,14 @@ def _radiometry(
     told = _offsets_of_assets(item)
     if told:
         return Radiometry(10_000, offsets | told, 0, 65535)
-    parts = tuple(int(part) for part in re.findall(r"\d+", baseline)[:2])
-    if parts >= OFFSET_SINCE:
+    baseline = metadata.processing_baseline
+    if not baseline and metadata.sensing_time >= OFFSET_DATE:
+        raise InputError(
+            f"{files.path.name} does not tell its processing baseline, on which an offset of the "
+            "numbers depends since 2022: put the STAC item or MTD_MSIL2A.xml beside the images, "
+            "or give the folder the name of the product"
+        )
+    if baseline and tuple(map(int, baseline.split("."))) >= OFFSET_SINCE:
         offsets = dict.fromkeys(BANDS, OFFSET)
     return Radiometry(10_000, offsets, 0, 65535)
 
@@ -207,14 +248,25 @@ def _offsets_of_assets(item: Mapping[str, Any]) -> dict[str, float]:
     """Return the offsets in digital numbers that the assets of a STAC item tell."""
     offsets = {}
     for key, asset in (item.get("assets") or {}).items():
-        bands = asset.get("raster:bands") if isinstance(asset, dict) else None
         band = band_of(str(key))
-        if band in BANDS and isinstance(bands, list) and bands and isinstance(bands[0], dict):
-            scale, offset = bands[0].get("scale", 1e-4), bands[0].get("offset", 0)
+        for told in _layers_of(asset) if band in BANDS else ():
+            scale = told.get("scale", told.get("raster:scale", 1e-4))
+            offset = told.get("offset", told.get("raster:offset"))
             if isinstance(scale, int | float) and isinstance(offset, int | float):
                 _check_finite(str(key), scale, offset)
                 offsets[band] = round(offset / scale, 6)
     return offsets
+
+
+def _layers_of(asset: object) -> list[dict[str, Any]]:
+    """Return what may tell scale and offset of an asset: STAC has moved them twice."""
+    if not isinstance(asset, dict):
+        return []
+    layers = [asset]
+    for key in ("bands", "raster:bands"):
+        found = asset.get(key)
+        layers += found[:1] if isinstance(found, list) else []
+    return [layer for layer in layers if isinstance(layer, dict)]
 
 
 def _check_finite(name: str, scale: float, offset: float) -> None:

@@ -141,6 +141,18 @@ class ProductDocument:
     radiometry: Radiometry
     image_names: frozenset[str] = frozenset()  # of its images, without ending
 
+    def metadata(self, tile_id: str) -> Metadata:
+        """Return names and dates of the image of one tile."""
+        return Metadata(
+            product_id=self.product_id,
+            sensing_time=self.sensing_time,
+            tile_id=tile_id,
+            relative_orbit=self.relative_orbit,
+            platform=self.platform,
+            level=self.level,
+            processing_baseline=self.processing_baseline,
+        )
+
 
 def read_product_document(root: Element, name: str, fallback_id: str) -> ProductDocument:
     """Read ``MTD_MSIL1C.xml``, ``MTD_MSIL2A.xml``, or the old files of the same kind.
@@ -264,8 +276,8 @@ def _read_radiometry(root: Element, name: str) -> Radiometry:
         root, name, "QUANTIFICATION_VALUE", "BOA_QUANTIFICATION_VALUE",
         "L1C_TOA_QUANTIFICATION_VALUE", "L2A_BOA_QUANTIFICATION_VALUE",
     )  # fmt: skip
-    if quantification <= 0:
-        raise InputError(f"{name}: QUANTIFICATION_VALUE is {quantification:g}, not above 0")
+    if quantification < 1:
+        raise InputError(f"{name}: QUANTIFICATION_VALUE is {quantification:g}, expected 1 or more")
     offsets = dict.fromkeys(BANDS, 0.0)
     for tag in ("RADIO_ADD_OFFSET", "BOA_ADD_OFFSET"):
         for element in _elements(root, tag):

@@ -22,8 +22,8 @@ from rasterio.errors import CRSError
 from shapely.errors import ShapelyError
 
 from candela.eo.geopackage import MOST_ATTRIBUTES
-from candela.eo.placement import geographic_bounds
-from candela.errors import PublicationError, PublisherAwayError
+from candela.eo.projection import geographic_bounds
+from candela.errors import InputError, PublicationError, PublisherAwayError
 
 ID = "feature_id"  # counts the features of the result; patches have the number that vectors name
 GEOMETRY = "geom"
@@ -159,13 +159,13 @@ def _header_of(
         raise PublicationError(f"the coordinate reference system of {name} has no EPSG code")
     left, bottom, right, top = (float(edge) for edge in shapely.total_bounds(shapes))
     try:
-        bounds = geographic_bounds(CRS.from_epsg(epsg), (left, bottom, right, top))
-    except ValueError as error:
-        raise PublicationError(f"{name} {error}") from None
+        bounds = geographic_bounds((left, bottom, right, top), CRS.from_epsg(epsg), name)
+    except InputError as error:
+        raise PublicationError(error.message) from None
     return VectorHeader(
         epsg=epsg,
         extent=(left, bottom, right, top),
-        bounds=tuple(bounds),
+        bounds=bounds,
         geometry="Polygon" if kinds == {"Polygon"} else "MultiPolygon",
         count=len(shapes),
         attributes=names,

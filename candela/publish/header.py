@@ -12,8 +12,8 @@ import rasterio
 from pydantic import BaseModel, ConfigDict
 from rasterio.errors import CRSError, RasterioIOError
 
-from candela.eo.placement import check_place, geographic_bounds
-from candela.errors import PublicationError
+from candela.eo.projection import check_place, geographic_bounds
+from candela.errors import InputError, PublicationError
 from candela.publish.styles import BandReference, Range
 
 SAMPLE_PIXELS = 512  # side of the reduced copy from which the usual range of values is taken
@@ -103,14 +103,14 @@ def _header_of(dataset: rasterio.DatasetReader) -> RasterHeader:
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
         raise PublicationError(f"{name} is not north up (transform {tuple(transform)[:6]})")
     try:
-        check_place(dataset)
-        bounds = geographic_bounds(dataset.crs, dataset.bounds)
-    except ValueError as error:
-        raise PublicationError(f"{name} {error}") from None
+        check_place(dataset, name)
+        bounds = geographic_bounds(tuple(dataset.bounds), dataset.crs, name)
+    except InputError as error:
+        raise PublicationError(error.message) from None
     return RasterHeader(
         epsg=epsg,
         extent=tuple(dataset.bounds),
-        bounds=tuple(bounds),
+        bounds=bounds,
         rows=dataset.height,
         cols=dataset.width,
         dtype=dataset.dtypes[0],

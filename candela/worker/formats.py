@@ -14,8 +14,9 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
 from candela.eo.geopackage import MOST_ATTRIBUTES, check_tables
-from candela.eo.placement import check_place
+from candela.eo.projection import check_place
 from candela.eo.vector import GEOJSON_TYPES, find_kind
+from candela.errors import InputError
 
 # Of vectors that come in: results have some more.
 MOST_GIVEN_ATTRIBUTES = MOST_ATTRIBUTES - 100
@@ -49,9 +50,9 @@ def _check_raster(path: Path) -> None:
         if dataset.tags(ns="OVERVIEWS"):  # a map server would open whatever is named there
             raise ValueError("it refers to overviews in another file")
         try:
-            check_place(dataset)
-        except ValueError as error:
-            raise ValueError(f"it {error}") from None
+            check_place(dataset, "it")
+        except InputError as error:
+            raise ValueError(error.message) from None
 
 
 def _check_geopackage(path: Path) -> None:

@@ -27,6 +27,7 @@ RADAR_BANDS = ("VV", "VH")
 REFLECTANCE_SCALE = 1e-4  # of whole numbers; others are reflectance already
 LOOK = 512  # pixels; how much is looked at to tell decibel from power
 
+LOWEST_DECIBEL = -200  # backscatter lies far above it
 _POLARISATION = re.compile(r"(?:^|[^a-z])(vv|vh)(?:[^a-z]|$)", re.IGNORECASE)
 _TIME = re.compile(r"(?<!\d)(\d{8}T\d{6})(?!\d)", re.IGNORECASE)
 _TIME_TAGS = ("SENSING_TIME", "ACQUISITION_DATETIME")
@@ -80,6 +81,12 @@ class Bands(NamedTuple):
             numbers[:, missing] = (nodata or 0) if is_whole else np.nan
         return numbers
 
+    def is_zero(self, window: Window, shape: Shape | None = None) -> Mask:
+        """Tell where the first band is 0; pixels without data are not."""
+        numbers, missing = read_numbers(self.image, self.indexes, window, shape)
+        zero = np.asarray(numbers[0] == 0)
+        return zero if missing is None else zero & ~missing
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -111,7 +118,7 @@ class Pair:
     def read(self, window: Window, *, shape: Shape | None = None) -> Stored:
         """Read a window from the files; only one thread may do so at a time."""
         radar = np.concatenate([band.read(window, shape) for band in self.radar])
-        unmasked = None if self.mask is None else self.mask.read(window, shape)[0] == 0
+        unmasked = None if self.mask is None else self.mask.is_zero(window, shape)
         return Stored(self.optical.read(window, shape), radar.astype(np.float32), unmasked)
 
     def see(self, stored: Stored) -> Seen:
@@ -215,6 +222,7 @@ def _radar_bands(images: Sequence[tuple[Path, rasterio.DatasetReader]]) -> list[
             if name in found:
                 raise InputError(f"band {name} is given twice, the second time in {path.name}")
             if name in RADAR_BANDS:
+                _check_real(image, index, path)
                 found[name] = Bands(image, [index])
     missing = [name for name in RADAR_BANDS if name not in found]
     if missing:
@@ -224,6 +232,15 @@ def _radar_bands(images: Sequence[tuple[Path, rasterio.DatasetReader]]) -> list[
             "VV and VH, or one image of each with vv or vh in its name"
         )
     return [found[name] for name in RADAR_BANDS]
+
+
+def _check_real(image: rasterio.DatasetReader, index: int, path: Path) -> None:
+    dtype = image.dtypes[index - 1]
+    if dtype.startswith("complex"):
+        raise InputError(
+            f"{path.name} has complex numbers ({dtype}), expected power or decibel: give the "
+            "squared magnitude"
+        )
 
 
 def _check_place(grid: Grid, path: Path) -> None:
@@ -255,10 +272,14 @@ def _check_grid(expected: Grid, found: Grid, path: Path) -> None:
 
 
 def _has_negative(band: Bands) -> bool:
-    """Tell whether a thinned-out image has negative numbers, which power cannot be."""
+    """Tell whether a thinned-out image has negative numbers, which power cannot be.
+
+    Those below any decibel, such as -9999, say "no data" in files that do not declare it.
+    """
     rows, cols = band.image.shape
     values = band.read(Window(0, 0, cols, rows), Shape(min(rows, LOOK), min(cols, LOOK)))
-    return bool((values[values != band.image.nodata] < 0).any())
+    values = values[values != band.image.nodata]
+    return bool(((values < 0) & (values > LOWEST_DECIBEL)).any())
 
 
 def _scene(image: rasterio.DatasetReader, path: Path) -> Scene:

@@ -72,7 +72,9 @@ def test_a_scale_of_one_ten_thousandth_changes_nothing(write):
     assert reflectance(write(scale=0.0001)) == NUMBERS[0].tolist()
 
 
-@pytest.mark.parametrize(("scale", "offset"), [(np.nan, 0.0), (np.inf, 0.0), (1e-4, np.nan)])
+@pytest.mark.parametrize(
+    ("scale", "offset"), [(np.nan, 0.0), (np.inf, 0.0), (1e-4, np.nan), (-1e-4, 0.0)]
+)
 def test_a_scale_that_is_not_finite_is_refused(write, scale, offset):
     with pytest.raises(InputError, match=r"image\.tif has scales"):
         reflectance(write(scale=scale, offset=offset))
@@ -93,7 +95,7 @@ def test_a_scale_that_is_not_finite_is_refused(write, scale, offset):
 )
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_half_a_georeference_is_refused(write, profile, reason):
-    with open_image(write(**profile)) as image, pytest.raises(InputError, match=reason):
+    with pytest.raises(InputError, match=reason), open_image(write(**profile)) as image:
         checked_grid(image)
 
 

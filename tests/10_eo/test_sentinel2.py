@@ -4,6 +4,8 @@ import shutil
 
 import numpy as np
 import pytest
+import rasterio
+from affine import Affine
 
 from candela.eo.grid import Area, Bounds, Shape
 from candela.eo.sentinel2 import open_product
@@ -169,6 +171,7 @@ def test_a_level_that_is_not_supported_is_named(write_product):
         ("2021-06-05T", "05/06/2021 ", "is no ISO 8601 time"),
         ("SENSING_ORBIT_NUMBER>51<", "SENSING_ORBIT_NUMBER>nan<", "SENSING_ORBIT_NUMBER is 'nan'"),
         ("SENSING_ORBIT_NUMBER>51<", "SENSING_ORBIT_NUMBER>inf<", "SENSING_ORBIT_NUMBER is 'inf'"),
+        (">10000<", ">1e-320<", "QUANTIFICATION_VALUE is 9.99989e-321, expected 1 or more"),
         (">10000<", ">1e999<", "QUANTIFICATION_VALUE is '1e999'"),
         (">-1000<", ">nan<", "is 'nan', not a number"),
         (r"2021-06-05T10:50:31.024Z", "0001-01-01T00:00:00+23:59", "is no ISO 8601 time"),
@@ -191,8 +194,6 @@ def test_without_the_blue_band_another_one_gives_the_grid(write_product):
 
 
 def test_the_tile_tells_where_a_band_without_georeference_lies(write_product):
-    import rasterio
-
     path = write_product()
     band = next(path.rglob("*_B02_10m.jp2"))
     expected = open_product(path).granule().base_grid
@@ -265,3 +266,52 @@ def test_a_place_of_a_tile_that_makes_no_sense_is_refused(write_product, old, ne
     document.write_text(document.read_text().replace(old, new))
     with pytest.raises(InputError, match=message):
         open_product(path)
+
+
+def test_names_in_capitals_are_known(write_product):
+    path = write_product()
+    for name in ("MTD_MSIL2A.xml", "MTD_TL.xml", "*.jp2"):
+        for file in path.rglob(name):
+            file.rename(file.with_name(file.name.upper()))
+    granule = open_product(path).granule()
+    assert granule.image("B02", 10).name.endswith("B02_10M.JP2")
+    assert granule.geocoding
+
+
+def test_bands_of_two_products_are_never_taken_for_one(write_product, tmp_path):
+    first, second = write_product(bands={"B02": None}), tmp_path / "other"
+    second.mkdir()
+    shutil.copy(first / "MTD_MSIL2A.xml", second)
+    (second / "T31TCJ_20180605T105031_B03_10m.jp2").write_bytes(b"")
+    with pytest.raises(InputError, match="has 2 products, expected one"):
+        open_product(tmp_path)
+
+
+def test_documents_of_granules_without_images_are_not_read(write_product):
+    path = write_product()
+    leftover = path / "GRANULE" / "L2A_T31TDJ_A000000_20210605T105031"
+    leftover.mkdir()
+    (leftover / "MTD_TL.xml").write_text("<a")
+    assert open_product(path).granule().metadata.tile_id == "T31TCJ"
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ({"crs": "EPSG:32632"}, "lies in EPSG:32632 .* metadata says in EPSG:32631"),
+        ({"transform": Affine(10, 0, 300_000, 0, 10, 4_898_820)}, "is not north up"),
+        ({"transform": Affine(10, 0, 400_000, 0, -10, 4_900_020)}, "at 400000, 4900020"),
+        ({"crs": "EPSG:4326"}, "not in degrees"),
+    ],
+    ids=["zone", "south-up", "place", "degrees"],
+)
+def test_an_image_elsewhere_than_its_tile_is_refused(write_product, place, reason):
+    path = write_product()
+    profile = {
+        "driver": "GTiff", "dtype": "uint16", "count": 1, "width": 120, "height": 120,
+        "crs": "EPSG:32631", "transform": Affine(10, 0, 300_000, 0, -10, 4_900_020),
+    }  # fmt: skip
+    with rasterio.open(next(path.rglob("*_B02_10m.jp2")), "w", **profile | place) as image:
+        image.write(np.ones((1, 120, 120), dtype=np.uint16))
+    with pytest.raises(InputError, match=reason):
+        _ = open_product(path).granule().base_grid

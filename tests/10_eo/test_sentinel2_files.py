@@ -194,3 +194,52 @@ def test_no_data_of_a_file_is_no_data_of_the_product(tmp_path, way):
     assert (found[12:] == 2000).all()
     assert (small[:2] == 0).all()
     assert (small[2:] == 2000).all()
+
+
+def test_images_since_2022_need_a_processing_baseline(tmp_path):
+    for year, folder in (("2021", "a"), ("2023", "b")):
+        write_band(tmp_path / folder / f"T31TCJ_{year}0621T105629_B02_10m.tif", 10)
+    assert value_of(open_product(tmp_path / "a").granule()) == 3000
+    with pytest.raises(InputError, match=r"b does not tell its processing baseline.*MTD_MSIL2A"):
+        open_product(tmp_path / "b")
+
+
+@pytest.mark.parametrize("told", [
+    {"processing:version": "05.09"}, {"s2:processing_baseline": 5.9},
+    {"s2:processing_baseline": "05.09", "datetime": None, "start_datetime": "2023-06-21"},
+])  # fmt: skip
+def test_other_dialects_of_an_item_tell_the_offset_too(tmp_path, told):
+    write_band(tmp_path / "x" / "B02.tif", 10)
+    write_item(tmp_path / "x", {"datetime": "2023-06-21T10:56:29Z"} | told)
+    granule = open_product(tmp_path / "x").granule()
+    assert granule.metadata.processing_baseline == "05.09"
+    assert value_of(granule) == 2000
+
+
+@pytest.mark.parametrize("asset", [
+    {"raster:scale": 1e-4, "raster:offset": -0.2},
+    {"bands": [{"name": "B02", "raster:scale": 1e-4, "raster:offset": -0.2}]},
+    {"raster:bands": [{"scale": 1e-4, "offset": -0.2}]},
+])  # fmt: skip
+def test_scale_and_offset_of_any_version_of_stac_count(tmp_path, asset):
+    write_band(tmp_path / "x" / "B02.tif", 10)
+    write_item(tmp_path / "x", {"datetime": "2023-06-21T10:56:29Z"}, {"B02": asset})
+    assert value_of(open_product(tmp_path / "x").granule()) == 1000
+
+
+def test_the_document_of_the_product_beside_flat_images_tells_what_they_are(
+    tmp_path, write_product
+):
+    document = next(write_product(baseline="04.00").rglob("MTD_MSIL2A.xml"))
+    write_band(tmp_path / "flat" / "T31TCJ_20210605T105031_B02_10m.tif", 10)
+    (tmp_path / "flat" / document.name).write_text(document.read_text())
+    granule = open_product(tmp_path / "flat").granule()
+    assert (granule.metadata.tile_id, granule.metadata.processing_baseline) == ("T31TCJ", "04.00")
+    assert value_of(granule) == 2000
+
+
+@pytest.mark.parametrize("given", ["item.json", ""])
+def test_an_item_without_its_images_is_told_what_to_give(tmp_path, given):
+    write_item(tmp_path / "x", {"datetime": "2023-06-21T10:56:29Z"})
+    with pytest.raises(InputError, match=r"such as a STAC item, without images: give a folder"):
+        open_product(tmp_path / "x" / given)

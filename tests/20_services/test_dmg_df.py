@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyogrio
 import pytest
+import rasterio
 import sqlalchemy as sa
 from affine import Affine
 from PIL import Image
@@ -180,6 +181,36 @@ def test_decibel_and_power_give_the_same_model(make_pair, describe, tmp_path):
     other = vectors_of(describe(s1, tmp_path / "s2.tif"), "fused")
     for place, vector in one.items():
         np.testing.assert_allclose(other[place], vector, atol=2e-3)
+
+
+def test_a_code_for_no_data_that_is_not_declared_does_not_make_decibels(make_pair, describe):
+    optical, radar = ground()
+    radar[:, :60, :60] = -9999
+    outputs = describe(*make_pair(optical, radar, nodata=None), features=["backscatter"])
+    assert not json.loads(outputs["summary"].read_text())["s1"]["in_decibel"]
+    places = set(vectors_of(outputs, "backscatter"))
+    assert (60, 0, 0) not in places
+    assert (60, 1, 1) in places
+
+
+def test_complex_numbers_are_refused(make_pair, describe, tmp_path):
+    optical, radar = ground()
+    _, s2 = make_pair(optical, radar)
+    s1 = write(tmp_path / "slc.tif", radar, ("VV", "VH"), dtype="complex64", nodata=None)
+    with pytest.raises(InputError, match=r"slc\.tif has complex numbers .* squared magnitude"):
+        describe(s1, s2)
+
+
+def test_where_a_mask_has_no_data_itself_nothing_is_usable(make_pair, describe, tmp_path):
+    path = write(tmp_path / "mask.tif", np.zeros((1, SIDE, SIDE)), ("mask",), dtype="uint8",
+                 nodata=None)  # fmt: skip
+    known = np.full((SIDE, SIDE), 255, np.uint8)
+    known[:60, :60] = 0
+    with rasterio.open(path, "r+") as image:
+        image.write_mask(known)
+    places = vectors_of(describe(*make_pair(*ground()), s2_mask=path), "fused")
+    assert (60, 0, 0) not in places
+    assert (60, 1, 1) in places
 
 
 def test_one_image_for_each_polarisation_is_as_good_as_both_in_one(make_pair, describe, tmp_path):
