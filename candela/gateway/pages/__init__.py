@@ -152,6 +152,7 @@ def series_document(series: ServedSeries, layers: Sequence[ServedLayer]) -> dict
         "abstract": f"{len(series.times)} dates",
         "bounds": (min(wests), min(souths), max(easts), max(norths)),
         "wms": series.links.wms,
+        "wcs": series.links.wcs,
         "times": [f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in series.times],
     }
 
