@@ -28,7 +28,7 @@ LINKS = (
 )
 
 
-def landing_page(jobs: JobService, metadata: Metadata, base_url: str) -> Page:
+def landing_page(jobs: JobService, metadata: Metadata, base_url: str, maps_url: str) -> Page:
     """Draw the landing page."""
     return page(
         "landing.html",
@@ -38,6 +38,7 @@ def landing_page(jobs: JobService, metadata: Metadata, base_url: str) -> Page:
         job_count=jobs.store.count(),
         links=LINKS,
         base_url=base_url,
+        maps_url=maps_url,
     )
 
 

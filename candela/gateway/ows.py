@@ -93,14 +93,14 @@ def ows_blueprint(publisher: MapServerPublisher, *, owner_header: str = "") -> B
 
 
 def elsewhere_blueprint(url: str) -> Blueprint:
-    """Make the route of the services of all layers where another host has them."""
+    """Make the route of the services of all layers where they are at another address."""
     blueprint = Blueprint("ows", __name__)
 
     @blueprint.get("/ows")
     def everything() -> BaseResponse:
         """Lead there, with the query."""
         query = request.query_string.decode("ascii", "replace")
-        return redirect(f"{url.rstrip('/')}/ows?{query}")
+        return redirect(f"{url}?{query}")
 
     return blueprint
 
