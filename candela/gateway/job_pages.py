@@ -87,7 +87,8 @@ def _input(name: str, spec: ProcessSpec | None, value: Value) -> PageValue:
         is_whole = shown == value.href and shown.startswith(("http://", "https://"))
         return PageValue(name, title, address_name(shown) or shown, shown if is_whole else None)
     if isinstance(value, Inline):
-        return PageValue(name, title, value.value[:INLINE_SHOWN])
+        more = " …" if len(value.value) > INLINE_SHOWN else ""
+        return PageValue(name, title, value.value[:INLINE_SHOWN] + more)
     if isinstance(value, StoredValue):
         return PageValue(name, title, f"inline, {file_size(value.size)}")
     if isinstance(value, Box):
