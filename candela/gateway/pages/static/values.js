@@ -40,7 +40,7 @@ export async function valuesAt(map, { latlng, containerPoint }, infos) {
   const tables = await Promise.allSettled(infos.map((info) => tableOf(map, containerPoint, info)));
   infos.forEach((info, index) => {
     const title = document.createElement("h3");
-    title.textContent = info.title;
+    title.textContent = [info.title, info.time?.slice(0, 10)].filter(Boolean).join(", ");
     box.append(title, tables[index].value ?? "cannot be asked");
   });
   return box;
