@@ -284,9 +284,20 @@ class Settings(BaseSettings):
         return self.data.resolve()
 
     @cached_property
+    def geoserver_site(self) -> str:
+        """The public address of GeoServer; empty where there is none."""
+        return (self.geoserver_public_url or self.geoserver_url).rstrip("/")
+
+    @cached_property
+    def maps_url(self) -> str:
+        """The public address of the map services of all layers."""
+        has_maps = self.publisher == "geoserver"
+        return f"{self.geoserver_site if has_maps else self.base_url}/ows"
+
+    @cached_property
     def geoserver_path(self) -> str:
         """Where GeoServer is on the gateway's own host, such as ``/geoserver``; else empty."""
-        public = urlsplit(self.geoserver_public_url or self.geoserver_url)
+        public = urlsplit(self.geoserver_site)
         own = urlsplit(self.base_url)
         is_beside = self.publisher == "geoserver" and public[:2] == own[:2]
         return public.path.rstrip("/") if is_beside else ""

@@ -19,6 +19,7 @@ ROOTS = {
     "http://www.opengis.net/ows/2.0": "ogc/ows/2.0/owsAll.xsd",
     "http://www.opengis.net/ogc": "ogc/wms/1.3.0/exceptions_1_3_0.xsd",
     "http://www.opengis.net/wms": "ogc/wms/1.3.0/capabilities_1_3_0.xsd",
+    "http://www.opengis.net/wcs": "ogc/wcs/1.0.0/wcsCapabilities.xsd",
     "http://www.opengis.net/wcs/2.0": "ogc/wcs/2.0/wcsAll.xsd",
     "http://www.opengis.net/wfs/2.0": "ogc/wfs/2.0/wfs.xsd",
     "http://www.opengis.net/gml/3.2": "ogc/gml/3.2.1/gml.xsd",

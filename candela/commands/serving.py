@@ -48,7 +48,7 @@ def serve_gateway(
         ("web pages", base),
         ("map", f"{base}/map"),
         ("WPS", f"{base}/wps?service=WPS&request=GetCapabilities"),
-        ("WMS, WCS", f"{base}/ows"),
+        ("maps", settings.maps_url),
         ("data", str(settings.folder)),
         *(("inputs", str(folder.resolve())) for folder in settings.input_folders),
         *(("inputs", host) for host in settings.allowed_hosts),

@@ -127,7 +127,9 @@ class Gateway:
         protect(app, Sites.of(self.settings))
         refuse_nul(app)
         app.register_blueprint(problems.blueprint(self.metadata))
-        api = jobs_api.JobsApi(self.jobs, self.metadata, base_url, self.settings.signing_key)
+        api = jobs_api.JobsApi(
+            self.jobs, self.metadata, base_url, self.settings.signing_key, self.settings.maps_url
+        )
         service = wps10.Wps10(self.jobs, self.metadata, self.settings)
         app.register_blueprint(wps10.blueprint(service, self.jobs))
         app.register_blueprint(outputs.blueprint(self.jobs))
@@ -147,14 +149,11 @@ class Gateway:
                 ows.ows_blueprint(self.jobs.publisher, owner_header=self._layer_header)
             )
         else:
-            app.register_blueprint(
-                ows.elsewhere_blueprint(
-                    self.settings.geoserver_public_url or self.settings.geoserver_url
-                )
-            )
+            app.register_blueprint(ows.elsewhere_blueprint(self.settings.maps_url))
         if path := self.settings.geoserver_path:
-            url = self.settings.geoserver_public_url or self.settings.geoserver_url
-            app.register_blueprint(geoserver_address.blueprint(service, url.rstrip("/"), path))
+            app.register_blueprint(
+                geoserver_address.blueprint(service, self.settings.geoserver_site, path)
+            )
         app.extensions["patches"] = self.patches
         app.register_blueprint(patches_api.blueprint(self.patches))
         app.register_blueprint(probes.blueprint(self.jobs))

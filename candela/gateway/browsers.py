@@ -63,9 +63,8 @@ class Sites(NamedTuple):
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Return the sites of a gateway."""
-        maps = settings.geoserver_public_url or settings.geoserver_url
         readers = tuple(site.rstrip("/").lower() for site in settings.readers)
-        return cls(origin_of(settings.base_url), origin_of(maps), readers)
+        return cls(origin_of(settings.base_url), origin_of(settings.geoserver_site), readers)
 
 
 def origin_of(url: str) -> str:

@@ -28,7 +28,7 @@ LINKS = (
 )
 
 
-def landing_page(jobs: JobService, metadata: Metadata, base_url: str) -> Page:
+def landing_page(jobs: JobService, metadata: Metadata, base_url: str, maps_url: str) -> Page:
     """Draw the landing page."""
     return page(
         "landing.html",
@@ -38,6 +38,7 @@ def landing_page(jobs: JobService, metadata: Metadata, base_url: str) -> Page:
         job_count=jobs.store.count(),
         links=LINKS,
         base_url=base_url,
+        maps_url=maps_url,
     )
 
 
@@ -86,7 +87,8 @@ def _input(name: str, spec: ProcessSpec | None, value: Value) -> PageValue:
         is_whole = shown == value.href and shown.startswith(("http://", "https://"))
         return PageValue(name, title, address_name(shown) or shown, shown if is_whole else None)
     if isinstance(value, Inline):
-        return PageValue(name, title, value.value[:INLINE_SHOWN])
+        more = " …" if len(value.value) > INLINE_SHOWN else ""
+        return PageValue(name, title, value.value[:INLINE_SHOWN] + more)
     if isinstance(value, StoredValue):
         return PageValue(name, title, f"inline, {file_size(value.size)}")
     if isinstance(value, Box):

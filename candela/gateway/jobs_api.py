@@ -41,6 +41,7 @@ class JobsApi:
     metadata: Metadata
     base_url: str
     key: bytes
+    maps_url: str
 
     def status_info(self, job: JobOutcome) -> dict[str, Any]:
         """Return the statusInfo of a job, with its state here and its links beside it."""
@@ -128,7 +129,7 @@ def blueprint(api: JobsApi) -> Blueprint:
 
     @routes.get("/")
     def landing() -> BaseResponse:
-        return landing_page(jobs, api.metadata, api.base_url)
+        return landing_page(jobs, api.metadata, api.base_url, api.maps_url)
 
     @routes.get("/jobs")
     def job_list() -> BaseResponse:

@@ -4,6 +4,7 @@
 /ows/<layer>/wms     the WMS of one layer
 /ows/<layer>/wcs     the WCS of one layer that is a raster
 /ows/<layer>/wfs     the WFS of one layer that is polygons
+/ows/<series>/...    the WMS and WCS of a time series; TIME chooses a coverage
 
 Only parameters of the standards are passed on, and only what is offered (``ows_request.py``);
 MapServer's own (``map``, ``map.layer...``, SLD by reference) are not. Without REQUEST the answer
@@ -61,6 +62,7 @@ NAMING = {
 }  # fmt: skip
 WHOLE_PARAMETERS = frozenset({"service", "request", "version", "coverageid", "format"})
 DATED = frozenset({"getmap", "getfeatureinfo"})
+NO_AXIS = ("InvalidAxisLabel", "subset")
 FORM = "application/x-www-form-urlencoded"
 HEADERS = ("Content-Type", "Content-Length", "Content-Disposition")
 
@@ -91,14 +93,14 @@ def ows_blueprint(publisher: MapServerPublisher, *, owner_header: str = "") -> B
 
 
 def elsewhere_blueprint(url: str) -> Blueprint:
-    """Make the route of the services of all layers where another host has them."""
+    """Make the route of the services of all layers where they are at another address."""
     blueprint = Blueprint("ows", __name__)
 
     @blueprint.get("/ows")
     def everything() -> BaseResponse:
         """Lead there, with the query."""
         query = request.query_string.decode("ascii", "replace")
-        return redirect(f"{url.rstrip('/')}/ows?{query}")
+        return redirect(f"{url}?{query}")
 
     return blueprint
 
@@ -147,8 +149,7 @@ class _Proxy:
         kind = settle(query, kind)
         layers = self._layers(query, kind) if layer is None else [layer]
         if kind == "wcs":
-            self._check_coverages(_named(query, kind), layer)
-            self._check_time(query.pop("time", ""), layers)
+            layers = self._coverages(query, layer) or layers
             if len(layers) == 1 and _is_whole(query):
                 return self._whole_file(layers[0])
         operation = operation_of(query)
@@ -164,19 +165,47 @@ class _Proxy:
             answer.headers["Warning"] = f"99 Default value used: time={default} ISO8601"
         return answer
 
-    def _check_coverages(self, names: Iterable[str], layer: str | None) -> None:
+    def _check_coverages(self, names: Sequence[str], layer: str | None) -> None:
         """Refuse coverages that are not there, or not at this address."""
+        here = set(names) if layer is None else {layer, *self._members(layer)}
         for name in names:
-            if not self._serves(name, "wcs") or layer not in {None, name}:
+            if not self._serves(name, "wcs") or name not in here:
                 raise OwsError("CoverageNotDefined", f"no coverage {name[:80]!r}", "coverageId")
 
-    def _check_time(self, asked: str, coverages: Sequence[str]) -> None:
-        """Refuse a TIME at which a coverage shows nothing: each is of one date at most."""
-        for name in coverages if asked else ():
+    def _members(self, series: str) -> list[str]:
+        return [name for names in self.publisher.dates(series).values() for name in names]
+
+    def _coverages(self, query: MultiDict[str, str], layer: str | None) -> list[str]:
+        """Ask for the coverages of a time, where series are named; return all that are named."""
+        time, names = query.pop("time", ""), _named(query, "wcs")
+        self._check_coverages(names, layer)
+        found = [coverage for name in names for coverage in self._coverages_at(name, time, query)]
+        for key in NAMING["wcs"] if found else ():
+            if query.get(key):
+                query[key] = ",".join(dict.fromkeys(found))
+        return found
+
+    def _coverages_at(self, name: str, time: str, query: MultiDict[str, str]) -> list[str]:
+        """Return what there is at a time; a coverage that is no series is of one date at most."""
+        dates = self.publisher.dates(name)
+        if not dates:
             record = self.publisher.store.get(name)
-            if record is None or record.time is None:
-                raise OwsError("InvalidParameterValue", f"{name} has no TIME", "time")
-            last_image(asked, [record.time])
+            if time and (record is None or record.time is None):
+                is_old = query.get("version", "").startswith("1")
+                code, place = ("InvalidParameterValue", "time") if is_old else NO_AXIS
+                raise OwsError(code, f"{name} has no TIME", place)
+            if time and record and record.time:
+                last_image(time, [record.time])
+            return [name]
+        instant = last_image(time, list(dates)) if time else list(dates)[-1]
+        if len(dates[instant]) > 1 and operation_of(query) == "getcoverage":
+            told = ", ".join(dates[instant])
+            raise OwsError(
+                "InvalidParameterValue",
+                f"{name} has several coverages at {isotime(instant)}: ask for one of {told}",
+                "coverageId",
+            )
+        return dates[instant]
 
     def _set_time(self, query: MultiDict[str, str], layers: Sequence[str]) -> str:
         """Ask for an instant; return the default where none is asked for, and there is one."""
@@ -246,6 +275,8 @@ class _Proxy:
             raise UnsupportedError("this WMS takes GET, and POST of a form")
         kind, coverages = settle_xml(body, kind)
         self._check_coverages(coverages, layer)
+        if any(self.publisher.dates(name) for name in coverages):
+            raise UnsupportedError("time series are asked for by GET; a body names a coverage")
         layers = coverages if layer is None else [layer]
         return self._pass_on(layers, kind, query=[], body=body)
 

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
-from candela.publish.mapfile import Purpose
+from candela.publish.mapfile import PLACEHOLDER, Purpose
 from candela.publish.offers import COVERAGE_FORMAT, OPAQUE_PNG
 
 LINE = rb"^[ \t]*%s[ \t]*\r?\n"
@@ -23,6 +24,17 @@ UNWANTED: dict[Purpose, re.Pattern[bytes]] = {
     ),
     "wms": _lines(f"<Format>{OPAQUE_PNG}</Format>"),
 }  # lines that are taken out of documents
+NOTHING: dict[Purpose, re.Pattern[bytes]] = {
+    "wms": re.compile(
+        rb"[ \t]*<Layer [^>]*>\s*<Name>%b</Name>.*?</Layer>\r?\n" % PLACEHOLDER.encode(), re.DOTALL
+    ),
+    # No schema allows an empty list; there may be none (but in WFS 1.0.0, which has no other).
+    "wfs": re.compile(
+        rb"[ \t]*<FeatureTypeList(/>|>\s*<Operations>\s*<Operation>Query</Operation>\s*"
+        rb"</Operations>\s*</FeatureTypeList>)\r?\n"
+    ),
+}  # what capabilities say where there is no layer
+FEATURE_CAPABILITIES = b"WFS_Capabilities"  # the root
 NUMBER = rb"(-?[\d.e+-]+)"
 GRID = re.compile(
     rb"(<gml:origin>\s*<gml:pos>)%b %b(</gml:pos>\s*</gml:origin>(?:\s*<gml:axisName>\w+"
@@ -39,13 +51,22 @@ POST_ENCODING = b"""    <ows:Constraint name="PostEncoding">
 
 
 def corrected(chunks: Iterable[bytes], purpose: Purpose) -> Iterator[bytes]:
-    """Take lines out of an XML document that must not be there, and put grids where they are."""
+    """Take out of an XML document what must not be there, and put grids where they are.
+
+    Features are passed on as they come, other documents as a whole.
+    """
+    rest = iter(chunks)
+    first = next(rest, b"")
+    if purpose == "wfs" and FEATURE_CAPABILITIES not in first:
+        yield from _without_lines(chain([first], rest), UNWANTED[purpose])
+        return
+    document = UNWANTED[purpose].sub(b"", b"".join(chain([first], rest)))
+    if purpose in NOTHING:
+        document = NOTHING[purpose].sub(b"", document)
     if purpose == "wcs":
-        document = UNWANTED[purpose].sub(b"", b"".join(chunks))
         document = GRID.sub(_at_the_centre, document)
-        yield document.replace(OPERATIONS_END, POST_ENCODING + OPERATIONS_END)
-    else:
-        yield from _without_lines(chunks, UNWANTED[purpose])
+        document = document.replace(OPERATIONS_END, POST_ENCODING + OPERATIONS_END)
+    yield document
 
 
 def _at_the_centre(found: re.Match[bytes]) -> bytes:

@@ -62,6 +62,10 @@ FEATURE_FORMATS = frozenset(
 )
 COVERAGE_FORMATS = {"1": {COVERAGE_NAME, COVERAGE_FORMAT}, "2": {COVERAGE_FORMAT}}
 AXES = {"x": {"x", "long", "lon", "e"}, "y": {"y", "lat", "n"}}
+TIME_SUBSET = re.compile(
+    r"\s*time\s*(?:,[^()]*)?\(\s*\"?([^\",()]+)\"?\s*(?:,\s*\"?([^\",()]+)\"?\s*)?\)\s*",
+    re.IGNORECASE,
+)  # an instant or an interval
 MULTIPART = "multipart/related"
 START_BYTES = 4096  # of a body: where its root begins
 VERSION = re.compile(rb"<[\w:]+\s[^>]*?\bversion=[\"']([\d.]{1,9})[\"']")
@@ -181,7 +185,20 @@ def _settle_wcs(query: MultiDict[str, str]) -> None:
         major = "1" if version.startswith("1") else "2"
         _require(query, "format", COVERAGE_FORMATS[major])
         _require(query, "mediatype", (MULTIPART,))
+        if major == "2":
+            _set_time(query)
         _check_axes(query.getlist("subset"))
+
+
+def _set_time(query: MultiDict[str, str]) -> None:
+    """Take the time out of the subsets, and ask for it as WMS and WCS 1.0.0 do."""
+    subsets = query.getlist("subset")
+    times = [found for subset in subsets if (found := TIME_SUBSET.fullmatch(subset))]
+    if len(times) > 1:
+        raise OwsError("InvalidAxisLabel", "there are several subsets of time", "subset")
+    for found in times:
+        query.setlist("subset", [subset for subset in subsets if subset != found.string])
+        query["time"] = "/".join(value for value in found.groups() if value)
 
 
 def _check_axes(subsets: Iterable[str]) -> None:

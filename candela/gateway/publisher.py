@@ -36,7 +36,7 @@ def make_publisher(settings: Settings, metadata: Metadata) -> Publisher:
         settings.geoserver_url, account, certificates=settings.geoserver_certificates
     )
     site = Site(
-        public_url=settings.geoserver_public_url or settings.geoserver_url,
+        public_url=settings.geoserver_site,
         prefix=settings.geoserver_prefix,
         mode=settings.geoserver_mode,
         folder=settings.geoserver_folder

@@ -47,6 +47,7 @@ WCS_MAX_BYTES = 512 * 2**20  # of one coverage before compression; it is made in
 WORLD = (-180.0, -90.0, 180.0, 90.0)
 IMAGE_MODES = {"uint8": "BYTE", "int16": "INT16"}  # NOTE: there is no UINT16, FLOAT32 holds it
 DEGREES = block("PROJECTION", '"+proj=longlat"', '"+datum=WGS84"', '"+no_defs"')
+PLACEHOLDER = "no-layer"
 MISSING = "http://www.opengis.net/def/nil/OGC/0/missing"
 
 
@@ -138,6 +139,7 @@ def map_text(
             block("WEB", metadata(_service_metadata(service, purpose))),
             *(_layer(record, purpose, service.layers_folder) for record in records),
             *(_series_layer(item, purpose) for item in shown),
+            *([] if headers else [_placeholder(purpose)]),
         )
         + "\n"
     )
@@ -261,6 +263,20 @@ def _layer(record: LayerRecord, purpose: Purpose, layers_folder: Path) -> str:
         f"EXTENT {numbers(header.extent)}",
         metadata(_layer_metadata(record)),
         *_drawing(record, purpose),
+    )
+
+
+def _placeholder(purpose: Purpose) -> str:
+    """Write a layer that capabilities do not list: without any, MapServer has no services.
+
+    No WCS has points, no WFS rasters; out of a WMS it is taken on the way (``ows_answer.py``).
+    """
+    return block(
+        "LAYER",
+        f"NAME {quote(PLACEHOLDER)}",
+        f"TYPE {'RASTER' if purpose == 'wfs' else 'POINT'}",
+        "STATUS ON",
+        metadata({"ows_title": PLACEHOLDER, "wms_enable_request": "!* GetCapabilities"}),
     )
 
 

@@ -50,7 +50,7 @@ DATES_FILE = "dates.json"  # of a series: its layers by date
 DRAWN_FILE = "drawn.vrt"  # of a layer that is not drawn as its raster is
 SIGNATURE_FILE = "made-by"
 INDEX = "rasters"
-SERIES_PURPOSES: tuple[Purpose, ...] = ("wms", "wcs", "info")
+SERIES_PURPOSES: tuple[Purpose, ...] = ("wms", "info")  # its WCS has the coverages of its layers
 NUMBERS = frozenset(
     {
         "BOOLEAN",
@@ -358,10 +358,12 @@ class MapServerPublisher:
 
     def _write_series(self, series: Series) -> None:
         file, folder = self._with_index(series), self._series_folder(series.name)
-        url = self.links(series.name).wms
-        service = self._service(url, series.title, series.abstract)
+        links = self.links(series.name)
+        service = self._service(links.wms, series.title, series.abstract)
         for purpose in SERIES_PURPOSES:
             write_whole(folder / f"{purpose}.map", map_text(service, [], purpose, [file]))
+        service = self._service(links.wcs, series.title, series.abstract)
+        write_whole(folder / "wcs.map", map_text(service, series.records, "wcs"))
         dates: dict[str, list[str]] = {}
         for record in series.records:
             dates.setdefault((record.time or record.published).isoformat(), []).append(

@@ -595,6 +595,13 @@ def test_the_sld_gives_each_value_the_colour_of_its_class(value) -> None:
         assert opacity == 0
 
 
+def test_the_sld_names_what_is_not_drawn_in_the_legend() -> None:
+    root = etree.fromstring(sld_text(load_style("change"), lambda _: 1, name="change"))
+    labels = [entry.get("label") for entry in root.iter("{*}ColorMapEntry")]
+    assert labels[0] == "below 0.2  not drawn"
+    assert all(labels)
+
+
 def test_the_sld_of_true_colour_takes_bands_by_name(image_layer) -> None:
     header = read_header(image_layer.path)
     root = etree.fromstring(

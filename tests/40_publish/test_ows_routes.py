@@ -1,5 +1,6 @@
 """What the routes pass on to MapServer, and what they do not."""
 
+import dataclasses
 import io
 from urllib.parse import urlencode
 
@@ -301,3 +302,44 @@ def test_the_capabilities_say_who_answers_for_the_service(
     contact = service.find("{*}ContactInformation")
     assert contact.findtext(".//{*}ContactOrganization") == "A & B"
     assert contact.findtext("{*}ContactElectronicMailAddress") == "a@example.org"
+
+
+# where there is no layer
+
+
+@pytest.mark.parametrize(
+    ("service", "version"),
+    [
+        ("WMS", "1.3.0"), ("WMS", "1.1.1"), ("WCS", "2.0.1"), ("WCS", "1.0.0"), ("WFS", "2.0.0"),
+        ("WFS", "1.1.0"), ("WFS", "1.0.0"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("whose", ["everybody's", "mine"])
+def test_capabilities_without_a_layer_are_valid_and_list_none(
+    request, new_gateway, dated_layer, service, version, whose
+) -> None:
+    gateway = new_gateway
+    if whose == "mine":  # another one has a layer
+        gateway = request.getfixturevalue("private_gateway")
+        gateway.publisher.publish(dataclasses.replace(dated_layer("2020-01-31"), owner="bob"))
+    query = {"service": service, "version": version, "request": "GetCapabilities"}
+    answer = requests.get(f"{gateway.url}/ows", params=query, headers={"X-User": "ann"}, timeout=10)
+    assert answer.status_code == 200
+    root = etree.fromstring(answer.content)
+    assert root.get("version") == version
+    assert etree.QName(root).localname.endswith("Capabilities")
+    assert not list(root.iter("{*}FeatureType", "{*}CoverageSummary", "{*}CoverageOfferingBrief"))
+    assert len(list(root.iter("{*}Layer"))) == (service == "WMS")
+    assert b"no-layer" not in answer.content
+    if version in {"1.3.0", "2.0.1", "2.0.0"} or service == "WCS":
+        assert_valid(answer.content)
+
+
+def test_capabilities_without_a_layer_have_none_that_could_be_asked_for(new_gateway) -> None:
+    query = MAP | {"layers": "no-layer", "query_layers": "no-layer", "styles": ""}
+    for operation in ("GetMap", "GetFeatureInfo", "GetLegendGraphic"):
+        answer = requests.get(
+            f"{new_gateway.url}/ows", params=query | {"request": operation, "layer": "no-layer"},
+            timeout=10,
+        )  # fmt: skip
+        assert "Exception" in answer.text, operation

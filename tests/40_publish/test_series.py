@@ -5,8 +5,10 @@ import io
 
 import numpy as np
 import pytest
+import rasterio
 import requests
 from lxml import etree
+from owslib.wcs import WebCoverageService
 from owslib.wms import WebMapService
 from PIL import Image
 from rasterio.warp import transform_bounds
@@ -184,6 +186,98 @@ def test_a_coverage_is_answered_for_its_own_time_only(of_the_morning) -> None:
     for time in ("2020-07-08", "2021", "garbage"):
         answer = requests.get(url, params=query | {"time": time}, timeout=10)
         assert 'code="InvalidDimensionValue"' in answer.text
+
+
+def coverage(gateway, **query) -> requests.Response:
+    """Ask the WCS of the series for a coverage: of the series, if nothing else is named."""
+    (series,) = gateway.publisher.series()
+    old = {
+        "coverage": series.name, "crs": "EPSG:32632", "width": 30, "height": 30,
+        "bbox": "600000,5397000,603000,5400000", "format": "geotiff",
+    }  # fmt: skip
+    new = {"coverageid": series.name, "format": "image/tiff"}
+    named = old if query.get("version") == "1.0.0" else new
+    query = {"service": "WCS", "version": "2.0.1", "request": "GetCoverage"} | named | query
+    return requests.get(series.links.wcs, params=query, timeout=10)
+
+
+def first_value(answer: requests.Response) -> float:
+    assert answer.headers["Content-Type"] == "image/tiff", answer.text
+    with rasterio.MemoryFile(answer.content) as file, file.open() as dataset:
+        return float(dataset.read(1)[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        ({"version": "1.0.0", "time": "2020-07-08T10:50:31Z"}, 0.25),
+        ({"version": "1.0.0", "time": "2020-07"}, 0.55),
+        ({"version": "1.0.0", "time": "2020-07-01/2020-07-10"}, 0.25),
+        ({"version": "1.0.0"}, 0.9),
+        ({"subset": ['time("2020-07-08T10:50:31Z")']}, 0.25),
+        ({"subset": ['time("2020-07-18")', "x(600500,602300)"]}, 0.55),
+        ({"subset": ["x(600500,602300)", 'Time("2020-07-01","2020-07-10")']}, 0.25),
+        ({"subset": ["time(2020)"]}, 0.55),
+        ({}, 0.9),
+        ({"coverageid": "Image_25_image"}, 0.25),  # as the capabilities name it
+        ({"coverageid": "Image_25_image", "subset": ['time("2020-07-08")']}, 0.25),
+    ],
+)
+def test_the_coverage_of_a_series_is_that_of_a_time(of_the_morning, query, value) -> None:
+    assert first_value(coverage(of_the_morning, **query)) == pytest.approx(value, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ({"version": "1.0.0", "time": "2021"}, "InvalidDimensionValue"),
+        ({"subset": ['time("2020-07-09")']}, "InvalidParameterValue"),
+        ({"subset": ['time("garbage")']}, "InvalidParameterValue"),
+        ({"subset": ['time("2020")', 'time("2021")']}, "InvalidAxisLabel"),
+        ({"coverageid": "Image_25_image", "subset": ['time("2022")']}, "InvalidParameterValue"),
+        ({"coverageid": "Other"}, "NoSuchCoverage"),
+    ],
+)
+def test_a_series_has_no_coverage_of_another_time(of_the_morning, query, code) -> None:
+    answer = coverage(of_the_morning, **query)
+    assert answer.status_code in {400, 404}
+    assert f'ode="{code}"' in answer.text
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "2.0.1"])
+def test_the_wcs_of_a_series_names_the_coverages_of_its_dates(of_the_morning, version) -> None:
+    (series,) = of_the_morning.publisher.series()
+    wcs = WebCoverageService(series.links.wcs, version=version)
+    assert set(wcs.contents) == {"Image_25_image", "Image_55_image", "Image_90_image"}
+    assert series.links.wcs in wcs.getOperationByName("GetCoverage").methods[0]["url"]
+    described = coverage(
+        of_the_morning, request="DescribeCoverage", version=version, time="2020-07-18"
+    ).text
+    assert "Image_55_image" in described
+    assert "Image_25_image" not in described
+
+
+def test_a_series_with_two_coverages_of_a_date_says_which(series) -> None:
+    gateway, _, layers = series
+    answer = coverage(gateway)
+    assert answer.status_code == 400
+    described = coverage(gateway, request="DescribeCoverage")
+    for layer in layers[1:]:
+        assert layer.name in answer.text
+        assert layer.name in described.text
+    assert first_value(coverage(gateway, subset=['time("2020-01")'])) == pytest.approx(0.25)
+
+
+def test_a_body_names_a_coverage_of_a_series_not_the_series(of_the_morning) -> None:
+    (series,) = of_the_morning.publisher.series()
+    for name, status in ((series.name, 415), ("Image_25_image", 200), ("Other", 404)):
+        body = (
+            '<GetCoverage xmlns="http://www.opengis.net/wcs/2.0" service="WCS" version="2.0.1">'
+            f"<CoverageId>{name}</CoverageId><format>image/tiff</format></GetCoverage>"
+        )
+        headers = {"Content-Type": "text/xml"}
+        answer = requests.post(series.links.wcs, body, headers=headers, timeout=10)
+        assert answer.status_code == status, answer.text
 
 
 def test_the_default_time_is_told_in_a_header(of_the_morning) -> None:

@@ -145,6 +145,39 @@ def test_pages_fit_and_their_console_is_silent(site, browser, size):
         assert browser.run("document.styleSheets.length") >= 1
 
 
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_words_of_users_and_messages_break_rather_than_scroll(site, browser, size):
+    url, job_id = site
+    browser.size(*size)
+    for path, places in (
+        ("/", ".jobs td:first-child a, .jobs .wide"),
+        (f"/jobs/{job_id}", "h1, .says, .error, .row strong"),
+    ):
+        browser.open(url + path)
+        browser.run(
+            f"document.querySelectorAll('{places}')"
+            ".forEach((e) => { e.textContent = 'x'.repeat(200); })"
+        )
+        assert browser.run("document.documentElement.scrollWidth") <= size[0], path
+        assert browser.run(OUT_OF_VIEW) == [], path
+        inside = (
+            "[...document.querySelectorAll('.scroll')].every((e) => e.scrollWidth <= e.clientWidth)"
+        )
+        assert browser.run(inside), path
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_scale_and_attribution_of_the_map_lie_side_by_side(site, browser, size):
+    browser.size(*size)
+    browser.open(f"{site[0]}/map?layer=ChangeDetect_1_parcels")
+    browser.until("document.querySelector('.layer.on')")
+    box = "document.querySelector('.leaflet-control-%s').getBoundingClientRect()"
+    scale, attribution = box % "scale", box % "attribution"
+    assert browser.run(
+        f"{scale}.right <= {attribution}.left || {scale}.bottom <= {attribution}.top"
+    )
+
+
 def test_names_of_files_are_readable_on_a_phone(site, browser):
     url, job_id = site
     browser.size(*PHONE)

@@ -1,5 +1,8 @@
 """Pages for people."""
 
+import re
+from urllib.parse import quote
+
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 GET = "/wps?service=WPS&version=1.0.0&request=Execute&identifier=Echo&DataInputs="
 ASYNC = "&storeExecuteResponse=true&status=true"
@@ -29,3 +32,17 @@ def test_the_page_of_a_failed_job_says_why(http):
     page = http.get(f"/jobs/{root.get('statusLocation').rpartition('/')[2]}", headers=BROWSER)
     assert "InvalidParameterValue" in page.text
     assert "127.0.0.1:9" in page.text
+
+
+def test_a_job_goes_by_the_title_that_its_user_gave_it(http):
+    title = quote("Äcker <b>2020</b>")
+    told = http.get(f"{GET}literal=x{ASYNC}", headers={"Candela-Title": title})
+    job_id = told.root.get("statusLocation").rpartition("/")[2]
+    shown = "Äcker &lt;b&gt;2020&lt;/b&gt;"
+    landing = http.get("/", headers=BROWSER).text
+    assert re.search(rf'/jobs/{job_id}">{shown}</a>.*?Echo.*?{job_id[:8]}', landing, re.DOTALL)
+    page = http.get(f"/jobs/{job_id}", headers=BROWSER).text
+    assert f"<h1>{shown}</h1>" in page
+    assert f"<title>{shown} {job_id[:8]}" in page
+    assert "<code>Echo</code>" in page
+    assert "<b>2020" not in landing + page

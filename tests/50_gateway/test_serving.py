@@ -39,6 +39,21 @@ def test_variables_say_the_same(served, monkeypatch):
     assert settings.s3_endpoint == "http://127.0.0.1:9"
 
 
+def test_the_address_of_maps_is_that_of_the_map_server(served, monkeypatch, capsys):
+    assert main(["serve"]) == 0
+    assert "http://127.0.0.1:8080/ows" in capsys.readouterr().err
+    for name, value in {
+        "PUBLISHER": "geoserver", "GEOSERVER_URL": "http://geoserver:8080/geoserver",
+        "GEOSERVER_PUBLIC_URL": "https://maps.example/geoserver/", "GEOSERVER_USER": "u",
+        "GEOSERVER_PASSWORD_FILE": "/p", "GEOSERVER_FOLDER": "/f",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"CANDELA_{name}", value)
+    assert main(["serve"]) == 0
+    told = capsys.readouterr().err
+    assert "https://maps.example/geoserver/ows" in told
+    assert "8080/ows" not in told
+
+
 @pytest.mark.parametrize("host", ["http://data.internal", "10.0.0.1/8", "a b"])
 def test_what_is_no_host_is_refused_at_start(host):
     with pytest.raises(ConfigurationError, match="allowed_hosts"):
@@ -91,7 +106,9 @@ def test_an_odd_spelling_reaches_no_internal_route(ask, path):
 
 @pytest.mark.parametrize("port", ["internal", "public"])
 def test_probes_are_answered_at_both_ports(ask, port):
-    assert ask(port, "/readyz").status_code == 200
+    answer = ask(port, "/readyz")  # of a gateway that was not started
+    assert answer.status_code == 503
+    assert answer.json["away"] == ["map server"]
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ Templates and what they are given (``request`` and the filters below come by the
 landing.html
     metadata    title, abstract, provider, provider_url
     specs       ProcessSpec by identifier
-    jobs        the newest jobs: id, process, state, percent, message, created, started, finished,
-                error_code, error_message (the last two None where nothing failed)
+    jobs        the newest jobs: id, process, title (what the user calls it), state, percent,
+                message, created, started, finished, error_code, error_message (the last two None
+                where nothing failed)
     job_count   how many jobs there are in all
     links       PageLink(href, title, text): capabilities, documentation ...
+    base_url    the public address; maps_url that of the map services
 job.html
     metadata    as above
     job         as in jobs
@@ -152,6 +154,7 @@ def series_document(series: ServedSeries, layers: Sequence[ServedLayer]) -> dict
         "abstract": f"{len(series.times)} dates",
         "bounds": (min(wests), min(souths), max(easts), max(norths)),
         "wms": series.links.wms,
+        "wcs": series.links.wcs,
         "times": [f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in series.times],
     }
 

@@ -110,7 +110,9 @@ def _classes(style: ClassStyle, position: Position) -> etree._Element:
     reached = -math.inf
     for item in sorted(style.classes, key=lambda item: item.low):
         if item.low > reached:
-            entries.append(_entry(BELOW_ALL, item.low, 0.0, ""))
+            below = f"below {item.low:g}" if math.isinf(reached) else f"{reached:g} to {item.low:g}"
+            # GeoServer's legend has a red cross for what is transparent, with this beside it.
+            entries.append(_entry(BELOW_ALL, item.low, 0.0, f"{below}  not drawn"))
         reached = item.high
         last = item is style.classes[-1]
         end = float(np.nextafter(np.float32(item.high), np.float32(math.inf))) if last else reached

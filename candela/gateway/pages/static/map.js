@@ -77,7 +77,7 @@ function makeItem(entry) {
   item.querySelector(".wms").href = info.wms;
   for (const kind of ["wcs", "wfs"]) {
     const link = item.querySelector(`.${kind}`);
-    if (info.times || !info[kind]) link.remove(); // of a series, coverages are those of its layers
+    if (!info[kind]) link.remove();
     else link.href = info[kind];
   }
   stepThrough(entry, item.querySelector(".times"));

@@ -7,44 +7,29 @@ function request(map, point, { name, wms, time }) {
     service: "WMS", version: "1.3.0", request: "GetFeatureInfo", layers: name, query_layers: name,
     styles: "", crs: "EPSG:3857", bbox: [lower.x, lower.y, upper.x, upper.y].join(","),
     width: size.x, height: size.y, i: Math.round(point.x), j: Math.round(point.y),
-    info_format: "application/vnd.ogc.gml", ...(time && { time }),
+    info_format: "application/json", ...(time && { time }),
   });
   return `${wms}?${query}`;
 }
 
-const GML = "http://www.opengis.net/gml";
-const LONG_DECIMAL = /^-?(0|[1-9]\d*)\.\d{5,}$/;
-
-function sayAttribute(value) {
-  // Text stays as it is: 01234 and 0x1F are codes. Only what is surely a measure is shortened.
-  if (value === undefined || value.trim() === "") return "no data";
-  return LONG_DECIMAL.test(value) ? String(Number(Number(value).toPrecision(4))) : value;
-}
-
-function sayBand(value) {
-  const number = Number(value);
-  if (value === undefined || value.trim() === "" || Number.isNaN(number)) return "no data";
-  return Number.isInteger(number) ? String(number) : number.toPrecision(4);
-}
-
-function valueOf(gml, name) {
-  // The feature's own element: gml:name is the title of the layer.
-  const found = [...gml.getElementsByTagNameNS("*", name)];
-  return found.find((element) => !element.namespaceURI?.startsWith(GML))?.textContent;
+function say(value) {
+  // Text stays as it is: 01234 and 0x1F are codes.
+  if (value === null || value === undefined || value === "" || value === "NaN") return "no data";
+  if (typeof value === "string" || Number.isInteger(value)) return String(value);
+  return String(Number(value.toPrecision(Math.abs(value) < 1000 ? 4 : 7)));
 }
 
 async function tableOf(map, point, info) {
   const table = document.createElement("table");
   const answer = await fetch(request(map, point, info));
-  const gml = new DOMParser().parseFromString(await answer.text(), "text/xml");
+  const [feature] = (await answer.json()).features;
   const isRaster = info.bands.length > 0;
   if (!isRaster) table.className = "attributes";
   for (const name of isRaster ? info.bands : info.attributes) {
-    const value = valueOf(gml, name);
     const row = table.insertRow();
     row.append(document.createElement("th"));
     row.firstChild.textContent = name;
-    row.insertCell().textContent = isRaster ? sayBand(value) : sayAttribute(value);
+    row.insertCell().textContent = say(feature?.properties[name]);
   }
   return table;
 }
@@ -55,7 +40,7 @@ export async function valuesAt(map, { latlng, containerPoint }, infos) {
   const tables = await Promise.allSettled(infos.map((info) => tableOf(map, containerPoint, info)));
   infos.forEach((info, index) => {
     const title = document.createElement("h3");
-    title.textContent = info.title;
+    title.textContent = [info.title, info.time?.slice(0, 10)].filter(Boolean).join(", ");
     box.append(title, tables[index].value ?? "cannot be asked");
   });
   return box;
