@@ -305,3 +305,20 @@ def test_an_optional_literal_that_is_left_empty_is_absent(http):
         assert status(response.root) == "ProcessSucceeded"
         assert output(response.root, "sum").text == total
         assert "literalOutput" not in response.text
+
+
+@pytest.mark.parametrize("mode", ["", "@asReference=false"])
+def test_xml_of_very_many_elements_is_a_reference(http, mode):
+    def answer(count):
+        document = f"<all>{'<a/>' * count}</all>"
+        value = f'<wps:Data><wps:ComplexData mimeType="text/xml">{document}</wps:ComplexData>'
+        flag = ' asReference="false"' if mode else ""
+        form = (
+            f"<wps:ResponseDocument><wps:Output{flag}><ows:Identifier>complexOutput"
+            "</ows:Identifier></wps:Output></wps:ResponseDocument>"
+        )
+        inputs = given("complex", f"{value}</wps:Data>")
+        return output(http.post("/wps", data=execute(inputs, form)).root, "complexOutput")
+
+    assert len(answer(1_000)[0]) == 1_000
+    assert answer(150_000).tag == f"{{{NS['wps']}}}Reference"

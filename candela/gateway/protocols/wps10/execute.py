@@ -37,7 +37,8 @@ from candela.worker.contract import (
 from candela.worker.names import without_secrets
 
 INLINE_TEXT_BYTES = 2**20  # a text output above this is a reference unless asked for inline
-INLINE_BYTES = 64 * 2**20  # above this an output is always a reference
+INLINE_BYTES = 8 * 2**20  # above this an output is always a reference
+INLINE_MARKS = 100_000  # < and = of XML that is parsed into a response, some 120 bytes each
 
 
 def output_url(base_url: str, job_id: str, file: str) -> str:
@@ -173,10 +174,18 @@ def _element(text: str) -> etree._Element | None:
     """Return the root of an XML document, or None where the text is none that can stand here."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, encoding="utf-8")
     try:
-        root = etree.fromstring(text.encode(), parser)  # whatever encoding it declares
+        content = text.encode()
+        if _has_many_marks(content):
+            return None
+        root = etree.fromstring(content, parser)  # whatever encoding it declares
     except (etree.XMLSyntaxError, UnicodeEncodeError):
         return None
     return None if root.getroottree().docinfo.internalDTD is not None else root
+
+
+def _has_many_marks(content: bytes) -> bool:
+    """Tell whether a document would take many times its size in memory."""
+    return content.count(b"<") + content.count(b"=") > INLINE_MARKS
 
 
 def _box(box: Box) -> etree._Element:
@@ -240,9 +249,14 @@ def _file(
     is_text = spec.outputs[name].type in TEXT_TYPES
     if mode is None:
         mode = "value" if is_text and made.size <= INLINE_TEXT_BYTES else "reference"
+    reference = WPS.Reference(
+        href=output_url(base_url, job.id, made.file), mimeType=made.media_type
+    )
     if mode == "reference" or made.size > INLINE_BYTES:
-        return WPS.Reference(href=output_url(base_url, job.id, made.file), mimeType=made.media_type)
+        return reference
     content = storage.read(job_key(job.id, OUTPUTS_FOLDER, made.file))
+    if "xml" in made.media_type and _has_many_marks(content):
+        return reference
     if is_text:
         try:
             return WPS.Data(_complex(content.decode(), made.media_type))
