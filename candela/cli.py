@@ -224,6 +224,13 @@ def _add_series(commands: Commands, remote: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--clouds", action="store_true", help="leave out clouds, shadows and snow")
     parser.add_argument(
+        "--bands",
+        type=lambda text: tuple(name.strip() for name in text.split(",")),
+        default=(),
+        metavar="NAME,NAME...",
+        help="bands of the images in their order, where these do not name them: B02,B03,...",
+    )
+    parser.add_argument(
         "--own-scales",
         action="store_true",
         help="let each map have its own scale; by default those of one place share one",
@@ -414,6 +421,7 @@ def _series(given: argparse.Namespace) -> None:
         model=given.model,
         parcels=given.parcels,
         clouds=given.clouds,
+        bands=given.bands,
         own_scales=given.own_scales,
         parallel=given.parallel,
         save=given.save,

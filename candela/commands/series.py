@@ -20,6 +20,7 @@ def run_series(
     model: str | None,
     parcels: Path | None,
     clouds: bool,
+    bands: Sequence[str],
     own_scales: bool,
     parallel: int,
     save: Path | None,
@@ -41,6 +42,7 @@ def run_series(
                 parcels=parcels,
                 clouds=clouds,
                 one_scale=not own_scales,
+                bands=bands,
                 parallel=parallel,
             )
         except KeyboardInterrupt:

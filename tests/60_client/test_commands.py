@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from candela.cli import main
-from candela.client import Client
+from candela.client import ChangeSeries, Client
 from candela.demo.gateway import LocalGateway, free_port
 
 
@@ -239,3 +239,16 @@ def test_every_shell_knows_every_command(shell: str, capsys: pytest.CaptureFixtu
     script = capsys.readouterr().out
     for word in ("execute", "feature-sets", "wait", "dismiss"):
         assert word in script
+
+
+def test_the_names_of_bands_reach_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, object] = {}
+
+    def detect(*_: object, **options: object) -> ChangeSeries:
+        given.update(options)
+        return ChangeSeries((), (), (), {})
+
+    monkeypatch.setattr("candela.commands.series.detect_changes", detect)
+    url = f"http://127.0.0.1:{free_port()}"
+    assert main(["series", "a.tif", "b.tif", "--bands", "B02, B03,B04", "--url", url]) == 1
+    assert given["bands"] == ("B02", "B03", "B04")
