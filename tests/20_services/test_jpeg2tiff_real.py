@@ -185,6 +185,6 @@ def test_a_real_sentinel_1_product_is_refused(shared_data, tmp_path, sample):
         convert(product, tmp_path)
 
 
-def test_a_folder_of_images_that_is_no_product_is_refused(shared_data, tmp_path):
-    with pytest.raises(InputError, match=r"has no file MTD_MSIL1C\.xml or MTD_MSIL2A\.xml"):
+def test_a_folder_with_the_images_of_two_products_is_refused(shared_data, tmp_path):
+    with pytest.raises(InputError, match=r"has several images of band B01 in 60 m: 0U/.*, 199U/"):
         convert(shared_data("majortom-s2l2a"), tmp_path)
