@@ -16,7 +16,7 @@ from clusters import given_cluster
 from deployments import Deployment, deployed, s3_client
 from nodes import containers, kill, program
 
-from candela.jobs.model import Job
+from candela.jobs.model import JobOutcome
 from candela.storage import open_storage
 from candela.worker.contract import RESULT_FILE, ResultDocument, job_key
 
@@ -107,7 +107,7 @@ class InCluster:
         unfinished = [job for job in jobs if not job["status"].get("conditions")]
         return [name_of(each) for each in (*running, *unfinished)]
 
-    def stored(self, job: Job) -> set[int]:
+    def stored(self, job: JobOutcome) -> set[int]:
         """Return the attempts whose results the bucket has ever taken."""
         key = f"jobs/{job_key(job.id, RESULT_FILE)}"
         versions = self._s3.list_object_versions(Bucket=BUCKET, Prefix=key).get("Versions", ())

@@ -34,8 +34,9 @@ import requests
 from _storm_places import LEAST_STRIKES, Here, Place, strikes
 
 from candela.errors import UnavailableError
-from candela.jobs.model import Job, State
+from candela.jobs.model import JobOutcome, State
 from candela.jobs.store import JobStore
+from candela.worker.contract import job_file
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ EXECUTE = "/wps?service=WPS&version=1.0.0&request=Execute&identifier=Echo"
 ASYNC = "&storeExecuteResponse=true&status=true"
 PATIENCE_S = 180.0
 SUBMITTERS = 4
-FILES = {"job.json", "log.txt", "result.json", "outputs"}
+FILES = {"log.txt", "result.json", "outputs"}  # and a document of each attempt
 
 
 class Kind(NamedTuple):
@@ -204,9 +205,9 @@ class Storm:
             logger.debug("%s unfinished, left %s, at work %s", len(unfinished), left, at_work)
             time.sleep(0.2)
 
-    def _jobs(self) -> dict[str, Job]:
+    def _jobs(self) -> dict[str, JobOutcome]:
         """Return all jobs of the storm by their id."""
-        found = self._store.jobs(limit=len(self._known) + 10 * self.report.jobs)
+        found = self._store.outcomes(limit=len(self._known) + 10 * self.report.jobs)
         return {job.id: job for job in found if job.id not in self._known}
 
     def _judge(self) -> None:
@@ -227,7 +228,7 @@ class Storm:
                 self._judge_end(number, job)
         self.report.twice += [f"{job_id}: nobody's" for job_id in jobs]
 
-    def _judge_end(self, number: int, job: Job) -> None:
+    def _judge_end(self, number: int, job: JobOutcome) -> None:
         events = self._store.events(job.id)
         states = [event.state for event in events]
         again = [e.message.partition(";")[0] for e in events if e.state is State.ACCEPTED][1:]
@@ -259,7 +260,8 @@ class Storm:
                 kept.setdefault(job_id, set()).add(name)
         for job_id, names in kept.items():
             job = rows.get(job_id)
-            if job is None or job.state is State.DISMISSED or names - FILES:
+            documents = {job_file(number + 1) for number in range(job.attempt if job else 0)}
+            if job is None or job.state is State.DISMISSED or names - FILES - documents:
                 self.report.litter.append(f"{job_id}: {sorted(names)}")
         for _ in range(2):  # the first is what the reconciler does after an hour
             unfinished = self.place.storage.sweep(time.time(), lambda _: False)
