@@ -100,7 +100,8 @@ class Wps10Request(WPSRequest):  # type: ignore[misc]  # PyWPS has no types
         """Read the body piece by piece."""
         # NOTE: a chunked body is cut off at the limit without a word: one byte more shows it.
         self.http_request.max_content_length = self._max_bytes + 1
-        left = self._max_bytes
+        is_declared_larger = (self.http_request.content_length or 0) > self._max_bytes
+        left = -1 if is_declared_larger else self._max_bytes
         try:
             while left >= 0 and (piece := self.http_request.stream.read(PIECE_BYTES)):
                 left -= len(piece)
