@@ -419,3 +419,13 @@ def test_headers_of_a_proxy_change_nothing(front):
     assert (told["path"], told["script"], told["proto"], told["forwarded"]) == (
         "/b", "", "http", None,
     )  # fmt: skip
+
+
+def test_a_front_that_has_ended_can_still_be_woken(tmp_path):
+    served = Served(tmp_path)
+    served.stop()
+    with (tmp_path / "other").open("wb") as other:  # which may get the number of the trigger
+        served.front.wake()
+        other.flush()
+        assert (tmp_path / "other").read_bytes() == b""
+    served.front.wake()

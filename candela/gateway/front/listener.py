@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -80,6 +81,9 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         self._reserved = reserved
         self._is_reserved = is_reserved
         self._limits = limits
+        # A handler of a signal may wake the loop, in the thread that is just doing so.
+        self._waking = threading.RLock()
+        self._is_closed = False
         super().__init__(
             application,
             map=loop,
@@ -89,6 +93,19 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
             sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()),
             bind_socket=False,
         )
+
+    def pull_trigger(self) -> None:
+        """Wake the loop; any thread may do so, also when there is no loop any more."""
+        # NOTE: the descriptor of a closed trigger may be that of another file by now.
+        with self._waking:
+            if not self._is_closed:
+                super().pull_trigger()
+
+    def close(self) -> None:
+        """Close the port, and what wakes its loop."""
+        with self._waking:
+            self._is_closed = True
+            super().close()
 
     def readable(self) -> bool:
         """Tell that connections are always taken: others make room."""
