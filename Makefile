@@ -37,7 +37,7 @@ test-system: system
 	@containers/install-debian $(DEBIAN_TESTS)
 
 schemas: ## Fetch the schemas of the OGC, which the tests check documents against
-	@tests/fetch-schemas .cache/schemas
+	@tests/support/fetch-schemas .cache/schemas
 
 demo: dev system ## Run the whole pipeline on made-up scenes, or PRODUCTS="a.SAFE b.zip"
 	@$(BIN)/candela demo $(PRODUCTS) --data $(DATA) $(if $(SIZE),--size $(SIZE))

@@ -19,6 +19,6 @@ setup(
     include_package_data=False,
     package_data={
         "": ["*.yaml", "styles/*.yaml", "*.cfg", "*.onnx", "*.keras", "*.xz", "py.typed"],
-        "candela.gateway.pages": ["templates/*", "static/**/*"],
+        "candela.gateway.console": ["templates/*", "static/**/*"],
     },
 )

@@ -10,8 +10,8 @@ from affine import Affine
 from rasterio.warp import Resampling, reproject
 from rasterio.windows import Window
 
-from candela.eo.grid import Grid, Shape
-from candela.eo.raster import create_image
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.images import create_image
 from candela.services.change_detect.encoder import BANDS
 
 COLUMNS = 4  # of cities in the mosaic

@@ -16,9 +16,9 @@ from clusters import given_cluster
 from deployments import Deployment, deployed, s3_client
 from nodes import containers, kill, program
 
+from candela.contract.job import RESULT_FILE, ResultDocument, job_key
 from candela.jobs.model import JobOutcome
 from candela.storage import open_storage
-from candela.worker.contract import RESULT_FILE, ResultDocument, job_key
 
 BUCKET = "candela"
 WORKERS = "app.kubernetes.io/component=worker"

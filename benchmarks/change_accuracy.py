@@ -30,8 +30,8 @@ from _oscd import City, mosaic, prepare
 
 from candela.demo.accuracy import area_under_curve
 from candela.eo.progress import silent
-from candela.eo.raster import gdal_environment
-from candela.eo.registration import Shift
+from candela.eo.raster.images import gdal_environment
+from candela.eo.raster.registration import Shift
 from candela.services.change_detect import map_change, survey
 from candela.services.change_detect.encoder import Encoder, Facts, load_encoder
 from candela.services.change_detect.models import MODELS, Model

@@ -2,7 +2,7 @@
 
     python benchmarks/change_damage.py [--data OSCD] [--strength 0.5 ...] [CITY ...]
 
-Frost, windthrow, fire and flood are simulated (``candela.demo.damage``) in the later image, on
+Frost, windthrow, fire and flood are simulated (``candela.synthetic.damage``) in the later image, on
 ground that is green on both dates: places of 100, 10 and 1 hectares and of 3 pixels across. The
 season, mowing and harvest are those of a made-up landscape of two summers and, if there are any,
 of the cities of the Onera Satellite Change Detection set (see ``change_accuracy.py``); their
@@ -29,10 +29,10 @@ from change_accuracy import DATA, Method, anchor, average_precision, print_table
 from change_speed import fine_bands
 
 from candela.demo.accuracy import area_under_curve
-from candela.demo.damage import BANDS, HARMED, choose_places, harm, vegetated
-from candela.demo.safe import demo_grid
-from candela.demo.scene import make_pair
-from candela.eo.grid import Grid
+from candela.eo.raster.grid import Grid
+from candela.synthetic.damage import BANDS, HARMED, choose_places, harm, vegetated
+from candela.synthetic.scene import make_pair
+from candela.synthetic.sentinel2 import demo_grid
 
 AREAS = (10_000, 1000, 1000, 100, 100, 100, 100, 9, 9, 9, 9, 9, 9)  # pixels of each place
 SIZES = {10_000: "100 ha", 1000: "10 ha", 100: "1 ha", 9: "3 px"}

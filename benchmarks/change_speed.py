@@ -20,11 +20,11 @@ import psutil
 import rasterio
 from rasterio.windows import Window
 
-from candela.demo.safe import demo_grid
-from candela.demo.scene import Scene, make_pair
-from candela.eo.grid import Grid, Shape
-from candela.eo.raster import create_image, gdal_environment
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.images import create_image, gdal_environment
 from candela.services.change_detect.encoder import BANDS
+from candela.synthetic.scene import Scene, make_pair
+from candela.synthetic.sentinel2 import demo_grid
 
 SCENE = 2196  # pixels that are repeated
 SAMPLE_S = 0.05

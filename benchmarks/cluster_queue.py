@@ -19,7 +19,7 @@ from pathlib import Path
 
 import requests
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 EXECUTE = (
     "/wps?service=WPS&version=1.0.0&request=Execute&identifier=Echo"

@@ -25,11 +25,11 @@ import numpy as np
 import psutil
 from rasterio.windows import Window
 
-from candela.demo.safe import demo_grid
-from candela.demo.scene import make_pair
-from candela.eo.grid import Grid, Shape
-from candela.eo.raster import create_image, gdal_environment
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.images import create_image, gdal_environment
 from candela.services.dmg_df.pair import OPTICAL_BANDS, RADAR_BANDS
+from candela.synthetic.scene import make_pair
+from candela.synthetic.sentinel2 import demo_grid
 
 SCENE = 2196  # pixels that are repeated
 SAMPLE_S = 0.1
@@ -81,7 +81,7 @@ def write_repeated(path, image, size, bands, dtype):
 def describe(s1: Path, s2: Path, database: str, workdir: Path) -> None:
     """Run DMG-DF as a job does, and print when each step ended: seconds, and seconds of CPU."""
     from candela.eo.threads import use_threads
-    from candela.patches.target import Target, use_target
+    from candela.patches.store.target import Target, use_target
     from candela.services.dmg_df import run
     from candela.spec import load_specs
 
@@ -122,7 +122,7 @@ def measure(s1: Path, s2: Path, database: str) -> None:
 
 def measure_similarity(count: int) -> None:
     """Write an index as the query library does, and ask it."""
-    from candela.patches.similarity import FACTS, NORMS, NUMBERS, VECTORS, VectorIndex
+    from candela.patches.query.similarity import FACTS, NORMS, NUMBERS, VECTORS, VectorIndex
 
     random = np.random.default_rng(1)
     vectors = random.normal(size=(count, DIMENSION)).astype(np.float32)
@@ -151,8 +151,8 @@ def measure_http(count: int, folder: Path) -> None:
     import sqlalchemy as sa
 
     from candela.demo.gateway import LocalGateway
-    from candela.patches.database import open_database, open_server
-    from candela.patches.load import store_model
+    from candela.patches.store.database import open_database, open_server
+    from candela.patches.store.load import store_model
 
     side = math.isqrt(count // 2 - 1) + 1
     with own_postgis() as url:
@@ -219,8 +219,8 @@ def random_model(number: int, side: int):
     from affine import Affine
     from rasterio.crs import CRS
 
-    from candela.eo.patches import quad_tree
-    from candela.patches.model import FeatureSetRecord, Patches, PatchModel, Scene
+    from candela.eo.raster.patches import quad_tree
+    from candela.patches.store.model import FeatureSetRecord, Patches, PatchModel, Scene
 
     place = Affine(10, 0, 500_000, 0, -10, 5_000_000)
     grid = Grid(CRS.from_epsg(32633), place, Shape(60 * side, 60 * side))
@@ -237,7 +237,7 @@ def random_model(number: int, side: int):
 
 
 def own_postgis():
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
     from databases import find_binaries, postgres_server
 
     binaries = find_binaries()
@@ -272,7 +272,7 @@ def main() -> None:
         server = own_postgis() if given.postgis else nullcontext(given.database)
         with server as database:
             if given.postgis:
-                from candela.patches.database import open_server
+                from candela.patches.store.database import open_server
 
                 open_server(database).upgrade()
             measure(*images, database)

@@ -146,7 +146,7 @@ def try_mapserver(folder: Path, layers: list[Layer], patches: int) -> None:
 
 
 def try_double(folder: Path, layers: list[Layer]) -> None:
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
     from geoserver_double import PASSWORD, USER, GeoServerDouble
 
     from candela.publish.geoserver.publisher import GeoServerPublisher, Site

@@ -299,7 +299,7 @@ def serve(folder: Path, port: int) -> None:
     """Serve a gateway with something of everything; it starts no jobs."""
     from candela.gateway.app import Gateway
     from candela.gateway.server import Server
-    from candela.patches.database import open_database
+    from candela.patches.store.database import open_database
     from candela.publish.base import Layer
     from candela.settings import Settings
 

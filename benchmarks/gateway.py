@@ -26,10 +26,10 @@ from urllib.parse import urlsplit
 from gunicorn.app.base import BaseApplication
 
 from candela.demo.gateway import free_port
+from candela.gateway.access.ports import is_reserved
 from candela.gateway.app import Gateway
 from candela.gateway.front.limits import FrontLimits
 from candela.gateway.front.worker import FrontWorker
-from candela.gateway.ports import is_reserved
 from candela.memory import keep_no_large_blocks
 from candela.settings import Settings
 

@@ -33,9 +33,9 @@ from gunicorn.app.base import BaseApplication
 from rasterio.warp import transform_bounds
 from scipy.ndimage import gaussian_filter
 
-from candela.eo.grid import Grid, Shape
-from candela.eo.raster import add_overviews, create_image
-from candela.gateway.ows import ows_blueprint
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.images import add_overviews, create_image
+from candela.gateway.maps.ows import ows_blueprint
 from candela.publish.base import Layer
 from candela.publish.mapserver import MapServerPublisher
 from candela.publish.server import LOOPBACK

@@ -23,7 +23,7 @@ import rasterio
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
-from candela.eo.raster import BLOCK, ZSTD_LEVEL, add_overviews, gdal_environment
+from candela.eo.raster.images import BLOCK, ZSTD_LEVEL, add_overviews, gdal_environment
 from candela.eo.threads import thread_count
 
 LAYOUTS = {

@@ -23,11 +23,11 @@ import psutil
 import rasterio
 from rasterio.enums import Resampling
 
-from candela.demo.safe import TILE, Tile, demo_grid, tile_of, write_safe
-from candela.demo.safe_names import Identity
-from candela.demo.scene import make_pair
-from candela.eo.sentinel2 import open_product
-from candela.eo.sentinel2_metadata import DEFAULT_BANDS
+from candela.eo.s2.metadata import DEFAULT_BANDS
+from candela.eo.s2.product import open_product
+from candela.synthetic.scene import make_pair
+from candela.synthetic.sentinel2 import TILE, Tile, demo_grid, tile_of, write_safe
+from candela.synthetic.sentinel2_names import Identity
 
 SCENE = 2196  # pixels of 10 m that are repeated
 SAMPLE_S = 0.05

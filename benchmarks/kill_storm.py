@@ -33,10 +33,10 @@ from urllib.parse import quote
 import requests
 from _storm_places import LEAST_STRIKES, Here, Place, strikes
 
+from candela.contract.job import job_file
 from candela.errors import UnavailableError
 from candela.jobs.model import JobOutcome, State
 from candela.jobs.store import JobStore
-from candela.worker.contract import job_file
 
 logger = logging.getLogger(__name__)
 
@@ -285,7 +285,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # nothing is left
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         if options.cluster:
-            sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+            sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
             from _storm_cluster import deployed_place
 
             place: Place = stack.enter_context(deployed_place())

@@ -24,10 +24,10 @@ from matplotlib.figure import Figure
 
 from candela.client import Change, Client, Job, detect_changes
 from candela.demo.gateway import LocalGateway
-from candela.demo.safe import TILE, Tile, demo_grid, tile_of, write_safe
-from candela.demo.safe_names import Identity
-from candela.demo.scene import EARLY, LATE, make_pair
-from candela.eo.sentinel2_metadata import DEFAULT_BANDS
+from candela.eo.s2.metadata import DEFAULT_BANDS
+from candela.synthetic.scene import EARLY, LATE, make_pair
+from candela.synthetic.sentinel2 import TILE, Tile, demo_grid, tile_of, write_safe
+from candela.synthetic.sentinel2_names import Identity
 
 SIZES = [1098, 2196, 5490, 10980]  # pixels of 10 m
 GOAL_S = 240

@@ -36,8 +36,8 @@ import numpy as np
 import rasterio
 from affine import Affine
 
-from candela.eo.grid import Grid, Shape
-from candela.eo.raster import add_overviews, create_image
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.images import add_overviews, create_image
 from candela.publish.base import Layer
 from candela.publish.mapserver import MapServerPublisher
 from candela.publish.server import LOOPBACK
@@ -208,7 +208,7 @@ def remove_all(publisher: MapServerPublisher, layers: list[Layer]) -> None:
 
 def try_double(folder: Path, count: int) -> None:
     """Publish on the double of GeoServer, list, restyle and remove."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
     from geoserver_double import PASSWORD, USER, GeoServerDouble
 
     from candela.publish.geoserver.publisher import GeoServerPublisher, Site

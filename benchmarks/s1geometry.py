@@ -35,7 +35,7 @@ def make_dem(product: Path, folder: Path, size: int) -> Path:
     from rasterio.crs import CRS
 
     from candela.eo.ellipsoid import GEOGRAPHIC, project
-    from candela.eo.sentinel1 import open_product
+    from candela.eo.s1.product import open_product
 
     path = folder / f"dem-{product.stem}-{size}.tif"
     if path.exists():
@@ -58,13 +58,13 @@ def make_dem(product: Path, folder: Path, size: int) -> Path:
 
 def correct_with_candela(product: Path, dem: Path, output: Path) -> None:
     """Geocode with the terrain model, block by block, on all cores."""
-    from candela.eo.blocks import split
-    from candela.eo.heights import Dem
-    from candela.eo.raster import create_image, gdal_environment
-    from candela.eo.sentinel1 import open_measurement, open_product
-    from candela.eo.sentinel1_calibration import calibrate, read_calibration
-    from candela.eo.sentinel1_geocoding import Geocoding, resample
-    from candela.eo.sentinel1_geometry import RangeDoppler
+    from candela.eo.raster.blocks import split
+    from candela.eo.raster.images import create_image, gdal_environment
+    from candela.eo.s1.calibration import calibrate, read_calibration
+    from candela.eo.s1.geocoding import Geocoding, resample
+    from candela.eo.s1.geometry import RangeDoppler
+    from candela.eo.s1.heights import Dem
+    from candela.eo.s1.product import open_measurement, open_product
     from candela.eo.threads import thread_count
 
     opened, heights, reading = open_product(product), Dem(dem), Lock()

@@ -24,10 +24,10 @@ import shapely
 from jpeg2tiff import watch_memory
 from rasterio.control import GroundControlPoint
 
-from candela.demo.radar import radar_image
-from candela.demo.sentinel1 import Acquisition, write_product
-from candela.eo.sentinel1 import open_product
-from candela.eo.tiles import tile_grid, tiles_over
+from candela.eo.s1.product import open_product
+from candela.eo.s2.tiles import tile_grid, tiles_over
+from candela.synthetic.radar import radar_image
+from candela.synthetic.sentinel1 import Acquisition, write_product
 
 LINES, SAMPLES = 16705, 26102
 

@@ -25,9 +25,9 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pywps import configuration
 
+from candela.contract.addresses import AllowedHost
 from candela.errors import CandelaError
 from candela.signing import MINIMUM_BYTES, kept_key
-from candela.worker.addresses import AllowedHost
 
 MEGABYTE = 2**20
 SHORTEST_PROOF = 16  # bytes
@@ -74,7 +74,7 @@ class Settings(BaseSettings):
         and kept in ``data``.
     owner_header : str
         The header in which a reverse proxy says who asks; owners share the machine fairly. It
-        counts only where the proxy proves itself, see ``candela/gateway/owners.py``.
+        counts only where the proxy proves itself, see ``candela/gateway/access/owners.py``.
     proxy_secret : SecretStr
         What the proxy proves itself by, in the header ``X-Candela-Proxy``; without it only a proxy
         on this machine is believed.

@@ -55,13 +55,13 @@ def write_product(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a small Sentinel-2 product with random bands.
 
     ``bands`` replaces or (as None) removes some of them; ``tiles`` gives the names of granules,
-    side by side; the other options are those of ``candela.demo.safe_names.Identity``.
+    side by side; the other options are those of ``candela.synthetic.sentinel2_names.Identity``.
     """
     from affine import Affine
 
-    from candela.demo.safe import Tile, demo_grid, write_safe
-    from candela.demo.safe_names import Identity
-    from candela.demo.spectra import BANDS
+    from candela.synthetic.sentinel2 import Tile, demo_grid, write_safe
+    from candela.synthetic.sentinel2_names import Identity
+    from candela.synthetic.spectra import BANDS
 
     def write(*, size=120, bands=None, classes=None, archive=False, tiles=("31TCJ",), **options):
         random = np.random.default_rng(5)

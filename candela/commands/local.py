@@ -6,7 +6,7 @@ from pathlib import Path
 from candela.client.display import Table, rich_table
 from candela.client.progress import progress_bars
 from candela.commands.screen import console
-from candela.worker.contract import Box
+from candela.contract.job import Box
 from candela.worker.local_run import run_locally
 
 

@@ -20,7 +20,7 @@ def upgrade() -> None:
         If its login may not change it.
     """
     # The database's packages are no part of what the other questions need.
-    from candela.patches.database import open_server
+    from candela.patches.store.database import open_server
     from candela.settings import ConfigurationError, Settings
 
     url = Settings.from_environment().patches_database.get_secret_value()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from candela.commands.screen import console
-from candela.gateway.logs import set_up_logging
+from candela.gateway.ops.logs import set_up_logging
 from candela.gateway.server import serve
 from candela.settings import Settings
 

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
-from candela.eo.raster import band_indexes
+from candela.eo.raster.images import band_indexes
 
 LARGEST_SIDE = 1000  # pixels of a panel
 TRUE_COLOUR = ("B04", "B03", "B02")

@@ -14,8 +14,8 @@ from candela.commands.screen import console
 from candela.demo.accuracy import THRESHOLD, Accuracy, accuracy
 from candela.demo.gateway import LOOPBACK, LocalGateway, free_port, is_free
 from candela.demo.picture import Titles, draw_change
-from candela.demo.safe import make_products
 from candela.errors import CandelaError, InvalidValueError, JobFailedError
+from candela.synthetic.sentinel2 import make_products
 
 SERVE_PORT = 8080  # that of `candela serve`: there the links of the demo live on
 SCREEN = console()

@@ -5,26 +5,20 @@ from dataclasses import dataclass
 
 from flask import Flask
 
-from candela.gateway import (
-    geoserver_address,
-    jobs_api,
-    outputs,
-    owners,
-    ows,
-    patches_api,
-    ports,
-    probes,
-    problems,
-    uploads,
-    warm_pods,
-)
-from candela.gateway.browsers import Sites, protect
-from candela.gateway.metrics import Metrics
-from candela.gateway.pages import pages_blueprint
+from candela.contract.job import Staging
+from candela.gateway import jobs_api, outputs, problems, uploads
+from candela.gateway.access import owners, ports
+from candela.gateway.access.browsers import Sites, protect
+from candela.gateway.console import pages_blueprint
+from candela.gateway.maps import ows
+from candela.gateway.maps.publisher import check_styles, make_publisher
+from candela.gateway.ops import probes, warm_pods
+from candela.gateway.ops.metrics import Metrics
 from candela.gateway.parameters import refuse_nul
+from candela.gateway.protocols import geoserver_address
 from candela.gateway.protocols.wps10 import service as wps10
-from candela.gateway.publisher import check_styles, make_publisher
 from candela.gateway.runner import make_runner
+from candela.gateway.search import patches as patches_api
 from candela.jobs.dispatcher import Dispatcher
 from candela.jobs.reconciler import Reconciler
 from candela.jobs.service import JobService
@@ -34,7 +28,6 @@ from candela.settings import Limits, Metadata, Settings
 from candela.spec import load_specs
 from candela.storage import open_storage
 from candela.storage.copies import LocalCopies
-from candela.worker.contract import Staging
 
 logger = logging.getLogger(__name__)
 

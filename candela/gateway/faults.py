@@ -6,7 +6,7 @@ from typing import NamedTuple
 from pywps import exceptions as pywps_exceptions
 
 from candela import errors
-from candela.worker.contract import Failure
+from candela.contract.job import Failure
 
 logger = logging.getLogger(__name__)
 

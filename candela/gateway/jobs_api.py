@@ -6,10 +6,12 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.wrappers import Response as BaseResponse
 
+from candela.contract.job import Box, Inline, Output, OutputFile, Reference, StoredValue, Value
+from candela.contract.names import without_secrets
 from candela.errors import InvalidValueError
-from candela.gateway.browsers import wants_html
+from candela.gateway.access.browsers import wants_html
+from candela.gateway.console.job_pages import job_page, landing_page
 from candela.gateway.faults import fault_of_failure
-from candela.gateway.job_pages import job_page, landing_page
 from candela.gateway.parameters import finite, instant, json_document, plain_text, whole_number
 from candela.gateway.protocols.wps10.execute import link_of, output_url, status_url
 from candela.jobs.accounting import Consumption
@@ -17,8 +19,6 @@ from candela.jobs.model import JobOutcome, State
 from candela.jobs.service import JobService
 from candela.jobs.tokens import is_valid
 from candela.settings import Metadata
-from candela.worker.contract import Box, Inline, Output, OutputFile, Reference, StoredValue, Value
-from candela.worker.names import without_secrets
 
 MAX_JOBS = 1000
 MAX_REPORT_BYTES = 64 * 1024

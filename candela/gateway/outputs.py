@@ -8,11 +8,11 @@ from werkzeug.datastructures import ContentRange
 from werkzeug.http import parse_range_header
 from werkzeug.wrappers import Response as BaseResponse
 
+from candela.contract.job import OUTPUTS_FOLDER, OutputFile, job_key
 from candela.errors import NotFoundError
 from candela.jobs.service import JobService
 from candela.jobs.store import JobStore
 from candela.storage.base import Storage
-from candela.worker.contract import OUTPUTS_FOLDER, OutputFile, job_key
 
 
 def blueprint(jobs: JobService) -> Blueprint:

@@ -5,9 +5,9 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.wrappers import Response as BaseResponse
 
 from candela.errors import NotFoundError, PublicError
-from candela.gateway.browsers import wants_html
+from candela.gateway.access.browsers import wants_html
+from candela.gateway.console import page
 from candela.gateway.faults import INTERNAL, Fault, fault_of
-from candela.gateway.pages import page
 from candela.gateway.parameters import shown
 from candela.gateway.protocols.wps10.service import fault_response
 from candela.settings import Metadata

@@ -15,11 +15,11 @@ import psutil
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from candela.gateway.access.ports import is_reserved
 from candela.gateway.app import Gateway
 from candela.gateway.front.limits import FrontLimits
 from candela.gateway.front.worker import FrontWorker, affordable_connections
-from candela.gateway.ports import is_reserved
-from candela.gateway.publisher import check_styles
+from candela.gateway.maps.publisher import check_styles
 from candela.jobs.store import JobStore
 from candela.memory import keep_no_large_blocks
 from candela.settings import ConfigurationError, Limits, Metadata, Settings

@@ -12,6 +12,15 @@ import threading
 import time
 from dataclasses import replace
 
+from candela.contract.documents import read_result
+from candela.contract.job import (
+    RESULT_STORED,
+    Failure,
+    JobDocument,
+    ProgressTarget,
+    ResultDocument,
+    Staging,
+)
 from candela.errors import NotFoundError, RunnerError, StorageError, UnavailableError
 from candela.jobs.endings import failure_of, fault_of, pause_before, with_id
 from candela.jobs.logs import tail, without_folders
@@ -21,15 +30,6 @@ from candela.jobs.request import UnreadableRequest
 from candela.jobs.service import JobService
 from candela.jobs.tokens import token_for
 from candela.runners.base import Cause, Limits, RunState
-from candela.worker.contract import (
-    RESULT_STORED,
-    Failure,
-    JobDocument,
-    ProgressTarget,
-    ResultDocument,
-    Staging,
-)
-from candela.worker.documents import read_result
 
 logger = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ The machine's faults are tried again, each time after a longer pause; the job's 
 import datetime as dt
 from typing import NamedTuple
 
+from candela.contract.job import EXIT_UNAVAILABLE, Failure
 from candela.jobs.model import JobSummary
 from candela.runners.base import Cause, RunState
 from candela.spec import RunSpec
-from candela.worker.contract import EXIT_UNAVAILABLE, Failure
 
 NOT_RUN = frozenset({Cause.IMAGE, Cause.UNSCHEDULABLE, Cause.DISRUPTED})
 FIRST_PAUSE_S = 1.0

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
-from candela.worker.contract import Inline, Reference, StoredValue, Value
+from candela.contract.job import Inline, Reference, StoredValue, Value
 
 ROW_LENGTH = 16 * 2**10  # characters of the inputs that a row has at most
 WORTH_LENGTH = 1024  # what is shorter stays: a stored value takes room too

@@ -9,7 +9,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from candela.worker.addresses import is_public
+from candela.contract.addresses import is_public
 
 TAIL_LINES = 20
 TAIL_LENGTH = 4000

@@ -9,8 +9,8 @@ import uuid
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from candela.contract.job import Failure, ResultDocument
 from candela.jobs.request import ExecuteRequest
-from candela.worker.contract import Failure, ResultDocument
 
 
 class State(StrEnum):

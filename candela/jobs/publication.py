@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from candela.contract.job import OUTPUTS_FOLDER, Failure, OutputFile, job_key
 from candela.errors import (
     NotFoundError,
     PublicationError,
@@ -26,7 +27,6 @@ from candela.jobs.model import JobOutcome, JobSummary, Link, State
 from candela.jobs.service import JobService
 from candela.publish.base import Layer
 from candela.publish.titles import layer_title
-from candela.worker.contract import OUTPUTS_FOLDER, Failure, OutputFile, job_key
 
 logger = logging.getLogger(__name__)
 

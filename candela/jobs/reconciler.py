@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Collection
 
+from candela.contract.job import job_key
 from candela.errors import (
     NotFoundError,
     PublisherAwayError,
@@ -20,7 +21,6 @@ from candela.errors import (
 from candela.jobs.model import State, now
 from candela.jobs.publication import reconcile as reconcile_layers
 from candela.jobs.service import JobService
-from candela.worker.contract import job_key
 
 logger = logging.getLogger(__name__)
 

@@ -12,15 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from candela.errors import (
-    InvalidValueError,
-    MissingValueError,
-    PublicError,
-    TooLargeError,
-    blamed_on,
-)
-from candela.spec import InputSpec, OutputSpec, ProcessSpec
-from candela.worker.contract import (
+from candela.contract.job import (
     Box,
     Document,
     Inline,
@@ -30,7 +22,15 @@ from candela.worker.contract import (
     Value,
     Values,
 )
-from candela.worker.names import is_crs_name, without_secrets
+from candela.contract.names import is_crs_name, without_secrets
+from candela.errors import (
+    InvalidValueError,
+    MissingValueError,
+    PublicError,
+    TooLargeError,
+    blamed_on,
+)
+from candela.spec import InputSpec, OutputSpec, ProcessSpec
 
 SCHEMES_OF_WEB = ("http://", "https://")
 SCHEMES = (*SCHEMES_OF_WEB, "file://", "s3://")

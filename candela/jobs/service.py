@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from sqlalchemy.exc import IntegrityError
 
+from candela.contract.documents import whole_inputs
+from candela.contract.job import INPUTS_FOLDER, job_key
 from candela.errors import (
     BusyError,
     CandelaError,
@@ -30,8 +32,6 @@ from candela.settings import Limits
 from candela.spec import ProcessSpec, find_spec
 from candela.storage.base import Storage
 from candela.storage.copies import LocalCopies
-from candela.worker.contract import INPUTS_FOLDER, job_key
-from candela.worker.documents import whole_inputs
 
 logger = logging.getLogger(__name__)
 

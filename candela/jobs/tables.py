@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlalchemy.engine import Dialect
 
+from candela.contract.job import Failure, ResultDocument
 from candela.jobs.model import Link
 from candela.jobs.request import ExecuteRequest, UnreadableRequest
-from candela.worker.contract import Failure, ResultDocument
 
 logger = logging.getLogger(__name__)
 

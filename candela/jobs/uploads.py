@@ -28,6 +28,8 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import unquote
 
+from candela.contract.job import UPLOADED_FOLDER, Reference, upload_key
+from candela.contract.names import safe_name
 from candela.errors import (
     BusyError,
     InputError,
@@ -38,8 +40,6 @@ from candela.errors import (
 )
 from candela.jobs.request import ExecuteRequest
 from candela.storage.base import Storage
-from candela.worker.contract import UPLOADED_FOLDER, Reference, upload_key
-from candela.worker.names import safe_name
 
 logger = logging.getLogger(__name__)
 

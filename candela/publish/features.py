@@ -21,8 +21,8 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from shapely.errors import ShapelyError
 
-from candela.eo.geopackage import MOST_ATTRIBUTES
 from candela.eo.projection import geographic_bounds
+from candela.eo.vector.geopackage import MOST_ATTRIBUTES
 from candela.errors import InputError, PublicationError, PublisherAwayError
 
 ID = "feature_id"  # counts the features of the result; patches have the number that vectors name

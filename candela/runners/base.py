@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, Self
 
+from candela.contract.job import JobDocument
 from candela.spec import RunSpec
-from candela.worker.contract import JobDocument
 
 
 @dataclass(frozen=True)

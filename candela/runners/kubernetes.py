@@ -19,6 +19,16 @@ from kubernetes import client, config
 from kubernetes.client import ApiException
 from urllib3.exceptions import HTTPError
 
+from candela.contract.documents import is_superseded
+from candela.contract.job import (
+    LOG_FILE,
+    OUTPUTS_FOLDER,
+    RESULT_FILE,
+    Assignment,
+    JobDocument,
+    job_file,
+    job_key,
+)
 from candela.errors import NotFoundError, RunnerError, StorageError
 from candela.runners.base import Cause, Ended, Limits, RunState
 from candela.runners.manifest import (
@@ -43,16 +53,6 @@ from candela.runners.verdict import (
 )
 from candela.runners.warm import NOT_WARM, Want, WarmPods, WarmSettings, owner_of
 from candela.storage import Storage
-from candela.worker.contract import (
-    LOG_FILE,
-    OUTPUTS_FOLDER,
-    RESULT_FILE,
-    Assignment,
-    JobDocument,
-    job_file,
-    job_key,
-)
-from candela.worker.documents import is_superseded
 
 logger = logging.getLogger(__name__)
 

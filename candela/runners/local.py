@@ -16,6 +16,15 @@ from pathlib import Path
 
 import psutil
 
+from candela.contract.documents import is_superseded, read_result
+from candela.contract.job import (
+    EXIT_TERMINATED,
+    LOG_FILE,
+    OUTPUTS_FOLDER,
+    JobDocument,
+    job_file,
+    job_key,
+)
 from candela.errors import NotFoundError, StorageError
 from candela.runners.base import Cause, Ended, Limits, RunState
 from candela.runners.kernel import KernelKills
@@ -32,15 +41,6 @@ from candela.runners.processes import (
 from candela.runners.records import Record, Records, attempt_name, up_s
 from candela.storage import Storage
 from candela.storage.base import checked_key
-from candela.worker.contract import (
-    EXIT_TERMINATED,
-    LOG_FILE,
-    OUTPUTS_FOLDER,
-    JobDocument,
-    job_file,
-    job_key,
-)
-from candela.worker.documents import is_superseded, read_result
 
 logger = logging.getLogger(__name__)
 

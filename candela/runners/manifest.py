@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from candela.contract.job import JobDocument
 from candela.errors import CandelaError, StorageError
 from candela.runners.base import Limits
-from candela.worker.contract import JobDocument
 
 Manifest = dict[str, Any]  # a Kubernetes object, as JSON has it
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from candela.contract.job import Document
 from candela.errors import StorageError
 from candela.runners.base import Cause, RunState
 from candela.storage.base import checked_key
-from candela.worker.contract import Document
 
 logger = logging.getLogger(__name__)
 

@@ -12,11 +12,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from candela.eo.raster import gdal_environment
-from candela.errors import CandelaError, StorageError
-from candela.spec import ProcessSpec, find_spec, load_specs
-from candela.storage import Storage, open_storage
-from candela.worker.contract import (
+from candela.contract.documents import check_wanted, read_job, read_result
+from candela.contract.job import (
     EXIT_INTERNAL,
     EXIT_REFUSED,
     EXIT_SUCCEEDED,
@@ -29,7 +26,10 @@ from candela.worker.contract import (
     job_file,
     job_key,
 )
-from candela.worker.documents import check_wanted, read_job, read_result
+from candela.eo.raster.images import gdal_environment
+from candela.errors import CandelaError, StorageError
+from candela.spec import ProcessSpec, find_spec, load_specs
+from candela.storage import Storage, open_storage
 from candela.worker.job import INTERNAL, entry, run_job
 from candela.worker.reporting import Reporter
 from candela.worker.settings import WorkerSettings

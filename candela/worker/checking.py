@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 from pathlib import Path
 
-from candela.eo.grid import Area
+from candela.contract.job import Box, Literal_
+from candela.eo.raster.grid import Area
 from candela.errors import LimitError, OutputError
 from candela.spec import OutputSpec, ProcessSpec
-from candela.worker.contract import Box, Literal_
 from candela.worker.formats import check_format
 
 LITERAL_LENGTH = 128 * 2**10  # characters: literals stand in the result and the job's row

@@ -1,8 +1,8 @@
 """Names of coordinate reference systems that come from outside."""
 
+from candela.contract.names import is_crs_name
 from candela.eo.reference_system import reference_system
 from candela.errors import InputError
-from candela.worker.names import is_crs_name
 
 
 def check_crs(name: str) -> None:

@@ -5,10 +5,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from candela.spec import ProcessSpec
-from candela.storage import Storage
-from candela.worker.checking import Checked
-from candela.worker.contract import (
+from candela.contract.job import (
     OUTPUTS_FOLDER,
     Box,
     Output,
@@ -16,7 +13,10 @@ from candela.worker.contract import (
     OutputLiteral,
     job_key,
 )
-from candela.worker.names import safe_name
+from candela.contract.names import safe_name
+from candela.spec import ProcessSpec
+from candela.storage import Storage
+from candela.worker.checking import Checked
 
 logger = logging.getLogger(__name__)
 

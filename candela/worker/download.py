@@ -6,11 +6,11 @@ from pathlib import Path
 
 import requests
 
+from candela.contract.addresses import AddressGuard
+from candela.contract.job import Reference
+from candela.contract.names import address_name, disposition_name, safe_name, without_secrets
 from candela.eo.progress import Progress
 from candela.errors import ReferenceUnavailableError, TooLargeError
-from candela.worker.addresses import AddressGuard
-from candela.worker.contract import Reference
-from candela.worker.names import address_name, disposition_name, safe_name, without_secrets
 from candela.worker.web import ask, transient_errors, with_patience
 
 logger = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
-from candela.eo.geopackage import MOST_ATTRIBUTES, check_tables
 from candela.eo.projection import check_place
-from candela.eo.vector import GEOJSON_TYPES, find_kind
+from candela.eo.vector.files import GEOJSON_TYPES, find_kind
+from candela.eo.vector.geopackage import MOST_ATTRIBUTES, check_tables
 from candela.errors import InputError
 
 # Of vectors that come in: results have some more.

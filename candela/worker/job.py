@@ -7,15 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
-from candela.eo.progress import Progress
-from candela.eo.raster import gdal_environment
-from candela.eo.threads import use_threads
-from candela.errors import LimitError, OutputError, PublicError, StorageError
-from candela.patches.target import Target, use_target
-from candela.spec import ProcessSpec
-from candela.storage import Storage
-from candela.worker.checking import check_outputs
-from candela.worker.contract import (
+from candela.contract.documents import check_wanted, patiently, whole_inputs
+from candela.contract.job import (
     OUTPUTS_FOLDER,
     RESULT_FILE,
     Failure,
@@ -25,8 +18,15 @@ from candela.worker.contract import (
     ResultDocument,
     job_key,
 )
+from candela.eo.progress import Progress
+from candela.eo.raster.images import gdal_environment
+from candela.eo.threads import use_threads
+from candela.errors import LimitError, OutputError, PublicError, StorageError
+from candela.patches.store.target import Target, use_target
+from candela.spec import ProcessSpec
+from candela.storage import Storage
+from candela.worker.checking import check_outputs
 from candela.worker.delivery import deliver
-from candela.worker.documents import check_wanted, patiently, whole_inputs
 from candela.worker.settings import WorkerSettings
 from candela.worker.staging import Stager
 from candela.worker.usage import Meter

@@ -5,12 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from candela import errors
-from candela.eo.progress import Progress, silent
-from candela.errors import InvalidValueError, JobFailedError, PublicError, blamed_on
-from candela.spec import InputSpec, ProcessSpec, find_spec, load_specs
-from candela.storage import open_storage
-from candela.worker.addresses import EVERYWHERE
-from candela.worker.contract import (
+from candela.contract.addresses import EVERYWHERE
+from candela.contract.job import (
     OUTPUTS_FOLDER,
     Box,
     Failure,
@@ -24,6 +20,10 @@ from candela.worker.contract import (
     job_file,
     job_key,
 )
+from candela.eo.progress import Progress, silent
+from candela.errors import InvalidValueError, JobFailedError, PublicError, blamed_on
+from candela.spec import InputSpec, ProcessSpec, find_spec, load_specs
+from candela.storage import open_storage
 from candela.worker.job import run_job
 
 JOB_ID = "local"

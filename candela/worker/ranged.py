@@ -7,9 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from candela.contract.addresses import AddressGuard
+from candela.contract.job import Reference
 from candela.storage import Storage
-from candela.worker.addresses import AddressGuard
-from candela.worker.contract import Reference
 from candela.worker.web import TransientError, ask, transient_errors, with_patience
 
 PIECE_BYTES = 2**16  # the header of most images is in the first

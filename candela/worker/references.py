@@ -6,8 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from candela.contract.addresses import AddressGuard
+from candela.contract.job import (
+    OUTPUTS_FOLDER,
+    UPLOADED_FOLDER,
+    Reference,
+    Staging,
+    job_key,
+    upload_key,
+)
+from candela.contract.names import address_name, safe_name, suffix_of, without_secrets
 from candela.eo.progress import Progress
-from candela.eo.raster import Source
+from candela.eo.raster.images import Source
 from candela.errors import (
     InputError,
     NotFoundError,
@@ -18,17 +28,7 @@ from candela.errors import (
 from candela.spec import InputSpec
 from candela.storage import Storage, open_storage
 from candela.storage.base import checked_key
-from candela.worker.addresses import AddressGuard
-from candela.worker.contract import (
-    OUTPUTS_FOLDER,
-    UPLOADED_FOLDER,
-    Reference,
-    Staging,
-    job_key,
-    upload_key,
-)
 from candela.worker.download import fetch
-from candela.worker.names import address_name, safe_name, suffix_of, without_secrets
 from candela.worker.ranged import StoredContent, WebContent
 
 logger = logging.getLogger(__name__)

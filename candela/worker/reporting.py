@@ -7,7 +7,7 @@ import time
 
 import requests
 
-from candela.worker.contract import ProgressTarget
+from candela.contract.job import ProgressTarget
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,11 @@ import os
 import zipfile
 from pathlib import Path
 
-from candela.eo.grid import Area, Bounds
+from candela.contract.job import Box, Inline, Reference, Staging, Value
+from candela.contract.names import suffix_of
 from candela.eo.progress import Progress
-from candela.eo.raster import Source
+from candela.eo.raster.grid import Area, Bounds
+from candela.eo.raster.images import Source
 from candela.errors import (
     InputError,
     InvalidValueError,
@@ -18,10 +20,8 @@ from candela.errors import (
 )
 from candela.spec import InputSpec, ProcessSpec, Scalar
 from candela.storage import Storage
-from candela.worker.contract import Box, Inline, Reference, Staging, Value
 from candela.worker.crs import check_crs
 from candela.worker.formats import check_format
-from candela.worker.names import suffix_of
 from candela.worker.references import Resolver
 
 Staged = Scalar | Path | Source | Area

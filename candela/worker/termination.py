@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from candela.worker.contract import EXIT_TERMINATED
+from candela.contract.job import EXIT_TERMINATED
 from candela.worker.workdir import empty_workdir
 
 logger = logging.getLogger(__name__)

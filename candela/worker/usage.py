@@ -4,7 +4,7 @@ import resource
 import sys
 import time
 
-from candela.worker.contract import Usage
+from candela.contract.job import Usage
 
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes, of ru_maxrss
 

@@ -9,7 +9,7 @@ import time
 
 import requests
 
-from candela.worker.contract import Assignment
+from candela.contract.job import Assignment
 
 logger = logging.getLogger(__name__)
 

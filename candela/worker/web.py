@@ -15,10 +15,10 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
+from candela.contract.addresses import AddressGuard
+from candela.contract.job import Reference
+from candela.contract.names import without_secrets
 from candela.errors import ReferenceUnavailableError
-from candela.worker.addresses import AddressGuard
-from candela.worker.contract import Reference
-from candela.worker.names import without_secrets
 
 logger = logging.getLogger(__name__)
 

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from candela.eo.blocks import Block, split
-from candela.eo.crossfade import CrossFade
 from candela.eo.file_names import output_file
-from candela.eo.parcels import ParcelTally
 from candela.eo.progress import Progress, part
-from candela.eo.raster import add_overviews, band_indexes, create_image, gdal_environment
+from candela.eo.raster.blocks import Block, split
+from candela.eo.raster.crossfade import CrossFade
+from candela.eo.raster.images import add_overviews, band_indexes, create_image, gdal_environment
 from candela.eo.threads import one_thread_each, thread_count
+from candela.eo.vector.parcels import ParcelTally
 
 from .algorithm import Detector
 from .encoder import Facts, load_encoder

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candela.eo.memory import ThreadMemory
-from candela.eo.registration import Shift
-from candela.eo.smoothing import gaussian, guided_filter
+from candela.eo.raster.registration import Shift
+from candela.eo.raster.smoothing import gaussian, guided_filter
 
 from .encoder import Encoder
 from .pair import Reflectance

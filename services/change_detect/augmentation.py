@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from candela.eo.smoothing import gaussian
+from candela.eo.raster.smoothing import gaussian
 
 from .views import HIGHEST, LOWEST, PIXEL_SIGMA, VISIBLE
 

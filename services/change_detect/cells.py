@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from candela.eo.smoothing import gaussian
+from candela.eo.raster.smoothing import gaussian
 
 SIDE = 8  # pixels, about
 SIGMA = 1.5  # cells

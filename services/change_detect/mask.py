@@ -9,10 +9,10 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from candela.eo.grid import Grid
-from candela.eo.image_values import alpha_bands, read_numbers
-from candela.eo.raster import open_image
-from candela.eo.sentinel2_mask import Usability, from_scene_classes
+from candela.eo.raster.grid import Grid
+from candela.eo.raster.images import open_image
+from candela.eo.raster.values import alpha_bands, read_numbers
+from candela.eo.s2.mask import Usability, from_scene_classes
 from candela.errors import InputError
 
 SCENE_CLASSES = 12  # of Sen2Cor: 0 to 11

@@ -12,10 +12,10 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from candela.eo.grid import Grid
-from candela.eo.image_values import checked_grid, read_reflectance
-from candela.eo.raster import band_indexes, open_image
-from candela.eo.sentinel2_metadata import sensing_time
+from candela.eo.raster.grid import Grid
+from candela.eo.raster.images import band_indexes, open_image
+from candela.eo.raster.values import checked_grid, read_reflectance
+from candela.eo.s2.metadata import sensing_time
 from candela.errors import InputError, blamed_on
 
 from .encoder import BANDS

@@ -12,10 +12,10 @@ from typing import Any
 import shapely
 
 from candela.eo.ellipsoid import ellipsoidal_area
-from candela.eo.grid import Grid
-from candela.eo.parcels import CLASSES, Parcel, ParcelStatistics, place_parcels
-from candela.eo.tables import harmless
-from candela.eo.vector import read_features
+from candela.eo.raster.grid import Grid
+from candela.eo.vector.files import read_features
+from candela.eo.vector.parcels import CLASSES, Parcel, ParcelStatistics, place_parcels
+from candela.eo.vector.tables import harmless
 from candela.errors import blamed_on
 
 LEVELS = (0.1, 0.5)  # shares of changed area at which levels 2 and 3 begin

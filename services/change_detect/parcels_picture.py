@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
-from candela.eo.grid import Area, Bounds, Grid
-from candela.eo.preview import colour
+from candela.eo.raster.grid import Area, Bounds, Grid
+from candela.eo.raster.preview import colour
 
 from .parcels import LEVELS, MeasuredParcel
 

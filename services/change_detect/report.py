@@ -10,7 +10,7 @@ from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 from rasterio.windows import Window
 
-from candela.eo.grid import Shape
+from candela.eo.raster.grid import Shape
 
 PREVIEW_SIDE = 1024  # pixels at most, of each panel
 GAP = 8  # pixels between panels

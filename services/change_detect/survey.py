@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from candela.eo.grid import Shape
 from candela.eo.progress import Progress
-from candela.eo.registration import NO_SHIFT, Shift, estimate_shift
+from candela.eo.raster.grid import Shape
+from candela.eo.raster.registration import NO_SHIFT, Shift, estimate_shift
 from candela.eo.threads import one_thread_each, thread_count
 from candela.errors import InputError
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candela.eo.memory import Memory
-from candela.eo.registration import NO_SHIFT, Shift, translate
-from candela.eo.smoothing import gaussian
+from candela.eo.raster.registration import NO_SHIFT, Shift, translate
+from candela.eo.raster.smoothing import gaussian
 
 from .code import Code
 from .encoder import COARSEST, Encoder

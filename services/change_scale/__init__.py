@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from candela.eo.progress import Progress, part
-from candela.eo.raster import gdal_environment
+from candela.eo.raster.images import gdal_environment
 from candela.services.change_detect.encoder import Facts, load_encoder
 from candela.services.change_detect.models import MODELS
 from candela.services.change_detect.pair import Masks, open_pair

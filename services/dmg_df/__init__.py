@@ -4,14 +4,14 @@ import json
 import logging
 from pathlib import Path
 
-from candela.eo.patches import SIZES, quad_tree
 from candela.eo.progress import Progress, part
-from candela.eo.raster import gdal_environment
+from candela.eo.raster.images import gdal_environment
+from candela.eo.raster.patches import SIZES, quad_tree
 from candela.errors import InputError
-from candela.patches.database import open_database
-from candela.patches.load import store_model
-from candela.patches.model import PatchModel
-from candela.patches.target import NOBODY, Target, current_target
+from candela.patches.store.database import open_database
+from candela.patches.store.load import store_model
+from candela.patches.store.model import PatchModel
+from candela.patches.store.target import NOBODY, Target, current_target
 
 from .feature_sets import USUAL
 from .geopackage import write_geopackage

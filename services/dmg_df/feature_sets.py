@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from candela.eo import gabor, spectral, weber
-from candela.eo.cells import cell_histograms, cell_means, spread
-from candela.eo.spectral import PolarPlane, normalised_difference
+from candela.eo.texture import gabor, spectral, weber
+from candela.eo.texture.cells import cell_histograms, cell_means, spread
+from candela.eo.texture.spectral import PolarPlane, normalised_difference
 
 from .embedding import STEP, UNITS, encode, encoder_digest
 from .frozen import POLAR_PLANE, STANDARD

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from candela.eo.fusion import Scaler
-from candela.eo.patches import SIZES, quad_tree
 from candela.eo.progress import silent
-from candela.eo.spectral import PolarPlane
+from candela.eo.raster.patches import SIZES, quad_tree
+from candela.eo.texture.spectral import PolarPlane
 
 from . import feature_sets, frozen
 from .model import build_model

@@ -5,7 +5,7 @@ from importlib.resources import files
 import yaml
 
 from candela.eo.fusion import Scaler
-from candela.eo.spectral import PolarPlane
+from candela.eo.texture.spectral import PolarPlane
 
 FILE = "frozen.yaml"
 

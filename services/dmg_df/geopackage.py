@@ -9,7 +9,7 @@ import numpy as np
 import pyogrio
 import shapely
 
-from candela.patches.model import GEOGRAPHIC, PatchModel
+from candela.patches.store.model import GEOGRAPHIC, PatchModel
 
 LAYER = "patch"
 FEATURE_TABLES = """

@@ -8,9 +8,9 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from candela.eo import gabor
-from candela.eo.backscatter import decibel
-from candela.eo.spectral import luminance
+from candela.eo.s1.backscatter import decibel
+from candela.eo.texture import gabor
+from candela.eo.texture.spectral import luminance
 
 from .embedding import COARSEST
 from .pair import OPTICAL_BANDS, Seen

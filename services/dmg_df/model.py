@@ -8,13 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from candela.eo.blocks import Block, split
 from candela.eo.fusion import fuse
-from candela.eo.patches import Level, gather
 from candela.eo.progress import Progress
+from candela.eo.raster.blocks import Block, split
+from candela.eo.raster.patches import Level, gather
 from candela.eo.threads import thread_count
 from candela.errors import InputError
-from candela.patches.model import FeatureSetRecord, Patches, PatchModel
+from candela.patches.store.model import FeatureSetRecord, Patches, PatchModel
 
 from .feature_sets import FEATURE_SETS, USUAL, FeatureSet, share_of_usable
 from .frozen import SCALERS, VERSION
@@ -45,7 +45,7 @@ def build_model(
     pair : Pair
         The open images.
     levels : list of Level
-        The patches: see ``candela.eo.patches.quad_tree``.
+        The patches: see ``candela.eo.raster.patches.quad_tree``.
     names : sequence of str
         The feature sets wanted.
     name : str

@@ -13,14 +13,14 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from candela.eo.backscatter import linear_power
-from candela.eo.band_names import band_of
-from candela.eo.grid import Grid, Shape
-from candela.eo.image_values import checked_grid, is_scaled, physical, read_numbers
-from candela.eo.raster import open_image
-from candela.eo.sentinel2_bands import SATURATED
+from candela.eo.raster.band_names import band_of
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.images import open_image
+from candela.eo.raster.values import checked_grid, is_scaled, physical, read_numbers
+from candela.eo.s1.backscatter import linear_power
+from candela.eo.s2.bands import SATURATED
 from candela.errors import InputError, blamed_on
-from candela.patches.model import Scene
+from candela.patches.store.model import Scene
 
 OPTICAL_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 RADAR_BANDS = ("VV", "VH")

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from candela.eo.backscatter import decibel
-from candela.eo.grid import Shape
-from candela.eo.preview import write_png
 from candela.eo.progress import Progress
+from candela.eo.raster.grid import Shape
+from candela.eo.raster.preview import write_png
+from candela.eo.s1.backscatter import decibel
 from candela.eo.threads import thread_count
-from candela.patches.model import PatchModel
+from candela.patches.store.model import PatchModel
 
 from .pair import OPTICAL_BANDS, Pair, Seen
 

@@ -3,8 +3,8 @@
 import time
 from pathlib import Path
 
-from candela.eo.grid import Area
 from candela.eo.progress import Progress
+from candela.eo.raster.grid import Area
 
 STEP_S = 0.2
 

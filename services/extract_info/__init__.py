@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from candela.eo.grid import Shape
-from candela.eo.image_values import checked_grid, read_numbers
 from candela.eo.progress import Progress
-from candela.eo.raster import Source, gdal_environment, open_image
-from candela.eo.sentinel2 import open_product
-from candela.eo.sentinel2_metadata import Metadata
+from candela.eo.raster.grid import Shape
+from candela.eo.raster.images import Source, gdal_environment, open_image
+from candela.eo.raster.values import checked_grid, read_numbers
+from candela.eo.s2.metadata import Metadata
+from candela.eo.s2.product import open_product
 from candela.errors import InputError, ReferenceUnavailableError
 from candela.services.extract_info.algorithm import LeftOut, Observation, arrange
 from candela.services.extract_info.report import to_document, write_table

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from candela.eo.grid import Grid
-from candela.eo.sentinel2_metadata import Metadata
+from candela.eo.raster.grid import Grid
+from candela.eo.s2.metadata import Metadata
 
 LEAST_NEW = 0.02  # of what an image shows: less is what processings differ by at the edge
 

@@ -4,8 +4,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from candela.eo.sentinel2_metadata import TIME
-from candela.eo.tables import harmless
+from candela.eo.s2.metadata import TIME
+from candela.eo.vector.tables import harmless
 from candela.services.extract_info.algorithm import Observation, Pair, Scene, Series
 
 COLUMNS = ("scene", "before", "after", "before_date", "after_date", "days")

@@ -4,15 +4,15 @@ import logging
 from pathlib import Path
 
 from candela.eo.file_names import output_file
-from candela.eo.grid import Area, Grid
 from candela.eo.progress import Progress, part
 from candela.eo.projection import shown
-from candela.eo.raster import add_overviews, gdal_environment
-from candela.eo.resample import Method
-from candela.eo.sentinel2 import Granule, open_product
-from candela.eo.sentinel2_bands import open_band
-from candela.eo.sentinel2_mask import open_clouds
-from candela.eo.sentinel2_metadata import DEFAULT_BANDS
+from candela.eo.raster.grid import Area, Grid
+from candela.eo.raster.images import add_overviews, gdal_environment
+from candela.eo.raster.resample import Method
+from candela.eo.s2.bands import open_band
+from candela.eo.s2.mask import open_clouds
+from candela.eo.s2.metadata import DEFAULT_BANDS
+from candela.eo.s2.product import Granule, open_product
 from candela.errors import InputError, blamed_on
 from candela.services.jpeg2tiff.mask import write_mask
 from candela.services.jpeg2tiff.preview import preview_bands, write_preview

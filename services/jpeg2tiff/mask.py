@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from rasterio.enums import Resampling
 
-from candela.eo.blocks import split
-from candela.eo.grid import Grid
-from candela.eo.raster import add_overviews, create_image, open_image
-from candela.eo.sentinel2 import Granule
-from candela.eo.sentinel2_mask import Usability, grow_clouds, open_clouds, validity
+from candela.eo.raster.blocks import split
+from candela.eo.raster.grid import Grid
+from candela.eo.raster.images import add_overviews, create_image, open_image
+from candela.eo.s2.mask import Usability, grow_clouds, open_clouds, validity
+from candela.eo.s2.product import Granule
 
 BLOCK_PIXELS = 1024  # two tiles of the GeoTIFF: all bands of a block fit into memory
 NOTHING = 255  # declared as nodata, so that 0 (usable) is shown

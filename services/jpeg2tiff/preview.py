@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from candela.eo.grid import Grid
-from candela.eo.preview import colour, preview_shape, write_png
-from candela.eo.sentinel2 import Granule
-from candela.eo.sentinel2_bands import NODATA, SATURATED, SCALE, open_band
+from candela.eo.raster.grid import Grid
+from candela.eo.raster.preview import colour, preview_shape, write_png
+from candela.eo.s2.bands import NODATA, SATURATED, SCALE, open_band
+from candela.eo.s2.product import Granule
 
 TRUE_COLOUR = ("B04", "B03", "B02")  # red, green, blue
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import rasterio
 from rasterio.windows import Window
 
-from candela.eo.grid import Grid, Shape
 from candela.eo.progress import Progress
-from candela.eo.raster import create_image
-from candela.eo.resample import Method
-from candela.eo.sentinel2 import Granule
-from candela.eo.sentinel2_bands import NODATA, open_band
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.images import create_image
+from candela.eo.raster.resample import Method
+from candela.eo.s2.bands import NODATA, open_band
+from candela.eo.s2.product import Granule
 from candela.eo.threads import thread_count
 
 STRIP_ROWS = 1024  # a row of JPEG 2000 tiles at 10 m, two rows of GeoTIFF tiles

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 from candela.eo.file_names import output_file
-from candela.eo.grid import Area
-from candela.eo.heights import Dem, ProductHeights
 from candela.eo.progress import Progress, part
-from candela.eo.raster import gdal_environment
+from candela.eo.raster.grid import Area
+from candela.eo.raster.images import gdal_environment
+from candela.eo.s1.heights import Dem, ProductHeights
+from candela.eo.s1.orbit import StateVectors, read_orbit_file
+from candela.eo.s1.product import Product, open_slices
+from candela.eo.s1.speckle import Filter
 from candela.eo.safe import read_document
-from candela.eo.sentinel1 import Product, open_slices
-from candela.eo.sentinel1_orbit import StateVectors, read_orbit_file
-from candela.eo.speckle import Filter
 from candela.errors import InputError, blamed_on
 
 from .naming import Calibration, Treatment

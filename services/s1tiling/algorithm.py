@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from candela.eo.backscatter import decibel
+from candela.eo.s1.backscatter import decibel
 
 MASK_RADIUS = 5  # pixels, as in S1Tiling
 CO_RANGE_DB = (-24.0, 0.0)  # of VV and HH, from black to white

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from candela.eo.sentinel1 import Product
-from candela.eo.sentinel1_calibration import Quantity
-from candela.eo.speckle import Filter
+from candela.eo.s1.calibration import Quantity
+from candela.eo.s1.product import Product
+from candela.eo.s1.speckle import Filter
 
 Calibration = Quantity | Literal["gamma0_rtc"]
 

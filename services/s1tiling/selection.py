@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from candela.eo.grid import Area
-from candela.eo.sentinel1 import Product
-from candela.eo.tiles import known_tile, outline_of, tiles_over, to_degrees
-from candela.eo.vector import read_features
+from candela.eo.raster.grid import Area
+from candela.eo.s1.product import Product
+from candela.eo.s2.tiles import known_tile, outline_of, tiles_over, to_degrees
+from candela.eo.vector.files import read_features
 from candela.errors import InputError, blamed_on
 
 TOUCHES = 1e-4  # share of a tile below which outlines, which are coarse, say nothing

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from candela.eo.sentinel1 import Measurement, Product, open_measurement
-from candela.eo.sentinel1_annotation import Annotation
-from candela.eo.sentinel1_border import valid_window
-from candela.eo.sentinel1_calibration import (
+from candela.eo.s1.annotation import Annotation
+from candela.eo.s1.border import valid_window
+from candela.eo.s1.calibration import (
     Noise,
     Quantity,
     Table,
@@ -20,8 +19,9 @@ from candela.eo.sentinel1_calibration import (
     read_calibration,
     read_noise,
 )
-from candela.eo.sentinel1_geometry import RangeDoppler
-from candela.eo.sentinel1_orbit import StateVectors
+from candela.eo.s1.geometry import RangeDoppler
+from candela.eo.s1.orbit import StateVectors
+from candela.eo.s1.product import Measurement, Product, open_measurement
 from candela.errors import InputError
 
 DENOISED = "imageAnnotation/processingInformation/thermalNoiseCorrectionPerformed"

@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
-from candela.eo.blocks import Block, split
 from candela.eo.ellipsoid import GEOGRAPHIC, earth_fixed
 from candela.eo.file_names import output_file
-from candela.eo.grid import Grid
-from candela.eo.heights import Dem, Heights
-from candela.eo.preview import preview_shape, write_png
 from candela.eo.progress import Progress, part
-from candela.eo.raster import add_overviews, create_image
-from candela.eo.sentinel1 import Product
-from candela.eo.sentinel1_geocoding import Geocoding, resample
-from candela.eo.sentinel1_relief import flattening, incidence_angles
-from candela.eo.speckle import despeckle
+from candela.eo.raster.blocks import Block, split
+from candela.eo.raster.grid import Grid
+from candela.eo.raster.images import add_overviews, create_image
+from candela.eo.raster.preview import preview_shape, write_png
+from candela.eo.s1.geocoding import Geocoding, resample
+from candela.eo.s1.heights import Dem, Heights
+from candela.eo.s1.product import Product
+from candela.eo.s1.relief import flattening, incidence_angles
+from candela.eo.s1.speckle import despeckle
+from candela.eo.s2.tiles import tile_grid
 from candela.eo.threads import thread_count
-from candela.eo.tiles import tile_grid
 from candela.errors import InputError, blamed_on
 
 from .algorithm import MASK_RADIUS, flatten, join, picture, smooth_mask

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from candela.eo.blocks import split
-from candela.eo.grid import Shape
+from candela.eo.raster.blocks import split
+from candela.eo.raster.grid import Shape
 
 
 @pytest.mark.parametrize("shape", [Shape(1, 1), Shape(64, 64), Shape(100, 37), Shape(7, 300)])

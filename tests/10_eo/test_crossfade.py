@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from candela.eo.blocks import split
-from candela.eo.crossfade import CrossFade
-from candela.eo.grid import Shape
+from candela.eo.raster.blocks import split
+from candela.eo.raster.crossfade import CrossFade
+from candela.eo.raster.grid import Shape
 
 SHAPE = Shape(150, 205)
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import rasterio
 
-from candela.demo.damage import HARMED, choose_places, harm
-from candela.demo.landscape import Change
-from candela.demo.safe import make_products
-from candela.demo.scene import EARLY, Weather, make_pair
-from candela.demo.spectra import BANDS
-from candela.eo.sentinel2 import open_product
-from candela.eo.sentinel2_bands import open_band
+from candela.eo.s2.bands import open_band
+from candela.eo.s2.product import open_product
+from candela.synthetic.damage import HARMED, choose_places, harm
+from candela.synthetic.landscape import Change
+from candela.synthetic.scene import EARLY, Weather, make_pair
+from candela.synthetic.sentinel2 import make_products
+from candela.synthetic.spectra import BANDS
 
 SIZE = 480
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.signal import fftconvolve
 
-from candela.eo.gabor import BANK, REACH, SPACING, GaborBank, gabor_magnitudes
+from candela.eo.texture.gabor import BANK, REACH, SPACING, GaborBank, gabor_magnitudes
 
 SIDE = 512
 INNER = slice(96, SIDE - 96, 4)

@@ -4,7 +4,7 @@ from rasterio.crs import CRS
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
-from candela.eo.grid import Area, Bounds, Grid, Shape
+from candela.eo.raster.grid import Area, Bounds, Grid, Shape
 
 UTM = CRS.from_epsg(32631)
 TILE = Grid(UTM, Affine(10, 0, 300_000, 0, -10, 4_900_020), Shape(100, 200))

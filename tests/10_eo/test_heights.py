@@ -8,9 +8,9 @@ from rasterio.crs import CRS
 from rasterio.windows import Window
 
 from candela.eo.ellipsoid import GEOGRAPHIC, project
-from candela.eo.grid import Grid, Shape
-from candela.eo.heights import ConstantHeight, Dem, ProductHeights
-from candela.eo.sentinel1_annotation import GeolocationGrid
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.s1.annotation import GeolocationGrid
+from candela.eo.s1.heights import ConstantHeight, Dem, ProductHeights
 from candela.errors import InputError
 
 UTM = CRS.from_epsg(32631)

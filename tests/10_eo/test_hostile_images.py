@@ -9,7 +9,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 from webserver import web_server
 
-from candela.eo.raster import gdal_environment, open_image
+from candela.eo.raster.images import gdal_environment, open_image
 from candela.errors import InputError
 
 READABLE = {"directories.tif", "long-text.tif"}  # odd, but images

@@ -6,8 +6,8 @@ from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
-from candela.eo.image_values import checked_grid, read_numbers, read_reflectance
-from candela.eo.raster import gdal_environment, open_image
+from candela.eo.raster.images import gdal_environment, open_image
+from candela.eo.raster.values import checked_grid, read_numbers, read_reflectance
 from candela.errors import InputError
 
 PLACE = Affine(10, 0, 300_000, 0, -10, 4_900_020)

@@ -10,11 +10,11 @@ from affine import Affine
 from rasterio.warp import transform
 from rasterio.windows import Window
 
-from candela.eo import parcels as module
-from candela.eo.grid import Grid, Shape
-from candela.eo.parcels import ParcelTally, parcel_statistics, place_parcels
-from candela.eo.raster import create_image
-from candela.eo.vector import LONGITUDE_LATITUDE, Feature, FeatureCollection
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.images import create_image
+from candela.eo.vector import parcels as module
+from candela.eo.vector.files import LONGITUDE_LATITUDE, Feature, FeatureCollection
+from candela.eo.vector.parcels import ParcelTally, parcel_statistics, place_parcels
 from candela.errors import InputError
 
 UTM31 = rasterio.CRS.from_epsg(32631)

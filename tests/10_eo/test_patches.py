@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from candela.eo.cells import cell_histograms, cell_means, spread
-from candela.eo.grid import Shape
-from candela.eo.patches import Level, gather, quad_tree
+from candela.eo.raster.grid import Shape
+from candela.eo.raster.patches import Level, gather, quad_tree
+from candela.eo.texture.cells import cell_histograms, cell_means, spread
 from candela.errors import InputError
 
 

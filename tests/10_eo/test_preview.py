@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from candela.eo.preview import colour, preview_shape, write_png
+from candela.eo.raster.preview import colour, preview_shape, write_png
 
 
 def test_nodata_is_transparent_and_the_rest_opaque():

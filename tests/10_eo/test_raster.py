@@ -5,8 +5,8 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.errors import RasterioIOError
 
-from candela.eo.grid import Grid, Shape
-from candela.eo.raster import (
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.images import (
     Source,
     add_overviews,
     band_indexes,

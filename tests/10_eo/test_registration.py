@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from candela.eo.registration import Shift, estimate_shift, translate
-from candela.eo.smoothing import gaussian
+from candela.eo.raster.registration import Shift, estimate_shift, translate
+from candela.eo.raster.smoothing import gaussian
 
 
 def texture(rows=160, cols=200, seed=0):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from candela.eo.resample import MARGIN, enlarge, reduce
+from candela.eo.raster.resample import MARGIN, enlarge, reduce
 
 METHODS = ("nearest", "bilinear", "cubic")
 

@@ -8,7 +8,7 @@ import rasterio
 
 import candela.eo.archive
 from candela.eo import safe
-from candela.eo.raster import open_image
+from candela.eo.raster.images import open_image
 from candela.eo.safe import open_safe, parse_xml
 from candela.errors import InputError
 

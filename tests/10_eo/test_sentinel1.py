@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from rasterio.windows import Window
 
-from candela.demo.sentinel1 import Acquisition, write_product
-from candela.eo.sentinel1 import open_measurement, open_product, open_slices
-from candela.eo.sentinel1_border import valid_window
+from candela.eo.s1.border import valid_window
+from candela.eo.s1.product import open_measurement, open_product, open_slices
 from candela.errors import InputError
+from candela.synthetic.sentinel1 import Acquisition, write_product
 
 SHAPE = (60, 80)
 

@@ -7,11 +7,11 @@ import zipfile
 import numpy as np
 import pytest
 
-from candela.demo.sentinel1 import Acquisition
-from candela.demo.sentinel1_xml import ProductSlice, annotation_xml
-from candela.eo.sentinel1_annotation import read_annotation
-from candela.eo.sentinel1_orbit import Orbit, read_orbit_file, seconds_since
+from candela.eo.s1.annotation import read_annotation
+from candela.eo.s1.orbit import Orbit, read_orbit_file, seconds_since
 from candela.errors import InputError
+from candela.synthetic.sentinel1 import Acquisition
+from candela.synthetic.sentinel1_xml import ProductSlice, annotation_xml
 
 SEEN = Acquisition(lines=400, samples=500)
 

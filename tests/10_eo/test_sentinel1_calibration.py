@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sentinel1_otb import PROCESSORS, QUANTITIES, SAMPLES, amplitudes, make_product, run_otb
 
+from candela.eo.s1.calibration import LEAST_VALUE, calibrate, read_calibration, read_noise
+from candela.eo.s1.product import open_product
 from candela.eo.safe import parse_xml
-from candela.eo.sentinel1 import open_product
-from candela.eo.sentinel1_calibration import LEAST_VALUE, calibrate, read_calibration, read_noise
 from candela.errors import InputError
 
 TREATMENTS = list(combinations(QUANTITIES, (False, True)))

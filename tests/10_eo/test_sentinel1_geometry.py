@@ -13,17 +13,17 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.windows import Window
 
-from candela.demo.sentinel1 import Acquisition
-from candela.demo.sentinel1_xml import ProductSlice, annotation_xml
 from candela.eo.ellipsoid import GEOGRAPHIC, earth_fixed, project
-from candela.eo.grid import Grid, Shape
-from candela.eo.heights import Dem
-from candela.eo.sentinel1_annotation import SPEED_OF_LIGHT, GroundRange, read_annotation
-from candela.eo.sentinel1_geocoding import Geocoding, Positions, resample
-from candela.eo.sentinel1_geometry import Look, RangeDoppler
-from candela.eo.sentinel1_orbit import seconds_since
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.s1.annotation import SPEED_OF_LIGHT, GroundRange, read_annotation
+from candela.eo.s1.geocoding import Geocoding, Positions, resample
+from candela.eo.s1.geometry import Look, RangeDoppler
+from candela.eo.s1.heights import Dem
+from candela.eo.s1.orbit import seconds_since
+from candela.synthetic.sentinel1 import Acquisition
+from candela.synthetic.sentinel1_xml import ProductSlice, annotation_xml
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+SAMPLES = Path(__file__).parents[1] / "support" / "samples"
 UTM31, UTM33 = CRS.from_epsg(32631), CRS.from_epsg(32633)
 
 

@@ -7,9 +7,9 @@ import pytest
 import rasterio
 from affine import Affine
 
-from candela.eo.grid import Area, Bounds, Shape
-from candela.eo.sentinel2 import open_product
-from candela.eo.sentinel2_metadata import BANDS, Metadata
+from candela.eo.raster.grid import Area, Bounds, Shape
+from candela.eo.s2.metadata import BANDS, Metadata
+from candela.eo.s2.product import open_product
 from candela.errors import InputError
 
 LEVELS = ("L1C", "L2A")

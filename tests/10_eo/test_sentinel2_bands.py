@@ -3,10 +3,10 @@ import pytest
 import rasterio
 from rasterio.windows import Window
 
-from candela.eo.resample import enlarge
-from candela.eo.sentinel2 import open_product
-from candela.eo.sentinel2_bands import open_band, to_reflectance
-from candela.eo.sentinel2_metadata import BANDS, Radiometry
+from candela.eo.raster.resample import enlarge
+from candela.eo.s2.bands import open_band, to_reflectance
+from candela.eo.s2.metadata import BANDS, Radiometry
+from candela.eo.s2.product import open_product
 from candela.errors import InputError
 
 WHOLE = Window(0, 0, 120, 120)

@@ -9,9 +9,9 @@ import pytest
 import rasterio
 from affine import Affine
 
-from candela.eo.band_names import band_of
-from candela.eo.sentinel2 import open_product
-from candela.eo.sentinel2_bands import open_band
+from candela.eo.raster.band_names import band_of
+from candela.eo.s2.bands import open_band
+from candela.eo.s2.product import open_product
 from candela.errors import InputError
 
 PRODUCT = "S2B_MSIL2A_20230621T105629_N0509_R094_T31TCJ_20230621T150000"

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from rasterio.windows import Window
 
-from candela.eo.sentinel2 import open_product
-from candela.eo.sentinel2_mask import (
+from candela.eo.s2.mask import (
     Usability,
     from_scene_classes,
     grow_clouds,
     open_clouds,
     validity,
 )
+from candela.eo.s2.product import open_product
 from candela.errors import InputError
 
 WINDOW = Window(0, 0, 120, 120)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from candela.eo.smoothing import gaussian, gaussian_reach, guided_filter, mean_filter
+from candela.eo.raster.smoothing import gaussian, gaussian_reach, guided_filter, mean_filter
 
 NOISE = np.random.default_rng(0).normal(2, 1, (80, 90)).astype(np.float32)
 

@@ -6,7 +6,7 @@ import pytest
 from sentinel1_otb import DAMPING, LOOKS, RADIUS, SAMPLES, run_despeckle
 from sentinel1_otb import speckled as speckled_levels
 
-from candela.eo.speckle import despeckle
+from candela.eo.s1.speckle import despeckle
 
 FILTERS = ["lee", "kuan", "frost", "gamma_map"]
 

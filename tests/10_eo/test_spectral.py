@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from candela.eo.backscatter import decibel, linear_power
 from candela.eo.fusion import Scaler, fuse
-from candela.eo.spectral import (
+from candela.eo.s1.backscatter import decibel, linear_power
+from candela.eo.texture.spectral import (
     LEVELS,
     POLAR_CODES,
     SECTORS,

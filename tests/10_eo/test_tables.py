@@ -2,7 +2,7 @@
 
 import pytest
 
-from candela.eo.tables import harmless
+from candela.eo.vector.tables import harmless
 
 
 @pytest.mark.parametrize(

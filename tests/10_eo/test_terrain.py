@@ -9,16 +9,14 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.windows import Window
 
-from candela.demo.sentinel1 import Acquisition
-from candela.demo.sentinel1_xml import ProductSlice, annotation_xml
 from candela.eo.ellipsoid import GEOGRAPHIC, project
-from candela.eo.grid import Grid, Shape
-from candela.eo.heights import Dem
-from candela.eo.sentinel1_annotation import read_annotation
-from candela.eo.sentinel1_geocoding import Geocoding
-from candela.eo.sentinel1_geometry import RangeDoppler
-from candela.eo.sentinel1_relief import flattening, incidence_angles
-from candela.eo.terrain import (
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.s1.annotation import read_annotation
+from candela.eo.s1.geocoding import Geocoding
+from candela.eo.s1.geometry import RangeDoppler
+from candela.eo.s1.heights import Dem
+from candela.eo.s1.relief import flattening, incidence_angles
+from candela.eo.s1.terrain import (
     ellipsoid_incidence_angle,
     facing,
     flattening_factor,
@@ -27,8 +25,10 @@ from candela.eo.terrain import (
     shadow,
     slopes,
 )
+from candela.synthetic.sentinel1 import Acquisition
+from candela.synthetic.sentinel1_xml import ProductSlice, annotation_xml
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+SAMPLES = Path(__file__).parents[1] / "support" / "samples"
 SIDE = 240
 INNER = Window(1, 1, SIDE - 2, SIDE - 2)
 

@@ -5,8 +5,8 @@ import pytest
 import shapely
 from rasterio.warp import transform
 
-from candela.eo.grid import Area, Bounds
-from candela.eo.tiles import (
+from candela.eo.raster.grid import Area, Bounds
+from candela.eo.s2.tiles import (
     outline_of,
     pack_ids,
     tile_corner,

@@ -9,9 +9,9 @@ import pytest
 import shapely
 from rasterio.crs import CRS
 
-from candela.eo import geojson as geojson_reader
-from candela.eo import vector
-from candela.eo.vector import find_kind, read_features
+from candela.eo.vector import files as vector
+from candela.eo.vector import geojson as geojson_reader
+from candela.eo.vector.files import find_kind, read_features
 from candela.errors import InputError
 
 SQUARES = [shapely.box(0, 0, 1, 1), shapely.box(1, 0, 2, 1)]

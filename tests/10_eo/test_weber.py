@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from candela.eo.weber import CODES, LEVELS, ORIENTATIONS, weber_codes, weber_speckle_codes
+from candela.eo.texture.weber import CODES, LEVELS, ORIENTATIONS, weber_codes, weber_speckle_codes
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ from affine import Affine
 from PIL import Image
 
 import candela.services.change_detect as process
-from candela.eo.grid import Grid, Shape
 from candela.eo.progress import silent
-from candela.eo.raster import create_image
-from candela.eo.registration import Shift, translate
-from candela.eo.smoothing import gaussian
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.images import create_image
+from candela.eo.raster.registration import Shift, translate
+from candela.eo.raster.smoothing import gaussian
 from candela.errors import InputError
 from candela.services.change_detect import run, survey
 from candela.services.change_detect.algorithm import REACH

@@ -5,16 +5,16 @@ import pytest
 import rasterio
 from affine import Affine
 
-from candela.demo.damage import HARMED, choose_places, harm, vegetated
-from candela.eo.grid import Grid, Shape
 from candela.eo.progress import silent
-from candela.eo.raster import create_image
-from candela.eo.registration import Shift, translate
-from candela.eo.smoothing import gaussian
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.images import create_image
+from candela.eo.raster.registration import Shift, translate
+from candela.eo.raster.smoothing import gaussian
 from candela.errors import InputError
 from candela.services.change_detect import run
 from candela.services.change_detect.encoder import BANDS
 from candela.spec import load_spec, services_folder
+from candela.synthetic.damage import HARMED, choose_places, harm, vegetated
 
 SIZE = 224
 DEFAULTS = load_spec(services_folder() / "change_detect" / "process.yaml").defaults

@@ -12,11 +12,11 @@ from PIL import Image
 from rasterio.enums import ColorInterp
 from rasterio.warp import transform_geom
 
-from candela.eo.grid import Grid, Shape
-from candela.eo.parcels import Parcel, ParcelStatistics
 from candela.eo.progress import silent
-from candela.eo.raster import create_image
-from candela.eo.smoothing import gaussian
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.images import create_image
+from candela.eo.raster.smoothing import gaussian
+from candela.eo.vector.parcels import Parcel, ParcelStatistics
 from candela.errors import InputError
 from candela.services.change_detect import run
 from candela.services.change_detect.encoder import BANDS

@@ -8,9 +8,9 @@ import rasterio
 from rasterio.warp import Resampling, reproject
 
 from candela.demo.accuracy import area_under_curve
-from candela.eo.grid import Grid
 from candela.eo.progress import silent
-from candela.eo.raster import create_image
+from candela.eo.raster.grid import Grid
+from candela.eo.raster.images import create_image
 from candela.errors import InputError
 from candela.services.change_detect import run
 from candela.services.change_detect.encoder import BANDS

@@ -3,8 +3,8 @@ import pytest
 from affine import Affine
 from PIL import Image
 
-from candela.eo.grid import Grid, Shape
-from candela.eo.raster import create_image
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.images import create_image
 from candela.errors import InputError
 from candela.services.change_detect.augmentation import crop, two_views
 from candela.services.change_detect.encoder import BANDS, Facts, load_encoder

@@ -16,14 +16,14 @@ from rasterio.crs import CRS
 from scipy.ndimage import gaussian_filter
 
 from candela.eo.fusion import fuse_posteriors
-from candela.eo.grid import Grid, Shape
-from candela.eo.raster import create_image
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.images import create_image
 from candela.errors import InputError
-from candela.patches.database import open_database
-from candela.patches.query import Wanted, find_patches
-from candela.patches.similarity import build_index
-from candela.patches.tables import FEATURE_SET
-from candela.patches.target import Target, use_target
+from candela.patches.query.selection import Wanted, find_patches
+from candela.patches.query.similarity import build_index
+from candela.patches.store.database import open_database
+from candela.patches.store.tables import FEATURE_SET
+from candela.patches.store.target import Target, use_target
 from candela.services.dmg_df import run
 from candela.services.dmg_df.feature_sets import FEATURE_SETS, USUAL
 from candela.services.dmg_df.pair import OPTICAL_BANDS

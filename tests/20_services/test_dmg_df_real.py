@@ -8,7 +8,7 @@ import pytest
 import rasterio
 
 from candela.errors import InputError
-from candela.patches.target import Target, use_target
+from candela.patches.store.target import Target, use_target
 from candela.services.dmg_df import run
 from candela.services.dmg_df.pair import OPTICAL_BANDS
 from candela.spec import load_specs

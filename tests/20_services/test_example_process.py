@@ -16,7 +16,7 @@ import yaml
 from affine import Affine
 
 from candela.errors import SpecError
-from candela.gateway.publisher import check_styles
+from candela.gateway.maps.publisher import check_styles
 from candela.spec import load_specs, services_folder
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +63,7 @@ def test_the_example_of_the_page_runs(tree: Path, tmp_path: Path) -> None:
 
 def test_a_style_may_live_in_the_folder_of_its_process(tree: Path) -> None:
     code = (
-        "from candela.gateway.publisher import check_styles\n"
+        "from candela.gateway.maps.publisher import check_styles\n"
         "from candela.publish.styles import load_style\n"
         "from candela.spec import load_specs\n"
         "check_styles(load_specs())\n"

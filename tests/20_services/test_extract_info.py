@@ -9,9 +9,9 @@ from affine import Affine
 from PIL import Image
 from rasterio.crs import CRS
 
-from candela.eo.grid import Grid, Shape
-from candela.eo.raster import Source, create_image
-from candela.eo.sentinel2_metadata import BANDS, Metadata
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.images import Source, create_image
+from candela.eo.s2.metadata import BANDS, Metadata
 from candela.errors import InputError
 from candela.services.extract_info import run
 from candela.services.extract_info.algorithm import LeftOut, Observation, arrange

@@ -7,15 +7,15 @@ import rasterio
 from PIL import Image
 from rasterio.warp import transform_bounds
 
-from candela.demo.noise import fractal
-from candela.demo.safe import TILE_CORNER
-from candela.eo.grid import Area, Bounds
-from candela.eo.resample import enlarge, reduce
-from candela.eo.sentinel2_mask import Usability
-from candela.eo.sentinel2_metadata import BANDS
+from candela.eo.raster.grid import Area, Bounds
+from candela.eo.raster.resample import enlarge, reduce
+from candela.eo.s2.mask import Usability
+from candela.eo.s2.metadata import BANDS
 from candela.errors import InputError
 from candela.services.jpeg2tiff import run
 from candela.spec import load_specs
+from candela.synthetic.noise import fractal
+from candela.synthetic.sentinel2 import TILE_CORNER
 
 TEN_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 LEFT, TOP = TILE_CORNER

@@ -8,14 +8,14 @@ import pytest
 import rasterio
 from rasterio.windows import Window
 
-from candela.demo.safe import Tile, write_safe
-from candela.demo.safe_names import Identity
-from candela.eo.grid import Area, Bounds, Grid
 from candela.eo.progress import silent
-from candela.eo.resample import enlarge
-from candela.eo.sentinel2 import open_product
+from candela.eo.raster.grid import Area, Bounds, Grid
+from candela.eo.raster.resample import enlarge
+from candela.eo.s2.product import open_product
 from candela.errors import InputError
 from candela.services.jpeg2tiff import run
+from candela.synthetic.sentinel2 import Tile, write_safe
+from candela.synthetic.sentinel2_names import Identity
 
 FINE, COARSE = ("B02", "B03", "B04", "B08"), ("B05", "B06", "B07", "B8A", "B11", "B12")
 

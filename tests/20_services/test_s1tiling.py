@@ -15,16 +15,16 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.warp import transform
 from scipy.ndimage import map_coordinates
 
-from candela.demo.safe import Tile, write_safe
-from candela.demo.safe_names import Identity
-from candela.demo.sentinel1 import Acquisition, write_product
-from candela.eo.grid import Area, Bounds, Grid, Shape
 from candela.eo.progress import silent
-from candela.eo.speckle import despeckle
-from candela.eo.tiles import tile_grid
+from candela.eo.raster.grid import Area, Bounds, Grid, Shape
+from candela.eo.s1.speckle import despeckle
+from candela.eo.s2.tiles import tile_grid
 from candela.errors import InputError
 from candela.services import jpeg2tiff, s1tiling
 from candela.services.s1tiling.algorithm import join, picture, smooth_mask
+from candela.synthetic.sentinel1 import Acquisition, write_product
+from candela.synthetic.sentinel2 import Tile, write_safe
+from candela.synthetic.sentinel2_names import Identity
 
 # Upper left corners in ESA's tiling grid: north and south, at edges of zones, zones 31V and 32V.
 TILES = {

@@ -9,8 +9,8 @@ import pytest
 from affine import Affine
 from webserver import Answer, Web, web_server
 
-from candela.eo.grid import Grid, Shape
-from candela.eo.raster import create_image
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.images import create_image
 from candela.storage import Storage, open_storage
 from candela.worker import web as asking
 

@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
+from candela.contract.addresses import AddressGuard, AllowedHost, is_public
 from candela.errors import ReferenceUnavailableError
-from candela.worker.addresses import AddressGuard, AllowedHost, is_public
 
 PUBLIC = "93.184.216.34"
 

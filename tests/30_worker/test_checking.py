@@ -12,11 +12,11 @@ import pytest
 import rasterio
 from affine import Affine
 
-from candela.eo.grid import Area, Bounds
+from candela.contract.job import Box, OutputFile, OutputLiteral
+from candela.eo.raster.grid import Area, Bounds
 from candela.errors import LimitError, OutputError
 from candela.spec import ProcessSpec
 from candela.worker.checking import check_outputs
-from candela.worker.contract import Box, OutputFile, OutputLiteral
 from candela.worker.delivery import deliver
 
 

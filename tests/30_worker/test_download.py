@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from candela.contract.addresses import AddressGuard
+from candela.contract.job import Reference
 from candela.eo.progress import silent
 from candela.errors import ReferenceUnavailableError, TooLargeError
 from candela.worker import download
 from candela.worker import web as asking
-from candela.worker.addresses import AddressGuard
-from candela.worker.contract import Reference
 from candela.worker.download import fetch
 
 SAFE = "S2A_MSIL2A_20200101T103421_N0500_R108_T31TDH_20230101T000000.SAFE.zip"

@@ -8,13 +8,13 @@ import pytest
 import rasterio
 from affine import Affine
 
-from candela.eo.grid import Grid, Shape
+from candela.contract.job import Reference, Staging
 from candela.eo.progress import silent
-from candela.eo.raster import create_image, gdal_environment, open_image
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.images import create_image, gdal_environment, open_image
 from candela.errors import InputError, ReferenceUnavailableError
 from candela.spec import ProcessSpec
 from candela.storage.folder import FolderStorage
-from candela.worker.contract import Reference, Staging
 from candela.worker.ranged import PIECE_BYTES
 from candela.worker.staging import Stager
 

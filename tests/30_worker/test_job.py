@@ -6,14 +6,14 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from candela.contract import documents
+from candela.contract.documents import read_result
+from candela.contract.job import JobDocument, ResultDocument
 from candela.eo.progress import silent
 from candela.eo.threads import thread_count, use_threads
 from candela.errors import InputError, StorageError
 from candela.spec import ProcessSpec
-from candela.worker import documents
 from candela.worker import job as jobs
-from candela.worker.contract import JobDocument, ResultDocument
-from candela.worker.documents import read_result
 from candela.worker.job import run_job
 from candela.worker.workdir import WorkdirError
 

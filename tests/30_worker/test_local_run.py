@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from candela.contract.job import Box
 from candela.errors import InputError, InvalidValueError, MissingValueError, NotFoundError
-from candela.worker.contract import Box
 from candela.worker.local_run import run_locally
 
 

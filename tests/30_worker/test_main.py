@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from candela.worker.contract import (
+from candela.contract.job import (
     EXIT_UNAVAILABLE,
     JobDocument,
     ProgressTarget,

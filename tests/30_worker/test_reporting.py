@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from candela.contract.job import ProgressTarget
 from candela.worker import reporting
-from candela.worker.contract import ProgressTarget
 from candela.worker.reporting import Reporter
 
 

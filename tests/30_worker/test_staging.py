@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from rasterio.crs import CRS
 
-from candela.eo.grid import Area, Bounds
+from candela.contract.job import Box, Inline, JobDocument, Reference, Staging
 from candela.eo.progress import silent
+from candela.eo.raster.grid import Area, Bounds
 from candela.errors import (
     InputError,
     InvalidValueError,
@@ -23,7 +24,6 @@ from candela.errors import (
 )
 from candela.spec import ProcessSpec
 from candela.storage.folder import FolderStorage
-from candela.worker.contract import Box, Inline, JobDocument, Reference, Staging
 from candela.worker.staging import Stager
 
 LOOPBACK = Staging(allowed_hosts=("127.0.0.1",))

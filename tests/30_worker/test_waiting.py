@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from candela.worker.contract import EXIT_TERMINATED, JobDocument
+from candela.contract.job import EXIT_TERMINATED, JobDocument
 from candela.worker.waiting import await_job
 
 

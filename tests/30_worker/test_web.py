@@ -12,10 +12,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from candela.contract.addresses import AddressGuard
+from candela.contract.job import Reference
 from candela.errors import ReferenceUnavailableError
 from candela.worker import web as asking
-from candela.worker.addresses import AddressGuard
-from candela.worker.contract import Reference
 from candela.worker.web import TransientError, ask
 
 NAME = "data.example"

@@ -21,7 +21,8 @@ from flask import Flask
 from trials import LIMITS, until
 from werkzeug.serving import make_server
 
-from candela.gateway.warm_pods import blueprint
+from candela.contract.job import Assignment
+from candela.gateway.ops.warm_pods import blueprint
 from candela.jobs.tokens import NO_ATTEMPT, token_for
 from candela.runners.base import Limits, Runner
 from candela.runners.kubernetes import KubernetesRunner, Patience
@@ -30,7 +31,6 @@ from candela.runners.manifest import Images, load_template
 from candela.runners.processes import find_members
 from candela.runners.warm import WarmSettings
 from candela.storage import Storage, open_storage
-from candela.worker.contract import Assignment
 
 ROOT = Path(__file__).parents[2]
 TRIAL = Path(__file__).with_name("trial_worker.py")

@@ -7,11 +7,11 @@ import pytest
 from clusters import NETWORKS
 from trials import LIMITS, ended, trial, until
 
+from candela.contract.job import job_key
 from candela.errors import RunnerError
 from candela.runners.base import Cause
 from candela.runners.kubernetes import Patience
 from candela.runners.manifest import Images
-from candela.worker.contract import job_key
 
 pytestmark = [pytest.mark.cluster, pytest.mark.allow_hosts(NETWORKS)]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from candela.contract.job import JobDocument, ResultDocument, job_key
 from candela.errors import StorageError
 from candela.runners import kernel, local, records
 from candela.runners.base import Cause, Limits, RunState
@@ -20,7 +21,6 @@ from candela.runners.local import LocalRunner
 from candela.runners.processes import find_members
 from candela.storage import open_storage
 from candela.storage.folder import FolderStorage
-from candela.worker.contract import JobDocument, ResultDocument, job_key
 
 WORKER = (sys.executable, str(Path(__file__).with_name("trial_worker.py")))
 LIMITS = Limits(cpu=1.5, memory_bytes=2**30, timeout_s=120)
@@ -277,7 +277,7 @@ from candela.runners.kernel import KernelKills
 from candela.runners.local import LocalRunner
 from candela.storage import open_storage
 from candela.storage.folder import FolderStorage
-from candela.worker.contract import JobDocument
+from candela.contract.job import JobDocument
 
 storage, work, worker, action = sys.argv[1:]
 runner = LocalRunner(open_storage(storage), Path(work), command=(sys.executable, worker))

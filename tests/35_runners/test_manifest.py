@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from candela.contract.job import JobDocument
 from candela.errors import StorageError
 from candela.runners.base import Limits
 from candela.runners.manifest import Images, TemplateError, job_manifest, job_name, load_template
-from candela.worker.contract import JobDocument
 
 TEMPLATE = Path(__file__).parents[2] / "k8s/base/job-template.yaml"
 EXPECTED = Path(__file__).with_name("job.yaml")

@@ -6,9 +6,9 @@ import uuid
 import pytest
 from trials import LIMITS, ended, trial, until
 
+from candela.contract.job import EXIT_UNAVAILABLE, ResultDocument, job_file, job_key
 from candela.errors import StorageError
 from candela.runners.base import Cause, Ended, Limits, RunState
-from candela.worker.contract import EXIT_UNAVAILABLE, ResultDocument, job_file, job_key
 
 OUTSIDE = {-9, -15, 137, 143}
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import yaml
 
+from candela.contract.job import JobDocument
 from candela.runners.base import Limits
 from candela.runners.manifest import Images, job_manifest, load_template, warm_manifest, warm_pod
 from candela.runners.verdict import is_overdue
 from candela.runners.warm import Want, WarmPods, owner_of, plan
-from candela.worker.contract import JobDocument
 
 TEMPLATE = load_template(Path(__file__).parents[2] / "k8s/base/job-template.yaml")
 EXPECTED = Path(__file__).with_name("warm_pod.yaml")

@@ -9,10 +9,10 @@ import pytest
 from clusters import NETWORKS
 from trials import LIMITS, ended, trial, until
 
+from candela.contract.job import job_key
 from candela.runners.base import Cause, RunState
 from candela.runners.manifest import REVISION_LABEL
 from candela.runners.warm import NOBODY
-from candela.worker.contract import job_key
 
 pytestmark = [pytest.mark.cluster, pytest.mark.allow_hosts(NETWORKS)]
 

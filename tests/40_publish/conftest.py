@@ -20,8 +20,8 @@ from real_geoserver import RealGeoServer
 from werkzeug.serving import make_server
 
 from candela.errors import PublicationError
-from candela.gateway.ows import ows_blueprint
-from candela.gateway.pages import pages_blueprint
+from candela.gateway.console import pages_blueprint
+from candela.gateway.maps.ows import ows_blueprint
 from candela.publish.base import Layer, Publisher
 from candela.publish.geoserver.publisher import GeoServerPublisher, Site
 from candela.publish.geoserver.rest import Account, GeoServerRest

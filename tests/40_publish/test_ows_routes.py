@@ -11,7 +11,7 @@ from lxml import etree
 from PIL import Image
 from schemas import assert_valid, schema_folder
 
-from candela.gateway.ows import MAX_BODY_BYTES
+from candela.gateway.maps.ows import MAX_BODY_BYTES
 from candela.publish.mapfile import Provider
 
 CAPABILITIES = {"service": "WMS", "version": "1.3.0", "request": "GetCapabilities"}

@@ -11,8 +11,8 @@ import pytest
 import requests
 from flask import Flask, render_template
 
-from candela.gateway import pages
-from candela.gateway.pages import PageOutput, PageValue, duration, file_size, pages_blueprint
+from candela.gateway import console as pages
+from candela.gateway.console import PageOutput, PageValue, duration, file_size, pages_blueprint
 from candela.settings import Metadata
 from candela.spec import load_specs
 

@@ -4,6 +4,7 @@ import pytest
 import sqlalchemy as sa
 from databases import find_binaries, postgres_server
 
+from candela.contract.job import Staging
 from candela.errors import PublicationError
 from candela.jobs.dispatcher import Dispatcher
 from candela.jobs.service import JobService
@@ -13,7 +14,6 @@ from candela.runners.local import LocalRunner
 from candela.settings import Limits, Settings
 from candela.spec import load_specs
 from candela.storage import open_storage
-from candela.worker.contract import Staging
 
 
 class Board:

@@ -9,16 +9,16 @@ from dataclasses import replace
 
 import pytest
 
-from candela.errors import BusyError, InvalidValueError
-from candela.jobs.model import State, now
-from candela.jobs.request import ExecuteRequest
-from candela.worker.contract import (
+from candela.contract.job import (
     RESULT_STORED,
     Failure,
     OutputFile,
     OutputLiteral,
     ResultDocument,
 )
+from candela.errors import BusyError, InvalidValueError
+from candela.jobs.model import State, now
+from candela.jobs.request import ExecuteRequest
 
 
 def echo(engine, **inputs):

@@ -6,6 +6,14 @@ import boto3
 import pytest
 import sqlalchemy as sa
 
+from candela.contract.job import (
+    Inline,
+    OutputLiteral,
+    Reference,
+    ResultDocument,
+    StoredValue,
+    job_key,
+)
 from candela.errors import BusyError, InvalidValueError, StorageError, TooLargeError
 from candela.jobs.large_values import ROW_LENGTH
 from candela.jobs.model import ACTIVE, Job, State, new_id, now
@@ -14,14 +22,6 @@ from candela.jobs.reconciler import Reconciler
 from candela.jobs.request import ExecuteRequest
 from candela.jobs.tables import JOBS
 from candela.storage import open_storage
-from candela.worker.contract import (
-    Inline,
-    OutputLiteral,
-    Reference,
-    ResultDocument,
-    StoredValue,
-    job_key,
-)
 
 WORD = "x" * 100_000
 XML = Inline(value=f"<a>{'y' * 200_000}</a>", media_type="text/xml")

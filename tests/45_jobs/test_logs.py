@@ -6,8 +6,8 @@ TIME = "2026-11-21 08:00:00,123"
 LOG = f"""\
 {TIME} INFO [Echo 7] __main__: Attempt 1 of Echo 1.0.0
 {TIME} INFO [Echo 7] candela.worker.references: Took jobs/3/outputs/a.tif from storage
-{TIME} WARNING [Echo 7] candela.worker.addresses: Refused to fetch from inner.host (10.1.2.3)
-{TIME} WARNING [Echo 7] candela.worker.documents: cannot write jobs/7/result.json: http://minio:9000/b
+{TIME} WARNING [Echo 7] candela.contract.addresses: Refused to fetch from inner.host (10.1.2.3)
+{TIME} WARNING [Echo 7] candela.contract.documents: cannot write jobs/7/result.json: http://minio:9000/b
 {TIME} ERROR [Echo 7] candela.worker.job: The job failed: internal error
 Traceback (most recent call last):
   File "/opt/candela/worker/job.py", line 9, in run
@@ -32,8 +32,8 @@ def test_a_user_sees_what_the_job_did_and_not_what_it_stands_on():
         == f"""\
 {TIME} INFO [Echo 7] __main__: Attempt 1 of Echo 1.0.0
 {TIME} INFO [Echo 7] candela.worker.references: Took jobs/3/outputs/a.tif from storage
-{TIME} WARNING [Echo 7] candela.worker.addresses: (for the operator)
-{TIME} WARNING [Echo 7] candela.worker.documents: (for the operator)
+{TIME} WARNING [Echo 7] candela.contract.addresses: (for the operator)
+{TIME} WARNING [Echo 7] candela.contract.documents: (for the operator)
 {TIME} ERROR [Echo 7] candela.worker.job: The job failed: internal error
 (for the operator)
 {TIME} INFO [Echo 7] __main__: Attempt 1 failed: 0.1 s, 0.1 s of CPU, 97.0 MB of memory

@@ -10,6 +10,7 @@ from affine import Affine
 from geoserver_double import PASSWORD, USER, GeoServerDouble
 from pydantic import TypeAdapter
 
+from candela.contract.job import OutputFile, ResultDocument
 from candela.errors import PublicationError, PublisherAwayError
 from candela.jobs.model import Link, State
 from candela.jobs.publication import Publication, reconcile
@@ -18,7 +19,6 @@ from candela.jobs.request import ExecuteRequest
 from candela.publish.geoserver.publisher import GeoServerPublisher, Site
 from candela.publish.geoserver.rest import Account, GeoServerRest
 from candela.storage.copies import LocalCopies
-from candela.worker.contract import OutputFile, ResultDocument
 
 
 def publishing(engine, *, raster=None, parcels=None):

@@ -4,10 +4,10 @@ from base64 import b64encode
 
 import pytest
 
+from candela.contract.job import Box, Inline, Reference
 from candela.errors import InvalidValueError, MissingValueError, RequestError, TooLargeError
 from candela.jobs.request import ExecuteRequest, OutputRequest, checked
 from candela.spec import load_specs
-from candela.worker.contract import Box, Inline, Reference
 
 SPECS = load_specs()
 IMAGE = Reference(href="http://host/a.tif")

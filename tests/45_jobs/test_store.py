@@ -8,6 +8,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from candela.contract.job import Box, Failure, Inline, OutputLiteral, Reference, ResultDocument
 from candela.errors import InvalidValueError, NotFoundError, StorageError
 from candela.jobs.database import open_engine
 from candela.jobs.migrations import upgrade
@@ -16,7 +17,6 @@ from candela.jobs.queue import Bounds, Share
 from candela.jobs.request import ExecuteRequest
 from candela.jobs.store import JobStore
 from candela.jobs.tables import SCHEMA
-from candela.worker.contract import Box, Failure, Inline, OutputLiteral, Reference, ResultDocument
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import time
 import pytest
 import sqlalchemy as sa
 
+from candela.contract.job import ResultDocument
 from candela.jobs.model import State
 from candela.jobs.request import ExecuteRequest
-from candela.worker.contract import ResultDocument
 
 DAMAGES = ['{"inputs": {"a": [{"bbox": [null, null, null, null]}]}}', "{", "", "[]", '{"x": 1}']
 

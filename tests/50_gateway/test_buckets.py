@@ -9,6 +9,7 @@ import boto3
 import psutil
 import pytest
 
+from candela.contract.job import Reference, job_key
 from candela.errors import NotFoundError, PublicationError
 from candela.gateway.app import Gateway
 from candela.jobs.model import Job
@@ -17,7 +18,6 @@ from candela.jobs.request import ExecuteRequest
 from candela.settings import ConfigurationError, Settings
 from candela.storage import open_storage
 from candela.storage.copies import LocalCopies
-from candela.worker.contract import Reference, job_key
 
 PATIENCE_S = 120
 BASE = "http://candela.test"

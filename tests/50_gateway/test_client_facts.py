@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from candela.contract.job import Failure, OutputFile, OutputLiteral, ResultDocument
 from candela.gateway import app
 from candela.jobs.model import UNFINISHED, State
 from candela.jobs.store import JobStore
 from candela.runners.local import LocalRunner
 from candela.settings import Settings
-from candela.worker.contract import Failure, OutputFile, OutputLiteral, ResultDocument
 
 NS = {"wps": "http://www.opengis.net/wps/1.0.0", "ows": "http://www.opengis.net/ows/1.1"}
 CAPABILITIES = "/wps?service=WPS&request=GetCapabilities"

@@ -125,7 +125,7 @@ def test_a_reflected_script_does_not_run_and_is_a_download(site, browser, raw):
 
 
 def test_a_sandbox_alone_keeps_a_script_from_running(site, browser, raw, monkeypatch):
-    monkeypatch.setattr("candela.gateway.browsers._is_rendered", lambda _: False)
+    monkeypatch.setattr("candela.gateway.access.browsers._is_rendered", lambda _: False)
     browser.open(raw)
     assert "<script>" in browser.dom  # shown, as it was before there were downloads
     assert 'data-ran="yes"' not in browser.dom

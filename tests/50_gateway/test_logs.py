@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 
-from candela.gateway.logs import JsonFormatter
+from candela.gateway.ops.logs import JsonFormatter
 
 JOB = "3f0c2a64-6a0e-4d0b-9d2e-0a6a6f1f7a11"
 

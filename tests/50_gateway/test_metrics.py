@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 from prometheus_client import generate_latest
 
-from candela.gateway.metrics import Metrics
+from candela.gateway.ops.metrics import Metrics
 from candela.jobs.model import Event, Job, State, new_id, now
 from candela.jobs.store import JobStore
 
@@ -87,7 +87,7 @@ def test_what_was_used_outlives_the_job(http, job):
 def test_time_in_a_state_is_that_between_events():
     from datetime import timedelta
 
-    from candela.gateway.metrics import durations
+    from candela.gateway.ops.metrics import durations
 
     start = now()
     events = [

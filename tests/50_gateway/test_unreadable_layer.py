@@ -8,12 +8,12 @@ import pytest
 import rasterio
 from affine import Affine
 
+from candela.contract.job import OutputFile, ResultDocument
 from candela.gateway.app import Gateway
 from candela.jobs.model import Link, State
 from candela.jobs.publication import layers_of, reconcile
 from candela.jobs.request import ExecuteRequest
 from candela.settings import Settings
-from candela.worker.contract import OutputFile, ResultDocument
 
 BASE = "http://candela.test"
 

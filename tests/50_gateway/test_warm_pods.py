@@ -5,10 +5,10 @@ import threading
 import pytest
 from flask import Flask
 
-from candela.gateway import warm_pods
+from candela.contract.job import Assignment
+from candela.gateway.ops import warm_pods
 from candela.jobs.tokens import NO_ATTEMPT, token_for
 from candela.settings import ConfigurationError, Settings
-from candela.worker.contract import Assignment
 
 KEY = b"key"
 

@@ -4,7 +4,7 @@ import pytest
 from werkzeug.datastructures import Headers
 
 from candela.errors import InvalidValueError
-from candela.gateway.wishes import Wishes, wishes_of
+from candela.gateway.request_preferences import Wishes, wishes_of
 from candela.settings import Settings
 
 EXECUTE = (

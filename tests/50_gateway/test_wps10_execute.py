@@ -266,7 +266,7 @@ def test_a_failed_job_ends_with_its_log_and_shows_nothing_inside(http, gateway):
     message, log = response.root.findall(".//{*}ExceptionText")
     assert "nothing may be fetched from 127.0.0.1:9" in message.text
     assert "The job failed: nothing may be fetched" in log.text
-    assert "candela.worker.addresses: (for the operator)" in log.text
+    assert "candela.contract.addresses: (for the operator)" in log.text
     job = gateway.jobs.store.jobs(limit=1)[0]
     assert http.get(f"/jobs/{job.id}").json["exception"]["log"] in log.text
     raw = gateway.jobs.runner.logs(job.id)

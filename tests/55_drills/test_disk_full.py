@@ -14,14 +14,14 @@ import rasterio
 from affine import Affine
 from webserver import Answer, web_server
 
+from candela.contract.documents import read_result
+from candela.contract.job import Inline, JobDocument, OutputFile, Reference, ResultDocument
 from candela.errors import LimitError, StorageError
 from candela.jobs.model import Job, State, new_id, now
 from candela.jobs.request import ExecuteRequest
 from candela.runners.base import Limits
 from candela.runners.local import LocalRunner
 from candela.storage.folder import MARKER, FolderStorage
-from candela.worker.contract import Inline, JobDocument, OutputFile, Reference, ResultDocument
-from candela.worker.documents import read_result
 
 TRIAL = Path(__file__).parents[1] / "35_runners" / "trial_worker.py"
 

@@ -1,7 +1,7 @@
 """A job expires while somebody reads its result."""
 
+from candela.contract.job import Inline
 from candela.jobs.request import ExecuteRequest
-from candela.worker.contract import Inline
 
 TEXT = f"<a>{'x' * 3_000_000}</a>"
 

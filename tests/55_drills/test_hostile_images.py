@@ -3,11 +3,11 @@
 import pytest
 from hostile_images import IMAGES, damaged_scene, endless_scene, jp2
 
+from candela.contract.job import Reference
 from candela.errors import InputError, LimitError
 from candela.jobs.model import State
 from candela.jobs.request import ExecuteRequest
 from candela.services.change_detect.encoder import BANDS
-from candela.worker.contract import Reference
 
 NOWHERE = "http://127.0.0.1:9"
 

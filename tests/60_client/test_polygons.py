@@ -14,8 +14,8 @@ from rasterio import CRS
 from rasterio.warp import transform_geom
 
 from candela.client.errors import NotFoundError
-from candela.eo.grid import Grid, Shape
-from candela.eo.raster import create_image
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.images import create_image
 
 BANDS = ("B02", "B03", "B04", "B08")
 SIDE = 96

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from candela.gateway.metrics import Metrics
+from candela.gateway.ops.metrics import Metrics
 from candela.jobs.store import JobStore
 from candela.settings import Settings
 from candela.spec import load_specs

@@ -9,10 +9,10 @@ from affine import Affine
 from databases import find_binaries, postgres_server
 from rasterio.crs import CRS
 
-from candela.eo.grid import Grid, Shape
-from candela.eo.patches import quad_tree
-from candela.patches.database import open_database, open_server
-from candela.patches.model import FeatureSetRecord, Patches, PatchModel, Scene
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.patches import quad_tree
+from candela.patches.store.database import open_database, open_server
+from candela.patches.store.model import FeatureSetRecord, Patches, PatchModel, Scene
 
 SERVICE, DATABASE = "candela_service", "patches"
 

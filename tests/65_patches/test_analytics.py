@@ -8,14 +8,14 @@ import sqlalchemy as sa
 from affine import Affine
 
 from candela.errors import InputError, NotFoundError
-from candela.patches.analytics import change_matrix, confusion, label_statistics
-from candela.patches.annotate import MANUAL, REFERENCE, Given, Source, annotate
-from candela.patches.confusion import Confusion
-from candela.patches.load import store_model
-from candela.patches.query import Wanted, find_patches
-from candela.patches.reference import annotate_from_map
-from candela.patches.semantic import fused_confusion
-from candela.patches.tables import ANNOTATION, PATCH
+from candela.patches.query.analytics import change_matrix, confusion, label_statistics
+from candela.patches.query.confusion import Confusion
+from candela.patches.query.selection import Wanted, find_patches
+from candela.patches.query.semantic import fused_confusion
+from candela.patches.store.annotate import MANUAL, REFERENCE, Given, Source, annotate
+from candela.patches.store.load import store_model
+from candela.patches.store.reference import annotate_from_map
+from candela.patches.store.tables import ANNOTATION, PATCH
 
 JUNE = dt.datetime(2020, 6, 4, tzinfo=dt.UTC)
 AUGUST = dt.datetime(2020, 8, 13, tzinfo=dt.UTC)

@@ -14,11 +14,11 @@ import sqlalchemy as sa
 from candela.cli import main
 from candela.client import Client, NotFoundError, RequestRefusedError
 from candela.demo.gateway import LocalGateway
-from candela.patches.database import open_database
-from candela.patches.load import store_model
-from candela.patches.query import Wanted, find_numbers
-from candela.patches.tables import ANNOTATION
-from candela.patches.target import NOBODY
+from candela.patches.query.selection import Wanted, find_numbers
+from candela.patches.store.database import open_database
+from candela.patches.store.load import store_model
+from candela.patches.store.tables import ANNOTATION
+from candela.patches.store.target import NOBODY
 
 PAGE = Path(__file__).parents[2] / "docs" / "patches.md"
 JUNE = dt.datetime(2020, 6, 4, tzinfo=dt.UTC)

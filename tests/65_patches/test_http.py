@@ -15,12 +15,12 @@ import sqlalchemy as sa
 from gates import Gate
 from pydantic import SecretStr
 
-from candela.gateway import patches_api
 from candela.gateway.app import Gateway
-from candela.patches.annotate import REFERENCE, Given, Source, annotate
-from candela.patches.database import open_database
-from candela.patches.load import store_model
-from candela.patches.query import Wanted, find_patches
+from candela.gateway.search import patches as patches_api
+from candela.patches.query.selection import Wanted, find_patches
+from candela.patches.store.annotate import REFERENCE, Given, Source, annotate
+from candela.patches.store.database import open_database
+from candela.patches.store.load import store_model
 from candela.settings import Settings
 
 BASE = "http://candela.test"

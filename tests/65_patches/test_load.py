@@ -11,9 +11,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from candela.errors import InputError
-from candela.patches.annotate import Given, annotate
-from candela.patches.load import store_model
-from candela.patches.tables import (
+from candela.patches.store.annotate import Given, annotate
+from candela.patches.store.load import store_model
+from candela.patches.store.tables import (
     ANNOTATION,
     FEATURE,
     FEATURE_SET,
@@ -127,7 +127,7 @@ import pickle
 import sys
 
 from candela.patches import load
-from candela.patches.database import open_database
+from candela.patches.store.database import open_database
 
 write = load._write
 def hang(*arguments):

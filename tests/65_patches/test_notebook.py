@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from candela.patches.target import Target, use_target
+from candela.patches.store.target import Target, use_target
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "notebooks" / "patch_models.ipynb"
 

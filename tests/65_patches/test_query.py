@@ -7,13 +7,19 @@ import shapely
 import sqlalchemy as sa
 
 from candela.errors import InputError, LimitError, NotFoundError, StorageError, UnavailableError
-from candela.patches.annotate import Given, Source, annotate, judge, share, start_session
-from candela.patches.export import to_csv, to_frame, to_geojson
-from candela.patches.load import store_model
-from candela.patches.query import LabelWanted, Wanted, find_numbers, find_patches, patches_of
-from candela.patches.shelf import VectorShelf
-from candela.patches.similarity import build_index, find_feature_set
-from candela.patches.tables import PRODUCT
+from candela.patches.query.export import to_csv, to_frame, to_geojson
+from candela.patches.query.selection import (
+    LabelWanted,
+    Wanted,
+    find_numbers,
+    find_patches,
+    patches_of,
+)
+from candela.patches.query.shelf import VectorShelf
+from candela.patches.query.similarity import build_index, find_feature_set
+from candela.patches.store.annotate import Given, Source, annotate, judge, share, start_session
+from candela.patches.store.load import store_model
+from candela.patches.store.tables import PRODUCT
 
 JUNE = dt.datetime(2020, 6, 4, 5, 46, tzinfo=dt.UTC)
 AUGUST = dt.datetime(2020, 8, 13, 5, 46, tzinfo=dt.UTC)

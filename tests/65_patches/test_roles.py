@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from databases import find_binaries, postgres_server
 
 from candela.errors import StorageError
-from candela.patches.annotate import Given, annotate
-from candela.patches.database import open_database, open_server
-from candela.patches.load import store_model
-from candela.patches.query import Wanted, find_patches
-from candela.patches.tables import PATCH, PRODUCT
+from candela.patches.query.selection import Wanted, find_patches
+from candela.patches.store.annotate import Given, annotate
+from candela.patches.store.database import open_database, open_server
+from candela.patches.store.load import store_model
+from candela.patches.store.tables import PATCH, PRODUCT
 
 ROLES = Path(__file__).parents[2] / "k8s" / "components" / "patches" / "roles.sql"
 LOGINS = ("owner", "writer", "reader")
@@ -143,7 +143,7 @@ def test_the_migration_of_logins_can_be_undone(filled):
     """Then the owner of the tables alone says for whom it acts."""
     from alembic import command
 
-    from candela.patches.migrations import _config
+    from candela.patches.store.migrations import _config
 
     def migrate(step, revision):
         with filled["owner"].acting_for("ada") as connection:

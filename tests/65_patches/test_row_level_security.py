@@ -5,11 +5,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from candela.errors import StorageError
-from candela.patches.annotate import Given, annotate, share
-from candela.patches.database import open_database
-from candela.patches.load import store_model
-from candela.patches.query import Wanted, find_numbers, find_patches
-from candela.patches.tables import ANNOTATION, FEATURE, PATCH, PRODUCT
+from candela.patches.query.selection import Wanted, find_numbers, find_patches
+from candela.patches.store.annotate import Given, annotate, share
+from candela.patches.store.database import open_database
+from candela.patches.store.load import store_model
+from candela.patches.store.tables import ANNOTATION, FEATURE, PATCH, PRODUCT
 
 TABLES = ("product", "grid", "patch", "quicklook", "feature", "annotation", "session")
 

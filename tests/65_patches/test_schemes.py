@@ -1,7 +1,7 @@
 import sqlalchemy as sa
 
-from candela.patches.schemes import labels, mappings, schemes
-from candela.patches.tables import LABEL, MAPPING
+from candela.patches.store.schemes import labels, mappings, schemes
+from candela.patches.store.tables import LABEL, MAPPING
 
 # Removed from BigEarthNet's classes by its authors.
 NOT_IN_BIGEARTHNET = {

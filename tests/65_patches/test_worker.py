@@ -7,18 +7,18 @@ import pytest
 from affine import Affine
 from rasterio.crs import CRS
 
-from candela.eo.grid import Grid, Shape
-from candela.eo.raster import create_image
+from candela.contract.documents import read_result
+from candela.contract.job import LOG_FILE, JobDocument, Reference, Staging, job_file, job_key
+from candela.eo.raster.grid import Grid, Shape
+from candela.eo.raster.images import create_image
 from candela.gateway.runner import make_runner
-from candela.patches.database import open_database
-from candela.patches.query import Wanted, find_patches
+from candela.patches.query.selection import Wanted, find_patches
+from candela.patches.store.database import open_database
 from candela.runners.base import Limits
 from candela.services.dmg_df.pair import OPTICAL_BANDS
 from candela.settings import Settings
 from candela.spec import load_specs
 from candela.storage import open_storage
-from candela.worker.contract import LOG_FILE, JobDocument, Reference, Staging, job_file, job_key
-from candela.worker.documents import read_result
 
 WAIT_S = 120
 

@@ -12,9 +12,9 @@ from databases import NO_POSTGRES, find_binaries
 from deployments import NAMESPACE, Deployment, deployed, s3_client
 
 from candela.client import Client
-from candela.demo.safe import DemoProducts, make_products
 from candela.gateway.app import Gateway
 from candela.settings import Settings
+from candela.synthetic.sentinel2 import DemoProducts, make_products
 
 SIZE = 402  # pixels of a product
 

@@ -7,10 +7,10 @@ import pytest
 from clusters import until
 from webserver import Answer, web_server
 
+from candela.contract.job import Reference, job_key
 from candela.gateway.app import Gateway
 from candela.jobs.model import Job, State
 from candela.jobs.request import ExecuteRequest
-from candela.worker.contract import Reference, job_key
 
 PATIENCE_S = 180
 

@@ -11,12 +11,12 @@ from clusters import ROOT, Cluster, s3_server_for_pods, until, worker_namespace
 from deployments import s3_client
 from werkzeug.serving import make_server
 
+from candela.contract.job import JobDocument
 from candela.gateway.app import Gateway
 from candela.jobs.model import Job, State
 from candela.jobs.request import ExecuteRequest
 from candela.runners.base import Limits
 from candela.settings import Settings
-from candela.worker.contract import JobDocument
 
 S3_PORT = 9502
 

@@ -8,7 +8,7 @@ import pytest
 
 from candela.client import ChangeSeries, Client, detect_changes
 from candela.demo.gateway import LocalGateway
-from candela.demo.safe import DemoProducts, make_products
+from candela.synthetic.sentinel2 import DemoProducts, make_products
 
 SIZE = 402  # pixels
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from candela.demo.gateway import LocalGateway
-from candela.demo.safe import DemoProducts
+from candela.synthetic.sentinel2 import DemoProducts
 
 PAGE = Path(__file__).parents[2] / "docs" / "client.md"
 

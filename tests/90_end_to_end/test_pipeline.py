@@ -11,7 +11,7 @@ from rasterio.windows import Window
 
 from candela.client import Change, ChangeSeries, Client, JobFailedError, Layer
 from candela.demo.accuracy import accuracy
-from candela.demo.safe import DemoProducts
+from candela.synthetic.sentinel2 import DemoProducts
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from candela.demo.gateway import LocalGateway
-from candela.demo.safe import DemoProducts
+from candela.synthetic.sentinel2 import DemoProducts
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 

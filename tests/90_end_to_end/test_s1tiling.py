@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from candela.client import Client, Job, JobFailedError
-from candela.demo.radar import radar_image
-from candela.demo.safe import DemoProducts
-from candela.demo.sentinel1 import Acquisition, write_product
-from candela.eo.grid import Grid
-from candela.eo.tiles import tile_grid
+from candela.eo.raster.grid import Grid
+from candela.eo.s2.tiles import tile_grid
+from candela.synthetic.radar import radar_image
+from candela.synthetic.sentinel1 import Acquisition, write_product
+from candela.synthetic.sentinel2 import DemoProducts
 
 SHAPE = (320, 360)
 

@@ -28,8 +28,8 @@ from candela.cli import main
 from candela.client import ChangeSeries, Client, detect_changes
 from candela.client.inputs import Content
 from candela.demo.gateway import LocalGateway
-from candela.demo.safe import DemoProducts, make_products
-from candela.demo.scene import LATE
+from candela.synthetic.scene import LATE
+from candela.synthetic.sentinel2 import DemoProducts, make_products
 
 PAGE = Path(__file__).parents[2] / "docs" / "processes" / "change_detect.md"
 SIZE = 402

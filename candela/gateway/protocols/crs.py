@@ -7,8 +7,8 @@ desktop programs write it.
 
 from owslib.crs import Crs
 
+from candela.contract.job import Box
 from candela.errors import InvalidValueError
-from candela.worker.contract import Box
 
 Corners = tuple[float, float, float, float]
 

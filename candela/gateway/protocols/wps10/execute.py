@@ -6,6 +6,17 @@ from urllib.parse import quote
 
 from lxml import etree
 
+from candela.contract.job import (
+    OUTPUTS_FOLDER,
+    Box,
+    Inline,
+    OutputFile,
+    Reference,
+    StoredValue,
+    Value,
+    job_key,
+)
+from candela.contract.names import without_secrets
 from candela.errors import StorageError
 from candela.gateway.faults import fault_of_failure
 from candela.gateway.protocols.crs import corners_of
@@ -24,17 +35,6 @@ from candela.jobs.model import Job, JobOutcome, State
 from candela.jobs.request import OutputRequest
 from candela.spec import TEXT_TYPES, InputSpec, ProcessSpec
 from candela.storage.base import Storage
-from candela.worker.contract import (
-    OUTPUTS_FOLDER,
-    Box,
-    Inline,
-    OutputFile,
-    Reference,
-    StoredValue,
-    Value,
-    job_key,
-)
-from candela.worker.names import without_secrets
 
 INLINE_TEXT_BYTES = 2**20  # a text output above this is a reference unless asked for inline
 INLINE_BYTES = 8 * 2**20  # above this an output is always a reference

@@ -16,6 +16,7 @@ from pywps.app.WPSRequest import WPSRequest
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
+from candela.contract.job import Inline, Reference, Value
 from candela.errors import (
     InvalidValueError,
     MissingValueError,
@@ -28,7 +29,6 @@ from candela.gateway.protocols.crs import box_from
 from candela.gateway.protocols.wps10.xml import HREF, NAMESPACES, OWS_NS, VERSION, WPS_NS
 from candela.jobs.request import ExecuteRequest, OutputRequest
 from candela.spec import InputSpec, ProcessSpec, find_spec
-from candela.worker.contract import Inline, Reference, Value
 
 _ATTRIBUTE = re.compile(
     r"@(?=\s*(?:xlink:href|href|method|mimetype|encoding|schema|datatype|uom|asreference)\s*=)",

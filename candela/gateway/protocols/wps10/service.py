@@ -10,6 +10,7 @@ from pywps.exceptions import NoApplicableCode
 from werkzeug.wrappers import Request
 from werkzeug.wrappers import Response as BaseResponse
 
+from candela.contract.job import Failure, OutputFile, OutputLiteral
 from candela.errors import (
     BusyError,
     InvalidValueError,
@@ -19,7 +20,7 @@ from candela.errors import (
     StorageError,
     UnavailableError,
 )
-from candela.gateway.browsers import OF_OURS, Sites, refuse_other_sites
+from candela.gateway.access.browsers import OF_OURS, Sites, refuse_other_sites
 from candela.gateway.faults import INTERNAL, Fault, fault_of, fault_of_failure, fault_of_pywps
 from candela.gateway.front.large import release_large_body
 from candela.gateway.outputs import file_response
@@ -31,12 +32,11 @@ from candela.gateway.protocols.wps10.execute import (
 )
 from candela.gateway.protocols.wps10.request import Wps10Request
 from candela.gateway.protocols.wps10.xml import MEDIA_TYPE, document, exception_report
-from candela.gateway.wishes import wishes_of
+from candela.gateway.request_preferences import wishes_of
 from candela.jobs.model import Job, State
 from candela.jobs.service import JobService
 from candela.settings import Metadata, Settings
 from candela.spec import find_spec
-from candela.worker.contract import Failure, OutputFile, OutputLiteral
 
 WAITING_SYNC = 16  # answers held back at the same time, for synchronous requests
 WAITING_GRACE = 8  # ... and for asynchronous ones, in case the job is fast

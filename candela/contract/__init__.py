@@ -1,0 +1,1 @@
+"""What gateway, runners and worker share: documents of a job, addresses, names."""

@@ -1,0 +1,1 @@
+"""Images and grids: read, write, resample, register, smooth."""

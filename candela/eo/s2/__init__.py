@@ -1,0 +1,1 @@
+"""Sentinel-2: products, bands, masks, metadata, the tiling grid."""

@@ -1,0 +1,1 @@
+"""Features and tables: read, write, statistics over parcels."""

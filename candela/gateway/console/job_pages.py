@@ -1,0 +1,121 @@
+"""The landing page and the page of a job: what the job service knows, for people."""
+
+from dataclasses import fields
+from typing import Any
+
+from candela.contract.job import Box, Inline, Output, OutputFile, Reference, StoredValue, Value
+from candela.contract.names import address_name, without_secrets
+from candela.errors import PublisherAwayError
+from candela.gateway.access.browsers import Page
+from candela.gateway.console import PageLink, PageOutput, PageValue, file_size, page
+from candela.gateway.faults import fault_of_failure
+from candela.gateway.protocols.wps10.execute import link_of, literal_text, output_url
+from candela.jobs.model import Job, JobOutcome, JobSummary
+from candela.jobs.service import JobService
+from candela.publish.base import ServedLayer
+from candela.settings import Metadata
+from candela.spec import ProcessSpec
+
+NEWEST_JOBS = 20
+INLINE_SHOWN = 200  # characters of an inline value
+
+LINKS = (
+    PageLink("/wps?service=WPS&request=GetCapabilities", "WPS", "What a WPS client reads first"),
+    PageLink("/ows?service=WMS&request=GetCapabilities", "WMS", "All layers as maps"),
+    PageLink("/ows?service=WCS&request=GetCapabilities", "WCS", "All layers as coverages"),
+    PageLink("/ows?service=WFS&request=GetCapabilities", "WFS", "All layers of polygons"),
+    PageLink("/jobs", "Jobs as JSON", "For programs"),
+)
+
+
+def landing_page(jobs: JobService, metadata: Metadata, base_url: str, maps_url: str) -> Page:
+    """Draw the landing page."""
+    return page(
+        "landing.html",
+        metadata=metadata,
+        specs=jobs.specs,
+        jobs=[_shown(job) for job in jobs.store.jobs(limit=NEWEST_JOBS)],
+        job_count=jobs.store.count(),
+        links=LINKS,
+        base_url=base_url,
+        maps_url=maps_url,
+    )
+
+
+def job_page(jobs: JobService, metadata: Metadata, base_url: str, job: Job) -> Page:
+    """Draw the page of a job."""
+    spec = jobs.specs.get(job.process)
+    return page(
+        "job.html",
+        metadata=metadata,
+        job=_shown(job),
+        spec=spec,
+        inputs=[
+            _input(name, spec, value)
+            for name, values in job.request.inputs.items()
+            for value in values
+        ],
+        outputs=_outputs(job, spec, base_url),
+        layers=_layers(jobs, job),
+        log=jobs.log_tail(job.id),
+    )
+
+
+def _layers(jobs: JobService, job: JobOutcome) -> list[ServedLayer]:
+    """Return a job's layers; the page does without them while the map server is away."""
+    try:
+        served = jobs.publisher.layers() if job.links else []
+    except PublisherAwayError:
+        return []
+    return [layer for layer in served if layer.job_id == job.id]
+
+
+def _shown(job: JobSummary) -> dict[str, Any]:
+    fault = fault_of_failure(job.error) if job.error else None
+    return {
+        **{each.name: getattr(job, each.name) for each in fields(JobSummary)},
+        "state": str(job.state),
+        "error_code": fault.code if fault else None,
+        "error_message": fault.message if fault else None,
+    }
+
+
+def _input(name: str, spec: ProcessSpec | None, value: Value) -> PageValue:
+    title = spec.inputs[name].title if spec and name in spec.inputs else name
+    if isinstance(value, Reference):
+        shown = without_secrets(value.href)
+        is_whole = shown == value.href and shown.startswith(("http://", "https://"))
+        return PageValue(name, title, address_name(shown) or shown, shown if is_whole else None)
+    if isinstance(value, Inline):
+        more = " …" if len(value.value) > INLINE_SHOWN else ""
+        return PageValue(name, title, value.value[:INLINE_SHOWN] + more)
+    if isinstance(value, StoredValue):
+        return PageValue(name, title, f"inline, {file_size(value.size)}")
+    if isinstance(value, Box):
+        return PageValue(name, title, _box(value))
+    return PageValue(name, title, literal_text(value))
+
+
+def _box(box: Box) -> str:
+    return f"{', '.join(f'{number:g}' for number in box.bbox)} ({box.crs})"
+
+
+def _outputs(job: JobOutcome, spec: ProcessSpec | None, base_url: str) -> list[PageOutput]:
+    made = job.result.outputs if job.result else {}
+    outputs = [_output(job, name, spec, base_url, output) for name, output in made.items()]
+    for name, (_, media_type, title) in (spec.links if spec else {}).items():
+        href = link_of(job, spec, name) if spec else None
+        if href:
+            outputs.append(PageOutput(name, title, media_type, href))
+    return outputs
+
+
+def _output(
+    job: JobOutcome, name: str, spec: ProcessSpec | None, base_url: str, output: Output
+) -> PageOutput:
+    title = spec.outputs[name].title if spec and name in spec.outputs else name
+    if isinstance(output, OutputFile):
+        href = output_url(base_url, job.id, output.file)
+        return PageOutput(name, title, output.media_type, href, output.size)
+    text = _box(output) if isinstance(output, Box) else literal_text(output.value)
+    return PageOutput(name, title, "text/plain", text=text)

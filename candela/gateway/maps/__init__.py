@@ -1,0 +1,1 @@
+"""The map services: WMS, WCS and WFS of published layers."""

@@ -1,0 +1,1 @@
+"""What operators and workers ask: probes, metrics, logs, warm pods."""

@@ -1,0 +1,1 @@
+"""Searching patches over HTTP."""

@@ -1,0 +1,1 @@
+"""The patch database: tables, migrations, loading, labels."""

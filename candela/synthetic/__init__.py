@@ -1,0 +1,1 @@
+"""Made-up Sentinel products with known truth."""
