@@ -126,7 +126,7 @@ INTERRUPTED = """
 import pickle
 import sys
 
-from candela.patches import load
+from candela.patches.store import load
 from candela.patches.store.database import open_database
 
 write = load._write
