@@ -16,7 +16,11 @@ DEBIAN := cgi-mapserver lighttpd fonts-dejavu-core
 DEBIAN_TESTS := chromium postgresql postgresql-15-postgis-3
 DEBIAN_QGIS := python3-qgis
 
-.PHONY: help dev system test-system schemas demo serve test test-cluster test-geoserver test-qgis check bench train images \
+# The folders under the names that they have when installed, for tools that read sources.
+AS_INSTALLED := @rm -rf .typing && mkdir -p .typing/candela && cd .typing/candela \
+	  && ln -s ../../candela/* . && ln -s ../../services ../../client ../../wps_config .
+
+.PHONY: help dev system test-system schemas demo serve test test-cluster test-geoserver test-qgis check docs bench train images \
   describe lock clean
 
 help: ## List the targets
@@ -63,11 +67,16 @@ test-qgis: dev system ## Run the map services' tests in Debian's QGIS (installs 
 check: dev ## Check format, style, types and YAML, and that what is generated is up to date
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	@rm -rf .typing && mkdir -p .typing/candela && cd .typing/candela \
-	  && ln -s ../../candela/* . && ln -s ../../services ../../client ../../wps_config .
+	$(AS_INSTALLED)
 	$(BIN)/mypy .typing/candela
 	$(BIN)/yamllint --strict .
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	$(BIN)/python -m pytest -q tests/00_tree
+
+docs: dev ## Build the documentation as a site in build/site; broken links are errors
+	$(AS_INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "build/site/index.html"
 
 bench: dev system ## Run the benchmarks; docs/performance.md says what they measure
 	$(BIN)/python -m benchmarks
@@ -84,7 +93,7 @@ describe: dev ## Write wps_config/describe and the reference of process.yaml aga
 
 lock: dev ## Pin all dependencies again in requirements.lock (some minutes: hashes every wheel)
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras \
-	  --extra gateway --extra worker --extra train --extra notebook --extra dev --allow-unsafe --no-header --no-emit-index-url --no-emit-trusted-host \
+	  --extra gateway --extra worker --extra train --extra notebook --extra docs --extra dev --allow-unsafe --no-header --no-emit-index-url --no-emit-trusted-host \
 	  --no-emit-find-links --output-file requirements.lock pyproject.toml
 
 clean: ## Remove what was built and installed here, but no data

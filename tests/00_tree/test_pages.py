@@ -1,0 +1,33 @@
+"""Pages lead where they say, and the reference names every module."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")  # the others: `make docs`
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_of_pages_outside_of_the_site_lead_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_reference_has_every_module_of_eo():
+    text = (ROOT / "docs/reference/eo.md").read_text(encoding="utf-8")
+    modules = {
+        "candela." + ".".join(path.relative_to(ROOT / "candela").with_suffix("").parts)
+        for path in (ROOT / "candela/eo").rglob("*.py")
+        if path.stem != "__init__"
+    }
+    assert set(re.findall(r"^::: (\S+)", text, re.MULTILINE)) == modules
+
+
+def test_every_page_is_in_the_navigation():
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    navigation = yaml.safe_dump(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
+    assert {page for page in pages if page not in navigation} == set()
