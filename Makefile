@@ -88,7 +88,7 @@ train: dev ## Train an encoder of ChangeDetect: IMAGES=folder [NAME=balanced|vis
 images: dev ## Build the images of the gateway and of all processes (docker or buildah)
 	@PYTHON=$(BIN)/python containers/build-images
 
-describe: dev ## Write wps_config/describe and the reference of process.yaml again
+describe: dev ## Write again what derives from process.yaml and settings: wps_config/describe, tables in docs
 	$(BIN)/python -m candela.gateway.generate wps_config/describe docs
 
 lock: dev ## Pin all dependencies again in requirements.lock (some minutes: hashes every wheel)

@@ -1,7 +1,8 @@
-"""Write what is derived from descriptions of processes, and from their model: `make describe`.
+"""Write what is derived from descriptions of processes and from models: `make describe`.
 
 Descriptions are for reading, for review, and for clients that want one without a server; the schema
-and the tables of process.yaml are for its authors. A test compares all with what they come from.
+and the tables of process.yaml are for its authors, those of settings for operators. A test compares
+all with what they come from.
 """
 
 import argparse
@@ -12,6 +13,8 @@ from lxml import etree
 from pydantic import BaseModel
 
 from candela.gateway.protocols.wps10 import describe
+from candela.settings import GROUPS
+from candela.settings.base import PREFIX, Default, Group, Option
 from candela.spec import InputSpec, OutputSpec, ProcessSpec, PublishSpec, RunSpec, load_specs
 
 BEGIN, END = "<!-- tables: make describe -->", "<!-- end of tables -->"
@@ -67,18 +70,48 @@ def _default(value: object) -> str:
     return "" if value in (None, "") or isinstance(value, BaseModel) else f"`{value}`"
 
 
-def page(written: str) -> str:
-    """Return the page about process.yaml with its tables up to date."""
+def settings_reference() -> str:
+    """Return the tables of the page about settings."""
+    return "\n".join(_settings_table(group) for group in GROUPS)
+
+
+def _settings_table(group: type[Group]) -> str:
+    title = (group.__doc__ or "").strip().rstrip(".")
+    lines = [f"## {title}", "", "| variable | option | default | what |", "|---|---|---|---|"]
+    for name, field in group.model_fields.items():
+        marks = {
+            type(mark): mark[0] for mark in field.metadata if isinstance(mark, Option | Default)
+        }
+        option = f"`{marks[Option]}`" if Option in marks else ""
+        text = (field.description or "").replace("\n", " ")
+        default = marks.get(Default) or _shown_setting(field.get_default(call_default_factory=True))
+        lines.append(f"| `{PREFIX}{name.upper()}` | {option} | {default} | {text} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown_setting(value: object) -> str:
+    if value in (None, (), {}):
+        return "none"
+    if isinstance(value, tuple):  # as it is written in a variable
+        value = json.dumps(value)
+    return f"`{value:g}`" if isinstance(value, float) else f"`{str(value).lower()}`"
+
+
+def page(written: str, tables: str) -> str:
+    """Return a page with its tables up to date."""
     head, begin, rest = written.partition(BEGIN)
     _, end, tail = rest.partition(END)
-    return f"{head}{begin}\n{reference()}{end}{tail}"
+    return f"{head}{begin}\n{tables}{end}{tail}"
+
+
+PAGES = {"process-yaml.md": reference, "settings.md": settings_reference}
 
 
 def main() -> None:
     """Write the files, and remove those of processes that are no more."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where to write, e.g. wps_config/describe")
-    parser.add_argument("docs", type=Path, help="where process-yaml.md is, e.g. docs")
+    parser.add_argument("docs", type=Path, help="where the pages are, e.g. docs")
     given = parser.parse_args()
     folder: Path = given.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,8 +122,9 @@ def main() -> None:
     for name, content in files.items():
         (folder / name).write_bytes(content)
     (given.docs / "process.schema.json").write_text(schema(), encoding="utf-8")
-    path = given.docs / "process-yaml.md"
-    path.write_text(page(path.read_text(encoding="utf-8")), encoding="utf-8")
+    for name, tables in PAGES.items():
+        path = given.docs / name
+        path.write_text(page(path.read_text(encoding="utf-8"), tables()), encoding="utf-8")
 
 
 if __name__ == "__main__":

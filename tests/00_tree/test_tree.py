@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from candela.gateway.generate import descriptions, page, schema
+from candela.gateway.generate import PAGES, descriptions, page, schema
 from candela.gateway.maps.publisher import check_styles
+from candela.settings import GROUPS, Settings
 from candela.spec import load_specs, services_folder
 
 ROOT = Path(__file__).parents[2]
@@ -135,10 +136,20 @@ def test_no_module_is_called_by_a_word_that_says_nothing():
     assert not names & {"utils", "util", "helpers", "common", "misc"}
 
 
-def test_the_reference_of_process_yaml_is_up_to_date():
+def test_the_schema_of_process_yaml_is_up_to_date():
     assert (ROOT / "docs" / "process.schema.json").read_text(encoding="utf-8") == schema()
-    written = (ROOT / "docs" / "process-yaml.md").read_text(encoding="utf-8")
-    assert written == page(written), "run `make describe`"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_tables_of_pages_are_up_to_date(name):
+    written = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert written == page(written, PAGES[name]()), "run `make describe`"
+
+
+def test_every_setting_is_described():
+    fields = {name: field for group in GROUPS for name, field in group.model_fields.items()}
+    assert set(fields) == set(Settings.model_fields)
+    assert {name for name, field in fields.items() if not field.description} == set()
 
 
 def test_the_written_descriptions_are_up_to_date():
