@@ -17,6 +17,7 @@ from candela.gateway.ops.metrics import Metrics
 from candela.gateway.parameters import refuse_nul
 from candela.gateway.protocols import geoserver_address
 from candela.gateway.protocols.wps10 import service as wps10
+from candela.gateway.results import Addresses
 from candela.gateway.runner import make_runner
 from candela.gateway.search import patches as patches_api
 from candela.jobs.dispatcher import Dispatcher
@@ -116,12 +117,15 @@ class Gateway:
     def application(self) -> Flask:
         """Return the WSGI application."""
         app = Flask("candela.gateway")
-        base_url = self.settings.base_url
         protect(app, Sites.of(self.settings))
         refuse_nul(app)
         app.register_blueprint(problems.blueprint(self.metadata))
         api = jobs_api.JobsApi(
-            self.jobs, self.metadata, base_url, self.settings.signing_key, self.settings.maps_url
+            self.jobs,
+            self.metadata,
+            Addresses(self.settings.base_url),
+            self.settings.signing_key,
+            self.settings.maps_url,
         )
         service = wps10.Wps10(self.jobs, self.metadata, self.settings)
         app.register_blueprint(wps10.blueprint(service, self.jobs))

@@ -6,14 +6,14 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from candela.contract.job import Box, Inline, Output, OutputFile, Reference, StoredValue, Value
+from candela.contract.job import Box, Inline, Reference, StoredValue, Value
 from candela.contract.names import without_secrets
 from candela.errors import InvalidValueError
 from candela.gateway.access.browsers import wants_html
 from candela.gateway.console.job_pages import job_page, landing_page
 from candela.gateway.faults import fault_of_failure
 from candela.gateway.parameters import finite, instant, json_document, plain_text, whole_number
-from candela.gateway.protocols.wps10.execute import link_of, output_url, status_url
+from candela.gateway.results import Addresses, JobOutput, outputs_of
 from candela.jobs.accounting import Consumption
 from candela.jobs.model import JobOutcome, State
 from candela.jobs.service import JobService
@@ -39,7 +39,7 @@ class JobsApi:
 
     jobs: JobService
     metadata: Metadata
-    base_url: str
+    addresses: Addresses
     key: bytes
     maps_url: str
 
@@ -56,8 +56,8 @@ class JobsApi:
             "created": _time(job.created),
             "updated": _time(job.updated),
             "links": [
-                {"href": f"{self.base_url}/jobs/{job.id}", "rel": "self"},
-                {"href": status_url(self.base_url, job.id), "rel": "alternate", "type": "text/xml"},
+                {"href": self.addresses.job(job.id), "rel": "self"},
+                {"href": self.addresses.status(job.id), "rel": "alternate", "type": "text/xml"},
             ],
         }
         if job.title:
@@ -77,24 +77,15 @@ class JobsApi:
 
     def outputs(self, job: JobOutcome) -> dict[str, Any]:
         """Return the outputs of a job by name: values, or links."""
-        outputs = {
-            name: self._output(job, made)
-            for name, made in (job.result.outputs if job.result else {}).items()
-        }
-        spec = self.jobs.spec(job)
-        for name, (_, media_type, _) in spec.links.items():
-            href = link_of(job, spec, name)
-            if href:
-                outputs[name] = {"href": href, "type": media_type}
-        return outputs
+        outputs = outputs_of(job, self.jobs.spec(job), self.addresses)
+        return {name: _output(output) for name, output in outputs.items()}
 
-    def _output(self, job: JobOutcome, made: Output) -> Any:  # noqa: ANN401 - JSON
-        if isinstance(made, OutputFile):
-            href = output_url(self.base_url, job.id, made.file)
-            return {"href": href, "type": made.media_type, "length": made.size}
-        if isinstance(made, Box):
-            return made.model_dump()
-        return made.value
+
+def _output(output: JobOutput) -> Any:  # noqa: ANN401 - JSON
+    if output.href:
+        link: dict[str, Any] = {"href": output.href, "type": output.media_type}
+        return link | ({"length": output.file.size} if output.file else {})
+    return output.value.model_dump() if isinstance(output.value, Box) else output.value
 
 
 def _shown(value: Value) -> Any:  # noqa: ANN401 - JSON
@@ -129,7 +120,7 @@ def blueprint(api: JobsApi) -> Blueprint:
 
     @routes.get("/")
     def landing() -> BaseResponse:
-        return landing_page(jobs, api.metadata, api.base_url, api.maps_url)
+        return landing_page(jobs, api.metadata, api.addresses.base_url, api.maps_url)
 
     @routes.get("/jobs")
     def job_list() -> BaseResponse:
@@ -142,7 +133,7 @@ def blueprint(api: JobsApi) -> Blueprint:
         return jsonify(
             jobs=[api.status_info(job) for job in found],
             numberTotal=jobs.store.count(states=states, process=process),
-            links=[{"href": f"{api.base_url}/jobs", "rel": "self"}],
+            links=[{"href": api.addresses.jobs, "rel": "self"}],
         )
 
     @routes.get("/usage")
@@ -163,7 +154,7 @@ def blueprint(api: JobsApi) -> Blueprint:
     def job(job_id: str) -> BaseResponse:
         found = jobs.with_place(jobs.store.get(job_id))
         if wants_html():
-            return job_page(jobs, api.metadata, api.base_url, found)
+            return job_page(jobs, api.metadata, api.addresses, found)
         info = api.status_info(found)
         info["inputs"] = {
             name: [_shown(value) for value in values]

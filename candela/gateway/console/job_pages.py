@@ -3,13 +3,13 @@
 from dataclasses import fields
 from typing import Any
 
-from candela.contract.job import Box, Inline, Output, OutputFile, Reference, StoredValue, Value
+from candela.contract.job import Box, Inline, Reference, StoredValue, Value
 from candela.contract.names import address_name, without_secrets
 from candela.errors import PublisherAwayError
 from candela.gateway.access.browsers import Page
 from candela.gateway.console import PageLink, PageOutput, PageValue, file_size, page
 from candela.gateway.faults import fault_of_failure
-from candela.gateway.protocols.wps10.execute import link_of, literal_text, output_url
+from candela.gateway.results import Addresses, JobOutput, literal_text, outputs_of
 from candela.jobs.model import Job, JobOutcome, JobSummary
 from candela.jobs.service import JobService
 from candela.publish.base import ServedLayer
@@ -42,7 +42,7 @@ def landing_page(jobs: JobService, metadata: Metadata, base_url: str, maps_url: 
     )
 
 
-def job_page(jobs: JobService, metadata: Metadata, base_url: str, job: Job) -> Page:
+def job_page(jobs: JobService, metadata: Metadata, addresses: Addresses, job: Job) -> Page:
     """Draw the page of a job."""
     spec = jobs.specs.get(job.process)
     return page(
@@ -55,7 +55,7 @@ def job_page(jobs: JobService, metadata: Metadata, base_url: str, job: Job) -> P
             for name, values in job.request.inputs.items()
             for value in values
         ],
-        outputs=_outputs(job, spec, base_url),
+        outputs=[_output(output) for output in outputs_of(job, spec, addresses).values()],
         layers=_layers(jobs, job),
         log=jobs.log_tail(job.id),
     )
@@ -100,22 +100,11 @@ def _box(box: Box) -> str:
     return f"{', '.join(f'{number:g}' for number in box.bbox)} ({box.crs})"
 
 
-def _outputs(job: JobOutcome, spec: ProcessSpec | None, base_url: str) -> list[PageOutput]:
-    made = job.result.outputs if job.result else {}
-    outputs = [_output(job, name, spec, base_url, output) for name, output in made.items()]
-    for name, (_, media_type, title) in (spec.links if spec else {}).items():
-        href = link_of(job, spec, name) if spec else None
-        if href:
-            outputs.append(PageOutput(name, title, media_type, href))
-    return outputs
-
-
-def _output(
-    job: JobOutcome, name: str, spec: ProcessSpec | None, base_url: str, output: Output
-) -> PageOutput:
-    title = spec.outputs[name].title if spec and name in spec.outputs else name
-    if isinstance(output, OutputFile):
-        href = output_url(base_url, job.id, output.file)
-        return PageOutput(name, title, output.media_type, href, output.size)
-    text = _box(output) if isinstance(output, Box) else literal_text(output.value)
-    return PageOutput(name, title, "text/plain", text=text)
+def _output(output: JobOutput) -> PageOutput:
+    name, title, media_type = output.name, output.title, output.media_type
+    if output.href:
+        size = output.file.size if output.file else None
+        return PageOutput(name, title, media_type, output.href, size)
+    assert output.value is not None
+    text = _box(output.value) if isinstance(output.value, Box) else literal_text(output.value)
+    return PageOutput(name, title, media_type, text=text)

@@ -1,21 +1,10 @@
 """The answer to an Execute request of WPS 1.0.0, which is the status document too."""
 
 from base64 import b64encode
-from dataclasses import asdict
-from urllib.parse import quote
 
 from lxml import etree
 
-from candela.contract.job import (
-    OUTPUTS_FOLDER,
-    Box,
-    Inline,
-    OutputFile,
-    Reference,
-    StoredValue,
-    Value,
-    job_key,
-)
+from candela.contract.job import Box, Inline, Reference, StoredValue, Value
 from candela.contract.names import without_secrets
 from candela.errors import StorageError
 from candela.gateway.faults import fault_of_failure
@@ -31,28 +20,24 @@ from candela.gateway.protocols.wps10.xml import (
     clean,
     exception_report,
 )
-from candela.jobs.model import Job, JobOutcome, State
+from candela.gateway.results import (
+    Addresses,
+    JobOutput,
+    OfferedOutput,
+    literal_text,
+    offered_outputs,
+    outputs_of,
+)
+from candela.jobs.model import Job, State
 from candela.jobs.request import OutputRequest
-from candela.spec import TEXT_TYPES, InputSpec, ProcessSpec
+from candela.spec import InputSpec, ProcessSpec
 from candela.storage.base import Storage
 
-INLINE_TEXT_BYTES = 2**20  # a text output above this is a reference unless asked for inline
-INLINE_BYTES = 8 * 2**20  # above this an output is always a reference
 INLINE_MARKS = 100_000  # < and = of XML that is parsed into a response, some 120 bytes each
 
 
-def output_url(base_url: str, job_id: str, file: str) -> str:
-    """Return the address of an output file."""
-    return f"{base_url}/outputs/{job_id}/{quote(file)}"
-
-
-def status_url(base_url: str, job_id: str) -> str:
-    """Return the address of the status document of a job."""
-    return f"{base_url}/wps/status/{job_id}"
-
-
 def execute_response(
-    job: Job, spec: ProcessSpec, storage: Storage, *, base_url: str
+    job: Job, spec: ProcessSpec, storage: Storage, addresses: Addresses
 ) -> etree._Element:
     """Return the ExecuteResponse of a job as it is now (OGC 05-007r7, 10.3)."""
     root = WPS.ExecuteResponse(
@@ -60,11 +45,13 @@ def execute_response(
         _status(job),
         service="WPS",
         version=VERSION,
-        serviceInstance=f"{base_url}/wps?service=WPS&version={VERSION}&request=GetCapabilities",
+        serviceInstance=f"{addresses.base_url}/wps?service=WPS&version={VERSION}&request=GetCapabilities",
     )
     root.set(LANG, LANGUAGE)
     if job.mode == "async":
-        root.set("statusLocation", status_url(base_url, job.id))
+        root.set("statusLocation", addresses.status(job.id))
+    offered = offered_outputs(spec)
+    names = job.request.outputs or offered
     if job.request.lineage:
         if job.request.inputs:
             root.append(
@@ -78,19 +65,16 @@ def execute_response(
             )
         root.append(
             WPS.OutputDefinitions(
-                *(
-                    _definition(name, title, abstract, job.request.outputs.get(name))
-                    for name, title, abstract in _wanted(job, spec)
-                )
+                *(_definition(name, offered[name], job.request.outputs.get(name)) for name in names)
             )
         )
     if job.state is State.SUCCEEDED:
-        outputs = [
-            output
-            for name, title, abstract in _wanted(job, spec)
-            if (output := _output(name, title, abstract, job, spec, storage, base_url)) is not None
-        ]
-        root.append(WPS.ProcessOutputs(*outputs))
+        outputs = outputs_of(job, spec, addresses)  # without optional ones that were not made
+        root.append(
+            WPS.ProcessOutputs(
+                *(_output(outputs[name], job, storage) for name in names if name in outputs)
+            )
+        )
     return root
 
 
@@ -114,26 +98,19 @@ def _status(job: Job) -> etree._Element:
     return status
 
 
-def _wanted(job: Job, spec: ProcessSpec) -> list[tuple[str, str, str]]:
-    offered = {name: (output.title, output.abstract) for name, output in spec.outputs.items()}
-    offered |= {name: (link[2], "") for name, link in spec.links.items()}
-    names = job.request.outputs or offered
-    return [(name, *offered[name]) for name in names]
-
-
 def _titles(name: str, title: str, abstract: str) -> list[etree._Element]:
     return [OWS.Identifier(name), OWS.Title(title), OWS.Abstract(abstract)]
 
 
 def _definition(
-    name: str, title: str, abstract: str, wanted: OutputRequest | None
+    name: str, offered: OfferedOutput, requested: OutputRequest | None
 ) -> etree._Element:
-    definition = WPS.Output(*_titles(name, title, abstract))
-    if wanted and wanted.transmission_mode:
-        as_reference = wanted.transmission_mode == "reference"
+    definition = WPS.Output(*_titles(name, offered.title, offered.abstract))
+    if requested and requested.transmission_mode:
+        as_reference = requested.transmission_mode == "reference"
         definition.set("asReference", "true" if as_reference else "false")
-    if wanted and wanted.media_type:
-        definition.set("mimeType", wanted.media_type)
+    if requested and requested.media_type:
+        definition.set("mimeType", requested.media_type)
     return definition
 
 
@@ -153,7 +130,7 @@ def _input(name: str, described: InputSpec, value: Value) -> etree._Element:
         element.append(WPS.Data(_box(value)))
     else:
         assert not isinstance(value, StoredValue)  # all values have been put back
-        element.append(WPS.Data(WPS.LiteralData(literal_text(value))))
+        element.append(WPS.Data(_literal(value)))
     return element
 
 
@@ -198,70 +175,37 @@ def _box(box: Box) -> etree._Element:
     )
 
 
-def literal_text(value: float | str) -> str:
-    """Return the text of a literal as XML Schema writes it."""
-    return str(value).lower() if isinstance(value, bool) else clean(str(value))
-
-
-def _output(
-    name: str,
-    title: str,
-    abstract: str,
-    job: Job,
-    spec: ProcessSpec,
-    storage: Storage,
-    base_url: str,
-) -> etree._Element | None:
-    element = WPS.Output(*_titles(name, title, abstract))
-    if name in spec.links:
-        href = link_of(job, spec, name)
-        if href is None:
-            return None
-        element.append(WPS.Reference(href=href, mimeType=spec.links[name][1]))
-        return element
-    made = job.result.outputs.get(name) if job.result else None
-    if made is None:  # an optional output that was not made
-        return None
-    if isinstance(made, OutputFile):
-        element.append(_file(name, made, job, spec, storage, base_url))
-    elif isinstance(made, Box):
-        element.append(WPS.Data(_box(made)))
+def _output(output: JobOutput, job: Job, storage: Storage) -> etree._Element:
+    element = WPS.Output(*_titles(output.name, output.title, output.abstract))
+    if output.is_inline(job.request.outputs.get(output.name)):
+        data = _file_content(output, output.content(storage, job.id))
+        element.append(_reference(output) if data is None else WPS.Data(data))
+    elif output.href:
+        element.append(_reference(output))
+    elif isinstance(output.value, Box):
+        element.append(WPS.Data(_box(output.value)))
     else:
-        literal = WPS.LiteralData(literal_text(made.value))
-        element.append(WPS.Data(literal))
+        assert output.value is not None
+        element.append(WPS.Data(_literal(output.value)))
     return element
 
 
-def link_of(job: JobOutcome, spec: ProcessSpec, name: str) -> str | None:
-    """Return the address of a layer output, or None if nothing was published."""
-    output, _, _ = spec.links[name]
-    link = (job.links or {}).get(output)
-    if link is None:
+def _reference(output: JobOutput) -> etree._Element:
+    return WPS.Reference(href=output.href, mimeType=output.media_type)
+
+
+def _literal(value: float | str) -> etree._Element:
+    return WPS.LiteralData(clean(literal_text(value)))
+
+
+def _file_content(output: JobOutput, content: bytes) -> etree._Element | None:
+    """Return a file as ComplexData, or None where it is XML too large for a response."""
+    if "xml" in output.media_type and _has_many_marks(content):
         return None
-    return asdict(link)[name.rpartition("_")[2]] or None
-
-
-def _file(
-    name: str, made: OutputFile, job: Job, spec: ProcessSpec, storage: Storage, base_url: str
-) -> etree._Element:
-    wanted = job.request.outputs.get(name)
-    mode = wanted.transmission_mode if wanted else None
-    is_text = spec.outputs[name].type in TEXT_TYPES
-    if mode is None:
-        mode = "value" if is_text and made.size <= INLINE_TEXT_BYTES else "reference"
-    reference = WPS.Reference(
-        href=output_url(base_url, job.id, made.file), mimeType=made.media_type
-    )
-    if mode == "reference" or made.size > INLINE_BYTES:
-        return reference
-    content = storage.read(job_key(job.id, OUTPUTS_FOLDER, made.file))
-    if "xml" in made.media_type and _has_many_marks(content):
-        return reference
-    if is_text:
-        try:
-            return WPS.Data(_complex(content.decode(), made.media_type))
-        except UnicodeDecodeError as error:
-            raise StorageError(f"output {name} of job {job.id} is no UTF-8: {error}") from error
-    return WPS.Data(
-        WPS.ComplexData(b64encode(content).decode(), mimeType=made.media_type, encoding="base64")
-    )
+    if not output.is_text:
+        text = b64encode(content).decode()
+        return WPS.ComplexData(text, mimeType=output.media_type, encoding="base64")
+    try:
+        return _complex(content.decode(), output.media_type)
+    except UnicodeDecodeError as error:
+        raise StorageError(f"output {output.name} is no UTF-8: {error}") from error

@@ -10,7 +10,7 @@ from pywps.exceptions import NoApplicableCode
 from werkzeug.wrappers import Request
 from werkzeug.wrappers import Response as BaseResponse
 
-from candela.contract.job import Failure, OutputFile, OutputLiteral
+from candela.contract.job import Box, Failure
 from candela.errors import (
     BusyError,
     InvalidValueError,
@@ -25,14 +25,11 @@ from candela.gateway.faults import INTERNAL, Fault, fault_of, fault_of_failure, 
 from candela.gateway.front.large import release_large_body
 from candela.gateway.outputs import file_response
 from candela.gateway.protocols.wps10 import describe
-from candela.gateway.protocols.wps10.execute import (
-    execute_response,
-    link_of,
-    literal_text,
-)
+from candela.gateway.protocols.wps10.execute import execute_response
 from candela.gateway.protocols.wps10.request import Wps10Request
-from candela.gateway.protocols.wps10.xml import MEDIA_TYPE, document, exception_report
+from candela.gateway.protocols.wps10.xml import MEDIA_TYPE, clean, document, exception_report
 from candela.gateway.request_preferences import wishes_of
+from candela.gateway.results import Addresses, literal_text, outputs_of
 from candela.jobs.model import Job, State
 from candela.jobs.service import JobService
 from candela.settings import Metadata, Settings
@@ -53,9 +50,9 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
         self._jobs = jobs
         self._sites = Sites.of(settings)
         self._settings = settings
-        self._base_url = settings.base_url
+        self._addresses = Addresses(settings.base_url)
         self._metadata = metadata
-        self._capabilities = {"": self._capabilities_at(f"{self._base_url}/wps")}
+        self._capabilities = {"": self._capabilities_at(f"{settings.base_url}/wps")}
         self._sync_places = threading.BoundedSemaphore(WAITING_SYNC)
         self._grace_places = threading.BoundedSemaphore(WAITING_GRACE)
 
@@ -142,30 +139,23 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
             job = self._jobs.with_place(job)
         if job.request.lineage:
             job = self._jobs.with_inputs(job)
-        return _xml(
-            document(
-                execute_response(
-                    job, self._jobs.spec(job), self._jobs.storage, base_url=self._base_url
-                )
-            )
-        )
+        spec = self._jobs.spec(job)
+        return _xml(document(execute_response(job, spec, self._jobs.storage, self._addresses)))
 
     def _raw(self, job: Job) -> BaseResponse:
         if job.state is not State.SUCCEEDED:
             error = job.error or Failure(kind="PublicError", message=job.message)
             return fault_response(fault_of_failure(error))
         (name,) = job.request.outputs
-        spec = self._jobs.spec(job)
-        if name in spec.links:
-            return Response(link_of(job, spec, name) or "", mimetype="text/plain")
-        made = job.result.outputs.get(name) if job.result else None
-        if made is None:
+        output = outputs_of(job, self._jobs.spec(job), self._addresses).get(name)
+        if output is None:
             raise NotFoundError(f"output {name!r} was not made by these inputs", name)
-        if isinstance(made, OutputFile):
-            return file_response(self._jobs.storage, job.id, made)
-        if isinstance(made, OutputLiteral):
-            return Response(literal_text(made.value), mimetype="text/plain")
-        raise InvalidValueError(f"output {name!r} is a bounding box, it has no raw form", name)
+        if output.file:
+            return file_response(self._jobs.storage, job.id, output.file)
+        if isinstance(output.value, Box):
+            raise InvalidValueError(f"output {name!r} is a bounding box, it has no raw form", name)
+        text = output.href if output.value is None else clean(literal_text(output.value))
+        return Response(text, mimetype="text/plain")
 
     @staticmethod
     @contextmanager
