@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from candela.client.display import Table, html_table
 from candela.client.errors import MissingPackageError, OutputFormError
-from candela.client.server import Server
 from candela.client.status import OutputValue
+from candela.client.transport import Transport
 
 if TYPE_CHECKING:
     import rasterio
@@ -43,12 +43,12 @@ class Output:
     href: str | None
     value: Any
     size: int | None
-    server: Server
+    transport: Transport
 
     @classmethod
-    def of(cls, name: str, told: OutputValue, server: Server) -> "Output":
+    def of(cls, name: str, told: OutputValue, transport: Transport) -> "Output":
         """Make an output of what the server tells."""
-        return cls(name, told.media_type, told.href, told.value, told.size, server)
+        return cls(name, told.media_type, told.href, told.value, told.size, transport)
 
     def __repr__(self) -> str:
         return f"<Output {self.name}: {self.href if self.href else repr(self.value)}>"
@@ -171,7 +171,7 @@ class Output:
                 while chunk := file.read(CHUNK_BYTES):
                     yield chunk
         else:
-            with self.server.stream(self.href) as chunks:
+            with self.transport.stream(self.href) as chunks:
                 yield from chunks
 
     def _address(self) -> str:
