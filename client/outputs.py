@@ -89,21 +89,24 @@ class Output:
         except ModuleNotFoundError:
             raise MissingPackageError("opening an image", "rasterio", "notebook") from None
 
+        address, options = self._for_gdal()
         try:
-            # Side-car files would be looked for with one request each; results have none.
-            with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
-                return rasterio.open(self._address())
+            with rasterio.Env(**options):
+                return rasterio.open(address)
         except rasterio.errors.RasterioIOError as error:
             raise OutputFormError(f"output {self.name!r} is no image: {error}") from error
 
     def xarray(self) -> "DataArray":
         """Open the image as a lazy array with coordinates; nodata is NaN."""
         try:
+            import rasterio
             import rioxarray
         except ModuleNotFoundError:
             raise MissingPackageError("an array of an image", "rioxarray", "notebook") from None
 
-        array: DataArray = rioxarray.open_rasterio(self._address(), masked=True)
+        address, options = self._for_gdal()
+        with rasterio.Env(**options):
+            array: DataArray = rioxarray.open_rasterio(address, masked=True)
         return array
 
     def to_xarray(self) -> "DataArray":
@@ -162,6 +165,15 @@ class Output:
         finally:
             part.unlink(missing_ok=True)
         return target
+
+    def _for_gdal(self) -> tuple[str, dict[str, str]]:
+        """Return the address for GDAL, and its options."""
+        address = self._address()
+        options: dict[str, str] = {}
+        if not address.lower().startswith("file:"):
+            address, options = self.transport.for_gdal(address)
+        # Side-car files would be looked for with one request each; results have none.
+        return address, {**options, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
 
     def _chunks(self) -> Iterator[bytes]:
         if self.href is None:

@@ -196,6 +196,34 @@ class Transport:
         with self._answering():
             yield from answer.iter_content(CHUNK_BYTES)
 
+    def for_gdal(self, address: str) -> tuple[str, dict[str, str]]:
+        """Return where GDAL finds a file, and the options that it opens it with.
+
+        GDAL opens connections of its own, and keeps the options of a file while it is open.
+
+        Raises
+        ------
+        ServerUnreachableError, NotFoundError, AccessDeniedError
+            As from ``request``: the first byte is asked for here.
+        """
+        # NOTE: GDAL would carry headers on to another origin, and it remembers what it was refused.
+        with self.get(address, headers={"Range": "bytes=0-0"}, stream=True) as answer:
+            place = answer.url if self._credentials.fields_for(address) else address
+        options = {
+            "GDAL_HTTP_MAX_RETRY": str(self._retries),
+            "GDAL_HTTP_RETRY_DELAY": str(FIRST_PAUSE_S),
+        }
+        settings = self._session.merge_environment_settings(place, {}, True, self._verify, None)
+        if settings["verify"] is False:
+            options["GDAL_HTTP_UNSAFESSL"] = "YES"
+        elif isinstance(settings["verify"], str):
+            options["GDAL_CURL_CA_BUNDLE"] = settings["verify"]
+        if fields := self._credentials.fields_for(place):
+            options["GDAL_HTTP_HEADERS"] = ",".join(
+                _quoted(f"{name}: {value}") for name, value in fields.items()
+            )
+        return place, options
+
     def service(self, kind: Callable[..., T], name: str, address: str, version: str) -> T:
         """Return a service of OWSLib, such as ``WebMapService``, with these credentials.
 
@@ -269,6 +297,12 @@ def with_scheme(address: str) -> str:
     host = urlsplit(f"//{address}").hostname or ""
     is_near = "." not in host or ":" in host or host.replace(".", "").isdigit()
     return f"{'http' if is_near else 'https'}://{address}"
+
+
+def _quoted(text: str) -> str:
+    """Quote a header field for GDAL's list of them."""
+    escaped = text.replace("\\", r"\\").replace('"', r"\"")
+    return f'"{escaped}"'
 
 
 def _retry_after_s(answer: requests.Response) -> float:

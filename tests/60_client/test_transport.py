@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import rasterio
+from affine import Affine
 from certificates import self_signed
 from webserver import Answer, Web, web_server
 
@@ -139,6 +142,101 @@ def test_services_of_owslib_carry_credentials_to_their_origin_alone(
         )
     (asked,) = (each for each in images.asked if each.path.startswith("/map?"))
     assert asked.headers.get(name, "").startswith(value) is not is_foreign
+
+
+def image(path: Path) -> bytes:
+    """Return a tiled GeoTIFF that is larger than what GDAL reads at once."""
+    profile = {"driver": "GTiff", "width": 512, "height": 512, "count": 1, "dtype": "uint16"}
+    place = {"crs": "EPSG:32631", "transform": Affine(10, 0, 0, 0, -10, 0)}
+    tiles = {"tiled": True, "blockxsize": 256, "blockysize": 256}
+    with rasterio.open(path, "w", **profile, **place, **tiles) as dataset:
+        dataset.write(np.arange(512 * 512).astype(np.uint16).reshape(1, 512, 512))
+    return path.read_bytes()
+
+
+def total_of(output: Output, how: str) -> float:
+    """Read an image to its last pixel, after the credentials were set for its opening."""
+    if how == "rasterio":
+        with output.open() as dataset:
+            return float(dataset.read(1).sum())
+    return float(output.xarray().sum())
+
+
+# NOTE: rioxarray multiplies matrices in a way that affine 3 wants to give up.
+@pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
+@pytest.mark.parametrize("how", ["rasterio", "xarray"])
+@each_kind
+def test_an_image_is_opened_with_credentials(
+    own: Web,
+    given: dict[str, object],
+    name: str,
+    value: str,
+    how: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    own.serve("/out/image.tif", Answer(image(tmp_path / "image.tif"), gives_parts=True))
+    transport = Transport(own.url, **given)  # type: ignore[arg-type]
+    with caplog.at_level(logging.DEBUG):
+        made = Output("made", "", f"{own.url}/out/image.tif", None, None, transport)
+        assert total_of(made, how) == np.arange(512 * 512).astype(np.uint16).sum(dtype=float)
+    assert len(own.asked) > 2
+    assert {asked.headers.get(name, "").startswith(value) for asked in own.asked} == {True}
+    assert SECRET not in caplog.text
+
+
+@each_kind
+@pytest.mark.parametrize("is_redirected", [False, True])
+def test_an_image_of_another_origin_is_opened_without_credentials(
+    own: Web,
+    foreign: Web,
+    given: dict[str, object],
+    name: str,
+    value: str,
+    is_redirected: bool,
+    tmp_path: Path,
+) -> None:
+    href = foreign.serve("/image.tif", Answer(image(tmp_path / "image.tif"), gives_parts=True))
+    if is_redirected:
+        href = own.serve("/out/image.tif", Answer(status=302, headers={"Location": href}))
+    transport = Transport(own.url, **given)  # type: ignore[arg-type]
+    assert total_of(Output("made", "", href, None, None, transport), "rasterio") > 0
+    assert foreign.asked
+    assert [asked for asked in foreign.asked if name in asked.headers] == []
+
+
+def test_values_of_header_fields_reach_gdal_as_they_are(own: Web, tmp_path: Path) -> None:
+    own.serve("/out/image.tif", Answer(image(tmp_path / "image.tif"), gives_parts=True))
+    fields = {KEY: 'a, "b" \\ c', "X-Other": "d: e"}
+    transport = Transport(own.url, headers=fields)
+    total_of(Output("made", "", f"{own.url}/out/image.tif", None, None, transport), "rasterio")
+    for name, value in fields.items():
+        assert {asked.headers.get(name) for asked in own.asked} == {value}
+
+
+def test_an_image_that_was_refused_opens_with_credentials(own: Web, tmp_path: Path) -> None:
+    content = image(tmp_path / "image.tif")
+    href = own.serve("/out/image.tif", Answer(status=403))
+    for read in (Output.open, Output.xarray):
+        with pytest.raises(AccessDeniedError):
+            read(Output("made", "", href, None, None, Transport(own.url)))
+    own.serve("/out/image.tif", Answer(content, gives_parts=True))
+    made = Output("made", "", href, None, None, Transport(own.url, token=SECRET))
+    assert total_of(made, "rasterio") > 0
+
+
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+def test_an_image_is_opened_by_the_authorities_that_are_given(tmp_path: Path) -> None:
+    certificate = self_signed(tmp_path / "server.pem")
+    content = image(tmp_path / "image.tif")
+    with web_server(certificate=certificate) as web:
+        href = web.serve("/image.tif", Answer(content, gives_parts=True))
+        for verify in (certificate, False):
+            made = Output("made", "", href, None, None, Transport(web.url, verify=verify))
+            assert total_of(made, "rasterio") > 0
+        made = Output("made", "", href, None, None, Transport(web.url, retries=0))
+        with pytest.raises(ServerUnreachableError, match="certificate"):
+            made.open()
 
 
 @each_kind

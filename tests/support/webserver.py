@@ -77,10 +77,11 @@ def web_server(host: str = "127.0.0.1", certificate: Path | None = None) -> Iter
             self.end_headers()
             self.wfile.flush()
             time.sleep(answer.hold_s)
-            self.wfile.write(answer.body)
+            if self.command != "HEAD":
+                self.wfile.write(answer.body)
             self.close_connection = True
 
-        do_POST = do_GET  # noqa: N815 - the name that http.server wants
+        do_HEAD = do_POST = do_GET  # noqa: N815 - the names that http.server wants
 
         def log_message(self, *_) -> None:
             pass
