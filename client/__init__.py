@@ -6,6 +6,7 @@ It needs OWSLib, requests and rich; rasterio and rioxarray only to open results.
 from candela.client.client import Client
 from candela.client.descriptions import ProcessDescription, ProcessList
 from candela.client.errors import (
+    AccessDeniedError,
     ClientError,
     InputValueError,
     JobDismissedError,
@@ -30,6 +31,7 @@ from candela.client.series import Change, ChangeSeries
 from candela.client.status import Status
 
 __all__ = [
+    "AccessDeniedError",
     "Change",
     "ChangeSeries",
     "Client",

@@ -1,11 +1,10 @@
 """The client: find processes, run them, take up jobs."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
-
-from owslib.wps import ASYNC, WebProcessingService
 
 from candela.client.descriptions import (
     ProcessDescription,
@@ -25,11 +24,13 @@ from candela.client.job import DocumentSource, Job, JobList, JsonSource, Source
 from candela.client.keys import request_key
 from candela.client.patches import Patches
 from candela.client.progress import UploadBar
-from candela.client.server import Server
 from candela.client.status import STATUS_CODES, Status, info_from_execution, info_from_json
+from candela.client.transport import IDEMPOTENCY_KEY, RETRIES, Transport
 from candela.client.uploads import Told, Uploader, not_told
+from candela.client.wps import ProcessingService
 
 TITLE_HEADER = "Candela-Title"
+WPS_PATH = "/wps"
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
@@ -48,11 +49,27 @@ class Client:
         ones by an upload that goes on where it was interrupted. ``auto`` is
         ``inline``; when the server's address is on this machine, it is ``reference`` but for
         small files of text and vectors.
+    auth : tuple of str, optional
+        User and password (HTTP Basic). ``https://user:password@...`` is the same.
+    token : str, optional
+        A bearer token.
+    headers : mapping of str to str, optional
+        Other header fields that the server wants, such as ``{"X-Api-Key": "..."}``.
+    verify : bool or Path
+        Whether the server's certificate is checked; or a file of the authorities (PEM) to check it
+        by. By default those of this machine.
     timeout_s : float
         How long an answer of the server may take to begin.
+    retries : int
+        How often a request is repeated that may be, when the server does not answer.
     priority : int
         Of the jobs that are started: those of higher priority come first among yours (a CANDELA
         gateway offers -9 to 9, unless its operator says otherwise).
+
+    Notes
+    -----
+    Credentials go to the origin of ``url`` (and of ``endpoint``) alone: to no server that it
+    redirects to, and to none that an output or layer lies on. Without any, ``~/.netrc`` is read.
 
     Attributes
     ----------
@@ -72,27 +89,45 @@ class Client:
         url: str = DEFAULT_URL,
         *,
         endpoint: str | None = None,
+        auth: tuple[str, str] | None = None,
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        verify: bool | Path | str = True,
         files: FilesPolicy = "auto",
         timeout_s: float = 60,
+        retries: int = RETRIES,
         priority: int = 0,
     ) -> None:
-        self._headers = {"Prefer": f"priority={priority}"} if priority else None
-        self.server = Server(url, endpoint=endpoint, timeout_s=timeout_s)
-        if files == "auto" and not self.server.is_on_this_machine:
+        self._headers = {"Prefer": f"priority={priority}"} if priority else {}
+        address = url.rstrip("/")
+        is_endpoint = address.lower().endswith(WPS_PATH)
+        self.transport = Transport(
+            address[: -len(WPS_PATH)] if is_endpoint else address,
+            auth=auth,
+            token=token,
+            headers=headers,
+            trusted=(endpoint,) if endpoint else (),
+            verify=verify,
+            timeout_s=timeout_s,
+            retries=retries,
+        )
+        path = address[-len(WPS_PATH) :] if is_endpoint else WPS_PATH
+        self._wps = ProcessingService(self.transport, endpoint or self.transport.base + path)
+        if files == "auto" and not self.transport.is_on_this_machine:
             files = "inline"
         self._files: FilesPolicy = files
         self._descriptions: dict[str, ProcessDescription] = {}
-        self._uploader = Uploader(self.server)
-        self.patches = Patches(self.server)
+        self._uploader = Uploader(self.transport)
+        self.patches = Patches(self.transport)
 
     def __repr__(self) -> str:
-        return f"<Client of {self.server.base}>"
+        return f"<Client of {self.transport.base}>"
 
     def _repr_html_(self) -> str:
         rows = [
             ("pages", f"{self.url}/"),
             ("map", f"{self.url}/map"),
-            ("WPS", self.server.endpoint),
+            ("WPS", self._wps.endpoint),
         ]
         return html_table(Table(f"Client of {self.url}", ("", ""), rows))
 
@@ -109,16 +144,16 @@ class Client:
 
     def close(self) -> None:
         """Release the connections."""
-        self.server.close()
+        self.transport.close()
 
     @property
     def url(self) -> str:
         """The address of the server."""
-        return self.server.base
+        return self.transport.base
 
     def processes(self) -> ProcessList:
         """List the processes that the server offers."""
-        return list_processes(self.server)
+        return list_processes(self._wps)
 
     def describe(self, identifier: str) -> ProcessDescription:
         """Return what the server says of a process; asked for once.
@@ -129,7 +164,7 @@ class Client:
             If there is no such process.
         """
         if identifier not in self._descriptions:
-            self._descriptions[identifier] = describe_process(self.server, identifier)
+            self._descriptions[identifier] = describe_process(self._wps, identifier)
         return self._descriptions[identifier]
 
     def execute(self, identifier: str, /, *, title: str = "", **inputs: object) -> Job:
@@ -209,38 +244,25 @@ class Client:
         encoded = encode_inputs(
             process, inputs, files=self._files, send=lambda path: self._uploader.send(path, told)
         )
-        headers = dict(self._headers or {})
+        headers = dict(self._headers)
         if title:
             headers[TITLE_HEADER] = quote(title)
         if attempt is not None:
-            headers["Idempotency-Key"] = f"{request_key(process, encoded)}-{attempt}"
-        service = WebProcessingService(
-            self.server.endpoint,
-            skip_caps=True,
-            timeout=self.server.timeout_s,
-            headers=headers,
-        )
-        execution = self.server.ask_owslib(
-            lambda: service.execute(process.identifier, encoded, output=[], mode=ASYNC)
-        )
-        # NOTE: to OWSLib a job that has failed already is an "Exception" too; it names a process.
-        if execution.status == "Exception" and execution.process is None:
-            info = info_from_execution(execution, "")
-            raise RequestRefusedError(info.message, code=info.code, locator=info.locator)
-        return self._made(execution)
+            headers[IDEMPOTENCY_KEY] = f"{request_key(process, encoded)}-{attempt}"
+        return self._made(self._wps.execute(process.identifier, encoded, headers))
 
     def _made(self, execution: Any) -> Job:  # noqa: ANN401 - OWSLib has no types
         location = execution.statusLocation
         if not location:  # a server that runs everything at once
-            return Job(self.server, None, info_from_execution(execution, ""))
+            return Job(self.transport, None, info_from_execution(execution, ""))
         job_id = urlsplit(location).path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".xml")
-        source: Source = JsonSource(self.server, job_id)
+        source: Source = JsonSource(self.transport, job_id)
         try:
             info = source.look()
         except (NotFoundError, RequestRefusedError, ServerAnswerError):
-            source = DocumentSource(self.server, location, job_id)
+            source = DocumentSource(self._wps, location, job_id)
             info = info_from_execution(execution, job_id)
-        return Job(self.server, source, info)
+        return Job(self.transport, source, info)
 
     def job(self, job_id: str) -> Job:
         """Take up a job again.
@@ -257,10 +279,10 @@ class Client:
         """
         if job_id.startswith(("http://", "https://")):
             location = job_id
-            source: Source = DocumentSource(self.server, location, location.rsplit("/", 1)[-1])
+            source: Source = DocumentSource(self._wps, location, location.rsplit("/", 1)[-1])
         else:
-            source = JsonSource(self.server, quote(job_id, safe=""))
-        return Job(self.server, source, source.look())
+            source = JsonSource(self.transport, quote(job_id, safe=""))
+        return Job(self.transport, source, source.look())
 
     def jobs(
         self, *, status: Status | str | None = None, process: str | None = None, limit: int = 100
@@ -288,8 +310,10 @@ class Client:
         if process is not None:
             query["processID"] = process
         try:
-            answer = self.server.json(f"{self.server.base}/jobs", params=query)
+            answer = self.transport.json(f"{self.transport.base}/jobs", params=query)
             infos = [info_from_json(document) for document in answer["jobs"]]
         except (NotFoundError, ServerAnswerError, KeyError, TypeError):
-            raise NotOfferedError(f"{self.server.base} offers no list of jobs") from None
-        return JobList(Job(self.server, JsonSource(self.server, info.id), info) for info in infos)
+            raise NotOfferedError(f"{self.transport.base} offers no list of jobs") from None
+        return JobList(
+            Job(self.transport, JsonSource(self.transport, info.id), info) for info in infos
+        )

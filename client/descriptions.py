@@ -5,12 +5,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from owslib.etree import etree
-from owslib.wps import WebProcessingService, WPSDescribeProcessReader
-
 from candela.client.display import Table, html_table, text_table
-from candela.client.errors import NotFoundError
-from candela.client.server import Server
+from candela.client.wps import ProcessingService
 
 UNBOUNDED = 2**31 - 1  # WPS has no word for "any number of values"
 FILE = "file"
@@ -174,23 +170,17 @@ def _words(described: InputDescription | OutputDescription) -> str:
     return f"{described.title}. {described.abstract}"
 
 
-def list_processes(server: Server) -> ProcessList:
+def list_processes(service: ProcessingService) -> ProcessList:
     """Ask for the processes of a server."""
-
-    def ask() -> Any:  # noqa: ANN401 - OWSLib has no types
-        service = _service(server)
-        service.getcapabilities()
-        return service.processes
-
     return ProcessList(
         ProcessSummary(
             found.identifier, found.title or "", found.abstract or "", found.processVersion or ""
         )
-        for found in server.ask_owslib(ask)
+        for found in service.processes()
     )
 
 
-def describe_process(server: Server, identifier: str) -> ProcessDescription:
+def describe_process(service: ProcessingService, identifier: str) -> ProcessDescription:
     """Ask for the description of a process.
 
     Raises
@@ -198,16 +188,7 @@ def describe_process(server: Server, identifier: str) -> ProcessDescription:
     RequestRefusedError, NotFoundError
         If there is no such process.
     """
-
-    def ask() -> Any:  # noqa: ANN401
-        reader = WPSDescribeProcessReader(timeout=server.timeout_s)
-        return reader.readFromUrl(server.endpoint, identifier)
-
-    document = server.ask_owslib(ask)
-    try:
-        found = _service(server).describeprocess(identifier, xml=etree.tostring(document))
-    except ValueError:
-        raise NotFoundError(f"{server.base} does not describe a process {identifier!r}") from None
+    found = service.process(identifier)
     elements = {element.findtext("{*}Identifier"): element for element in found._root.iter("Input")}
     return ProcessDescription(
         found.identifier,
@@ -219,11 +200,7 @@ def describe_process(server: Server, identifier: str) -> ProcessDescription:
     )
 
 
-def _service(server: Server) -> Any:  # noqa: ANN401
-    return WebProcessingService(server.endpoint, skip_caps=True, timeout=server.timeout_s)
-
-
-def _type(found: Any) -> str:  # noqa: ANN401
+def _type(found: Any) -> str:  # noqa: ANN401 - OWSLib has no types
     name = str(found.dataType or "string")
     return TYPES.get(name, name)
 

@@ -11,6 +11,7 @@ ClientError
 ├── WaitTimeoutError            the job goes on, but the time to wait for it is over
 └── ProcessError                the server says what is wrong: code, locator, message
     ├── RequestRefusedError         ... with the request; there is no job
+    │   └── AccessDeniedError           it needs credentials, or others (HTTP 401, 403)
     ├── JobFailedError              ... with a job, which has ended
     └── JobDismissedError           the job was dismissed
 """
@@ -25,7 +26,15 @@ class InputValueError(ClientError, ValueError):
 
 
 class ServerUnreachableError(ClientError):
-    """The server does not answer, or cannot at the moment."""
+    """The server does not answer, or cannot at the moment.
+
+    Attributes
+    ----------
+    retry_after_s : float, optional
+        How long the server asks to wait, if it does.
+    """
+
+    retry_after_s: float | None = None
 
 
 class ServerAnswerError(ClientError):
@@ -78,17 +87,35 @@ class ProcessError(ClientError):
         The exception code of OWS Common, such as ``InvalidParameterValue``.
     locator : str
         The input or output to blame; empty if none is.
+    status : int
+        Of HTTP; 0 if the answer was no error of HTTP.
+    instance : str
+        The occurrence (RFC 9457), by which the operator finds it in the log; empty if unknown.
     """
 
-    def __init__(self, message: str, *, code: str = "", locator: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        locator: str = "",
+        status: int = 0,
+        instance: str = "",
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.locator = locator
+        self.status = status
+        self.instance = instance
 
 
 class RequestRefusedError(ProcessError):
     """The server did not accept the request; there is no job."""
+
+
+class AccessDeniedError(RequestRefusedError):
+    """The server wants credentials, or does not allow this to those that were given."""
 
 
 class JobFailedError(ProcessError):

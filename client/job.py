@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
-from owslib.wps import WPSExecuteReader, WPSExecution
-
 from candela.client.display import Table, frame_of, html_table, text_table
 from candela.client.errors import (
     JobDismissedError,
@@ -18,9 +16,10 @@ from candela.client.errors import (
 from candela.client.layers import Layer
 from candela.client.outputs import LAYER_TYPES, Output
 from candela.client.progress import Bar, progress_bars
-from candela.client.server import Server
 from candela.client.status import JobInfo, Status, info_from_execution, info_from_json
+from candela.client.transport import Transport
 from candela.client.waiting import follow
+from candela.client.wps import ProcessingService
 
 
 class Source(Protocol):
@@ -34,40 +33,30 @@ class Source(Protocol):
 class JsonSource:
     """CANDELA's job resource, ``/jobs/<id>``."""
 
-    server: Server
+    transport: Transport
     job_id: str
 
     @property
     def address(self) -> str:
         """The address of the resource."""
-        return f"{self.server.base}/jobs/{self.job_id}"
+        return f"{self.transport.base}/jobs/{self.job_id}"
 
     def look(self) -> JobInfo:
         """Ask for the statusInfo."""
-        return info_from_json(self.server.json(self.address))
+        return info_from_json(self.transport.json(self.address))
 
 
 @dataclass(frozen=True)
 class DocumentSource:
     """The status document of any WPS 1.0.0."""
 
-    server: Server
+    service: ProcessingService
     location: str
     job_id: str
 
     def look(self) -> JobInfo:
-        """Ask for the document.
-
-        NOTE: not by OWSLib's ``checkStatus``, which does not pause when a request fails.
-        """
-
-        def ask() -> Any:  # noqa: ANN401 - OWSLib has no types
-            reader = WPSExecuteReader(timeout=self.server.timeout_s)
-            return reader.readFromUrl(self.location)
-
-        execution = WPSExecution()
-        execution.parseResponse(self.server.ask_owslib(ask))
-        return info_from_execution(execution, self.job_id)
+        """Ask for the document."""
+        return info_from_execution(self.service.status(self.location), self.job_id)
 
 
 class Job:
@@ -75,16 +64,16 @@ class Job:
 
     Parameters
     ----------
-    server : Server
-        Where it is.
+    transport : Transport
+        To the server where it is.
     source : Source, optional
         Where to ask for its state; without one, ``info`` is final.
     info : JobInfo
         Its state as it was told last.
     """
 
-    def __init__(self, server: Server, source: Source | None, info: JobInfo) -> None:
-        self._server = server
+    def __init__(self, transport: Transport, source: Source | None, info: JobInfo) -> None:
+        self._transport = transport
         self._source = source
         self._info = info
 
@@ -218,7 +207,7 @@ class Job:
                 with progress_bars(progress) as bars:
                     self._follow(_shown(bars.add(self.title or self.process)), timeout_s)
         except KeyboardInterrupt as error:
-            error.add_note(f"The job goes on: Client({self._server.base!r}).job({self.id!r})")
+            error.add_note(f"The job goes on: Client({self._transport.base!r}).job({self.id!r})")
             raise
         if self._info.status is not Status.SUCCEEDED:
             self._raise()
@@ -270,7 +259,7 @@ class Job:
             If there are none yet.
         """
         return {
-            name: Output.of(name, told, self._server)
+            name: Output.of(name, told, self._transport)
             for name, told in self._told().outputs.items()
             if told.media_type not in LAYER_TYPES
         }
@@ -289,7 +278,7 @@ class Job:
                 name,
                 links[f"{name}_wms"],
                 links.get(f"{name}_wcs", ""),
-                self._server,
+                self._transport,
                 wfs=links.get(f"{name}_wfs", ""),
             )
             for name in names
@@ -305,12 +294,12 @@ class Job:
 
     def log(self) -> str:
         """Return the end of what the worker said."""
-        with self._server.get(f"{self._json().address}/log") as answer:
+        with self._transport.get(f"{self._json().address}/log") as answer:
             return answer.content.decode("utf-8", errors="replace")
 
     def dismiss(self) -> None:
         """End the job if it runs, and remove its outputs and layers."""
-        self._info = info_from_json(self._server.json(self._json().address, "DELETE"))
+        self._info = info_from_json(self._transport.json(self._json().address, "DELETE"))
 
     def cancel(self) -> None:
         """End the job if it has not ended; unlike ``dismiss``, leave a finished one alone."""
@@ -319,7 +308,7 @@ class Job:
 
     def _json(self) -> JsonSource:
         if not isinstance(self._source, JsonSource):
-            raise NotOfferedError(f"{self._server.base} offers no more than the state of a job")
+            raise NotOfferedError(f"{self._transport.base} offers no more than the state of a job")
         return self._source
 
 

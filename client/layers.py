@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from candela.client.errors import NotFoundError
-from candela.client.server import Server
+from candela.client.transport import Transport
 
 WMS_VERSION = "1.3.0"
 WCS_VERSION = "2.0.1"
@@ -39,7 +39,7 @@ class Layer:
     output: str
     wms: str
     wcs: str
-    server: Server
+    transport: Transport
     wfs: str = ""
 
     def __repr__(self) -> str:
@@ -55,21 +55,21 @@ class Layer:
         """OWSLib's ``WebMapService``, connected."""
         from owslib.wms import WebMapService
 
-        return self.server.ask_owslib(lambda: WebMapService(self.wms, version=WMS_VERSION))
+        return self.transport.service(WebMapService, "WMS", self.wms, WMS_VERSION)
 
     @cached_property
     def coverage_service(self) -> Any:  # noqa: ANN401
         """OWSLib's ``WebCoverageService``, connected."""
         from owslib.wcs import WebCoverageService
 
-        return self.server.ask_owslib(lambda: WebCoverageService(self.wcs, version=WCS_VERSION))
+        return self.transport.service(WebCoverageService, "WCS", self.wcs, WCS_VERSION)
 
     @cached_property
     def feature_service(self) -> Any:  # noqa: ANN401
         """OWSLib's ``WebFeatureService``, connected."""
         from owslib.wfs import WebFeatureService
 
-        return self.server.ask_owslib(lambda: WebFeatureService(self.wfs, version=WFS_VERSION))
+        return self.transport.service(WebFeatureService, "WFS", self.wfs, WFS_VERSION)
 
     def features(
         self,
@@ -105,7 +105,7 @@ class Layer:
         while most is None or len(found) < most:
             wanted = page if most is None else min(page, most - len(found))
             url = self._features_url(box, start=len(found), count=wanted)
-            members = self.server.json(url)["features"]
+            members = self.transport.json(url)["features"]
             found += members
             if len(members) < wanted:
                 break
@@ -188,6 +188,6 @@ class Layer:
         height: int | None = None,
     ) -> bytes:
         """Fetch a picture of the layer, a PNG; parameters as for ``map_url``."""
-        with self.server.get(self.map_url(box, crs=crs, width=width, height=height)) as answer:
+        with self.transport.get(self.map_url(box, crs=crs, width=width, height=height)) as answer:
             content: bytes = answer.content
         return content

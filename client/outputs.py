@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from candela.client.display import Table, html_table
 from candela.client.errors import MissingPackageError, OutputFormError
-from candela.client.server import Server
 from candela.client.status import OutputValue
+from candela.client.transport import Transport
 
 if TYPE_CHECKING:
     import rasterio
@@ -43,12 +43,12 @@ class Output:
     href: str | None
     value: Any
     size: int | None
-    server: Server
+    transport: Transport
 
     @classmethod
-    def of(cls, name: str, told: OutputValue, server: Server) -> "Output":
+    def of(cls, name: str, told: OutputValue, transport: Transport) -> "Output":
         """Make an output of what the server tells."""
-        return cls(name, told.media_type, told.href, told.value, told.size, server)
+        return cls(name, told.media_type, told.href, told.value, told.size, transport)
 
     def __repr__(self) -> str:
         return f"<Output {self.name}: {self.href if self.href else repr(self.value)}>"
@@ -89,21 +89,24 @@ class Output:
         except ModuleNotFoundError:
             raise MissingPackageError("opening an image", "rasterio", "notebook") from None
 
+        address, options = self._for_gdal()
         try:
-            # Side-car files would be looked for with one request each; results have none.
-            with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
-                return rasterio.open(self._address())
+            with rasterio.Env(**options):
+                return rasterio.open(address)
         except rasterio.errors.RasterioIOError as error:
             raise OutputFormError(f"output {self.name!r} is no image: {error}") from error
 
     def xarray(self) -> "DataArray":
         """Open the image as a lazy array with coordinates; nodata is NaN."""
         try:
+            import rasterio
             import rioxarray
         except ModuleNotFoundError:
             raise MissingPackageError("an array of an image", "rioxarray", "notebook") from None
 
-        array: DataArray = rioxarray.open_rasterio(self._address(), masked=True)
+        address, options = self._for_gdal()
+        with rasterio.Env(**options):
+            array: DataArray = rioxarray.open_rasterio(address, masked=True)
         return array
 
     def to_xarray(self) -> "DataArray":
@@ -163,6 +166,15 @@ class Output:
             part.unlink(missing_ok=True)
         return target
 
+    def _for_gdal(self) -> tuple[str, dict[str, str]]:
+        """Return the address for GDAL, and its options."""
+        address = self._address()
+        options: dict[str, str] = {}
+        if not address.lower().startswith("file:"):
+            address, options = self.transport.for_gdal(address)
+        # Side-car files would be looked for with one request each; results have none.
+        return address, {**options, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+
     def _chunks(self) -> Iterator[bytes]:
         if self.href is None:
             yield (self.value if isinstance(self.value, str) else json.dumps(self.value)).encode()
@@ -171,7 +183,7 @@ class Output:
                 while chunk := file.read(CHUNK_BYTES):
                     yield chunk
         else:
-            with self.server.stream(self.href) as chunks:
+            with self.transport.stream(self.href) as chunks:
                 yield from chunks
 
     def _address(self) -> str:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from candela.client.display import Table, frame_of, html_table, text_table
 from candela.client.errors import ServerAnswerError
-from candela.client.server import Server
+from candela.client.transport import Transport
 
 MOST_AT_ONCE = 10_000  # patches in one answer
 MOST_SHOWN = 20  # rows, where a table shows itself
@@ -80,12 +80,12 @@ class Patches:
 
     Parameters
     ----------
-    server : Server
-        Whom to ask.
+    transport : Transport
+        To the gateway.
     """
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
 
     def products(self, *, limit: int = 100, **conditions: object) -> Features:
         """Find products: by ``product``, ``owner`` and ``datetime``."""
@@ -140,7 +140,9 @@ class Patches:
 
     def quicklook(self, patch: int) -> bytes:
         """Return the picture of a patch, a JPEG."""
-        with self._server.get(f"{self._server.base}/patches/items/{patch}/quicklook") as answer:
+        with self._transport.get(
+            f"{self._transport.base}/patches/items/{patch}/quicklook"
+        ) as answer:
             return answer.content
 
     def statistics(self, scheme: str = "corine", **conditions: object) -> Rows:
@@ -195,8 +197,8 @@ class Patches:
             "origin": origin,
             "sensor": sensor,
         }
-        address = f"{self._server.base}/patches/annotations"
-        return _object(self._server.json(address, "POST", json=document), address)
+        address = f"{self._transport.base}/patches/annotations"
+        return _object(self._transport.json(address, "POST", json=document), address)
 
     def _pages(self, place: str, limit: int, conditions: Mapping[str, object]) -> Features:
         found = Features()
@@ -210,9 +212,9 @@ class Patches:
         return Features(found[:limit])
 
     def _ask(self, place: str, conditions: Mapping[str, object]) -> Answer:
-        address = f"{self._server.base}/patches/{place}"
+        address = f"{self._transport.base}/patches/{place}"
         parameters = {name: _text(value) for name, value in conditions.items()}
-        return _object(self._server.json(address, params=parameters), address)
+        return _object(self._transport.json(address, params=parameters), address)
 
 
 def _object(answer: Any, address: str) -> Answer:  # noqa: ANN401 - JSON

@@ -24,13 +24,13 @@ from candela.client.errors import (
     ServerAnswerError,
     ServerUnreachableError,
 )
-from candela.client.server import Server
+from candela.client.transport import Transport
 from candela.client.waiting import FIRST_PAUSE_S, GROWTH, LONGEST_PAUSE_S, PATIENCE_S
 
 PART_BYTES = 8 * 2**20
 PIECE_BYTES = 2**20
 MEDIA_TYPE = "application/offset+octet-stream"
-OUT_OF_STEP = frozenset({"HTTP 409", "HTTP 423"})  # a part that was sent before has come, or comes
+OUT_OF_STEP = frozenset({409, 423})  # a part that was sent before has come, or comes
 
 Told = Callable[[float, str], None]  # percent, and what is under way
 
@@ -40,13 +40,14 @@ class Uploader:
 
     Parameters
     ----------
-    server : Server
+    transport : Transport
+        To the server.
     memory : Path, optional
         The folder that keeps which upload belongs to which file.
     """
 
-    def __init__(self, server: Server, memory: Path | None = None) -> None:
-        self._server = server
+    def __init__(self, transport: Transport, memory: Path | None = None) -> None:
+        self._transport = transport
         self._memory = memory or Path.home() / ".cache" / "candela" / "uploads"
         self._known: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -70,7 +71,7 @@ class Uploader:
                 self._begin(name, path, told)
                 state = self._look(name)
             if state is None:
-                raise ServerAnswerError(f"{self._server.base} does not know the upload it began")
+                raise ServerAnswerError(f"{self._transport.base} does not know the upload it began")
             try:
                 while not state["complete"]:
                     state = self._send_rest(name, path, state, told)
@@ -92,19 +93,19 @@ class Uploader:
             "Upload-Length": str(path.stat().st_size),
             "Upload-Metadata": ",".join(metadata),
         }
-        address = f"{self._server.base}/uploads"
+        address = f"{self._transport.base}/uploads"
         try:
-            answer = self._server.request("POST", address, headers=headers)
+            answer = self._transport.request("POST", address, headers=headers)
         except NotFoundError:
-            raise NotOfferedError(f"{self._server.base} takes no uploads") from None
+            raise NotOfferedError(f"{self._transport.base} takes no uploads") from None
         except RequestRefusedError as error:
-            if error.code == "HTTP 405":
-                raise NotOfferedError(f"{self._server.base} takes no uploads") from None
+            if error.status == 405:
+                raise NotOfferedError(f"{self._transport.base} takes no uploads") from None
             raise
         with answer:
             secret = answer.headers.get("Location", "").rpartition("/")[2]
         if answer.status_code != 201 or not secret:
-            raise NotOfferedError(f"{self._server.base} takes no uploads")
+            raise NotOfferedError(f"{self._transport.base} takes no uploads")
         self._remember(name, secret)
 
     def _send_rest(self, name: str, path: Path, state: Any, told: Told) -> Any:  # noqa: ANN401 - JSON
@@ -127,7 +128,7 @@ class Uploader:
                 except NotFoundError as error:
                     raise RequestRefusedError(f"the upload of {path.name} is gone") from error
                 except (RequestRefusedError, ServerUnreachableError) as error:
-                    is_out_of_step = getattr(error, "code", "") in OUT_OF_STEP
+                    is_out_of_step = getattr(error, "status", 0) in OUT_OF_STEP
                     if isinstance(error, RequestRefusedError) and not is_out_of_step:
                         raise
                     if time.monotonic() - last_success > PATIENCE_S:
@@ -142,7 +143,9 @@ class Uploader:
             "Upload-Offset": str(offset),
             "Content-Type": MEDIA_TYPE,
         }
-        with self._server.request("PATCH", self._address(name), headers=headers, data=part) as sent:
+        with self._transport.request(
+            "PATCH", self._address(name), headers=headers, data=part
+        ) as sent:
             return int(sent.headers["Upload-Offset"])
 
     def _offset(self, name: str, before: int) -> int:
@@ -163,14 +166,14 @@ class Uploader:
             return None
 
     def _state(self, name: str) -> Any:  # noqa: ANN401 - JSON
-        return self._server.json(self._address(name))
+        return self._transport.json(self._address(name))
 
     def _address(self, name: str) -> str:
-        return f"{self._server.base}/uploads/{self._known[name]}"
+        return f"{self._transport.base}/uploads/{self._known[name]}"
 
     def _name(self, path: Path) -> str:
         state = path.stat()
-        told = (self._server.base, str(path.resolve()), state.st_size, state.st_mtime_ns)
+        told = (self._transport.base, str(path.resolve()), state.st_size, state.st_mtime_ns)
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
 
     def _recall(self, name: str) -> bool:

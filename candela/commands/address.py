@@ -26,6 +26,6 @@ def _usual() -> str:
 
 def with_scheme(address: str) -> str:
     """Return an address with its scheme: http for this machine, IP addresses and plain names."""
-    from candela.client.server import with_scheme as complete
+    from candela.client.transport import with_scheme as complete
 
     return complete(address)

@@ -52,10 +52,10 @@ def ask(url: str, place: str, conditions: Sequence[str], *, form: str | None) ->
     with Client(url) as client:
         address = f"{client.url}/patches/{place}"
         if form is not None:
-            with client.server.get(address, params={**given, "f": form}) as answer:
+            with client.transport.get(address, params={**given, "f": form}) as answer:
                 console().out(answer.text)
             return
-        answer = client.server.json(address, params=given)
+        answer = client.transport.json(address, params=given)
     rows = _rows(answer)
     if rows:
         cells = [tuple(_cell(row.get(name)) for name in rows[0]) for row in rows]

@@ -14,8 +14,8 @@ from typing import Self
 import psutil
 
 from candela.client import Client, ClientError
-from candela.client.server import Server
 from candela.client.status import Status
+from candela.client.transport import Transport
 from candela.errors import CandelaError
 
 logger = logging.getLogger(__name__)
@@ -112,19 +112,19 @@ class LocalGateway:
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_S
-        server = Server(self.url, timeout_s=5)
+        transport = Transport(self.url, timeout_s=5, retries=0)
         try:
             while time.monotonic() < deadline:
                 if process.poll() is not None:
                     raise GatewayError(f"the gateway did not start, see {self.log_path}")
                 try:
-                    server.json(f"{self.url}/readyz")
+                    transport.json(f"{self.url}/readyz")
                 except ClientError:
                     time.sleep(0.1)
                 else:
                     return
         finally:
-            server.close()
+            transport.close()
         raise GatewayError(f"the gateway does not answer after {START_S:g} s, see {self.log_path}")
 
     def dismiss_jobs(self) -> None:

@@ -131,6 +131,21 @@ def test_only_settings_and_the_address_of_the_command_read_the_environment():
     assert readers == ["candela/commands/address.py"]
 
 
+def test_only_the_transport_of_the_client_opens_connections():
+    packages = {"requests", "urllib3", "http", "socket", "ssl"}
+    names = {"urllib.request", "openURL"}
+    found = set()
+    for path in SOURCES["client"].rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                imported = {alias.name for alias in node.names}
+                if isinstance(node, ast.ImportFrom):
+                    imported |= {node.module, *(f"{node.module}.{name}" for name in imported)}
+                if imported & names or {name.split(".")[0] for name in imported} & packages:
+                    found.add(path.name)
+    assert found == {"transport.py"}
+
+
 def test_no_module_is_called_by_a_word_that_says_nothing():
     names = {path.stem for folder in SOURCES.values() for path in folder.rglob("*.py")}
     assert not names & {"utils", "util", "helpers", "common", "misc"}

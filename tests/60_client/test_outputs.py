@@ -13,7 +13,7 @@ from affine import Affine
 
 from candela.client.errors import NotFoundError, OutputFormError, ServerUnreachableError
 from candela.client.outputs import Output
-from candela.client.server import Server
+from candela.client.transport import Transport
 
 
 class Files(BaseHTTPRequestHandler):
@@ -51,17 +51,17 @@ def base() -> Iterator[str]:
 
 
 @pytest.fixture
-def server(base: str) -> Iterator[Server]:
-    server = Server(base)
+def server(base: str) -> Iterator[Transport]:
+    server = Transport(base)
     yield server
     server.close()
 
 
-def output(server: Server, href: str | None = None, value: object = None) -> Output:
+def output(server: Transport, href: str | None = None, value: object = None) -> Output:
     return Output("made", "", href, value, None, server)
 
 
-def test_a_file_is_saved_under_its_own_name(server: Server, base: str, tmp_path: Path) -> None:
+def test_a_file_is_saved_under_its_own_name(server: Transport, base: str, tmp_path: Path) -> None:
     made = output(server, f"{base}/out/1/told.json")
     assert made.json() == {"a": 1}
     assert made.save(tmp_path) == tmp_path / "told.json"
@@ -71,7 +71,7 @@ def test_a_file_is_saved_under_its_own_name(server: Server, base: str, tmp_path:
 
 
 def test_a_download_that_breaks_off_leaves_nothing_behind(
-    server: Server, base: str, tmp_path: Path
+    server: Transport, base: str, tmp_path: Path
 ) -> None:
     target = tmp_path / "broken.bin"
     target.write_text("before")
@@ -81,13 +81,13 @@ def test_a_download_that_breaks_off_leaves_nothing_behind(
     assert target.read_text() == "before"
 
 
-def test_a_file_that_is_gone_is_not_found(server: Server, base: str, tmp_path: Path) -> None:
+def test_a_file_that_is_gone_is_not_found(server: Transport, base: str, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         output(server, f"{base}/out/1/gone.tif").save(tmp_path / "gone.tif")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_value_is_text_and_json_and_can_be_saved(server: Server, tmp_path: Path) -> None:
+def test_a_value_is_text_and_json_and_can_be_saved(server: Transport, tmp_path: Path) -> None:
     assert output(server, value=2.5).text() == "2.5"
     assert output(server, value=2.5).json() == 2.5
     assert output(server, value="words").save(tmp_path).read_text() == "words"
@@ -97,7 +97,7 @@ def test_a_value_is_text_and_json_and_can_be_saved(server: Server, tmp_path: Pat
 
 # NOTE: rioxarray multiplies matrices in a way that affine 3 wants to give up.
 @pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
-def test_a_local_image_is_opened_where_it_is(server: Server, tmp_path: Path) -> None:
+def test_a_local_image_is_opened_where_it_is(server: Transport, tmp_path: Path) -> None:
     path = tmp_path / "image.tif"
     profile = {"driver": "GTiff", "width": 4, "height": 3, "count": 1, "dtype": "uint8"}
     with rasterio.open(
@@ -111,7 +111,7 @@ def test_a_local_image_is_opened_where_it_is(server: Server, tmp_path: Path) -> 
     assert made.read() == path.read_bytes()
 
 
-def test_what_is_no_image_is_told(server: Server, base: str, tmp_path: Path) -> None:
+def test_what_is_no_image_is_told(server: Transport, base: str, tmp_path: Path) -> None:
     path = tmp_path / "words.tif"
     path.write_text("words")
     with pytest.raises(OutputFormError, match="'made' is no image"):
@@ -121,7 +121,7 @@ def test_what_is_no_image_is_told(server: Server, base: str, tmp_path: Path) -> 
 
 
 def test_an_output_is_downloaded_and_shows_itself(
-    server: Server, base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Transport, base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     made = output(server, f"{base}/out/1/told.json")

@@ -12,7 +12,7 @@ import pytest
 
 from candela.cli import main
 from candela.client import Client, InputValueError, ServerUnreachableError
-from candela.client.server import Server
+from candela.client.transport import Transport
 from candela.client.uploads import PART_BYTES, Uploader
 from candela.demo.gateway import LocalGateway
 
@@ -46,7 +46,7 @@ def test_wrong_inputs_are_refused_before_a_file_is_sent(
     assert not (home / ".cache").exists()
 
 
-class Breaking(Server):
+class Breaking(Transport):
     """A server whose connection breaks after some parts."""
 
     parts = 0
@@ -80,13 +80,13 @@ def test_an_interrupted_upload_goes_on_in_another_program(
 
 
 def test_a_file_that_has_changed_is_sent_again(gateway: LocalGateway, tmp_path: Path) -> None:
-    uploader = Uploader(Server(gateway.url))
+    uploader = Uploader(Transport(gateway.url))
     first = uploader.send(document(tmp_path / "a.xml", 1), lambda *_: None)
     second = uploader.send(document(tmp_path / "a.xml", 1), lambda *_: None)
     assert first != second
 
 
-class Away(Server):
+class Away(Transport):
     """A server that cannot be reached for a while."""
 
     failures = 3
@@ -136,7 +136,7 @@ def test_an_interrupted_command_says_that_it_goes_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = document(tmp_path / "large.xml", 4)
-    monkeypatch.setattr("candela.client.client.Server", Breaking)
+    monkeypatch.setattr("candela.client.client.Transport", Breaking)
     words = ["execute", "Echo", f"complex={path}", "--files", "inline", "--url", gateway.url]
     assert main(words) == 130
     assert "The same command goes on" in capsys.readouterr().err
@@ -152,8 +152,8 @@ def test_the_memory_of_a_client_does_not_grow_with_the_file(
         "import resource, sys\n"
         "from pathlib import Path\n"
         "from candela.client.uploads import Uploader\n"
-        "from candela.client.server import Server\n"
-        "uploader = Uploader(Server(sys.argv[1]))\n"
+        "from candela.client.transport import Transport\n"
+        "uploader = Uploader(Transport(sys.argv[1]))\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "uploader.send(Path(sys.argv[2]), lambda *_: None)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"

@@ -1,11 +1,13 @@
 """A web server on loopback whose answers a test decides."""
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 
 @dataclass
@@ -51,8 +53,8 @@ class Web:
 
 
 @contextmanager
-def web_server(host: str = "127.0.0.1") -> Iterator[Web]:
-    """Run a server on a free port, of the loopback unless told otherwise."""
+def web_server(host: str = "127.0.0.1", certificate: Path | None = None) -> Iterator[Web]:
+    """Run a server on a free port, of the loopback unless told otherwise; with TLS if it can."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -75,16 +77,22 @@ def web_server(host: str = "127.0.0.1") -> Iterator[Web]:
             self.end_headers()
             self.wfile.flush()
             time.sleep(answer.hold_s)
-            self.wfile.write(answer.body)
+            if self.command != "HEAD":
+                self.wfile.write(answer.body)
             self.close_connection = True
 
-        do_POST = do_GET  # noqa: N815 - the name that http.server wants
+        do_HEAD = do_POST = do_GET  # noqa: N815 - the names that http.server wants
 
         def log_message(self, *_) -> None:
             pass
 
     server = ThreadingHTTPServer((host, 0), Handler)
-    served = Web(f"http://{host}:{server.server_address[1]}")
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    scheme = "https" if certificate else "http"
+    served = Web(f"{scheme}://{host}:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
