@@ -33,6 +33,7 @@ def run(
     sizes: list[int],
     features: list[str],
     least_usable: float,
+    bands: list[str],
     name: str | None,
     owner: str | None,
     visibility: str,
@@ -51,6 +52,8 @@ def run(
         0 where pixels can be used, on the same grid.
     s1_unit, sizes, features, least_usable, visibility
         See process.yaml.
+    bands : list of str
+        Names of the bands of ``s2``, in their order; empty where it tells them.
     name : str, optional
         What the model is called; a model of the same name and owner is replaced.
     owner : str, optional
@@ -73,7 +76,7 @@ def run(
     """
     target = current_target()
     responsible = _owner(target, owner)
-    with gdal_environment(), open_pair(s1, s2, s2_mask, unit=s1_unit) as pair:
+    with gdal_environment(), open_pair(s1, s2, s2_mask, unit=s1_unit, names=bands) as pair:
         levels = quad_tree(pair.grid.shape, sizes or _fitting_sizes(pair))
         model = build_model(
             pair,

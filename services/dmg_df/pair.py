@@ -13,9 +13,8 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from candela.eo.raster.band_names import band_of
 from candela.eo.raster.grid import Grid, Shape
-from candela.eo.raster.images import open_image
+from candela.eo.raster.images import band_indexes, open_image
 from candela.eo.raster.values import checked_grid, is_scaled, physical, read_numbers
 from candela.eo.s1.backscatter import linear_power
 from candela.eo.s2.bands import SATURATED
@@ -151,7 +150,12 @@ class Pair:
 
 @contextmanager
 def open_pair(
-    s1: Sequence[Path], s2: Path, mask: Path | None = None, *, unit: str = "auto"
+    s1: Sequence[Path],
+    s2: Path,
+    mask: Path | None = None,
+    *,
+    unit: str = "auto",
+    names: Sequence[str] = (),
 ) -> Iterator[Pair]:
     """Open the images and check that they belong together.
 
@@ -165,6 +169,8 @@ def open_pair(
         As Jpeg2Tiff makes it: 0 where pixels can be used.
     unit : {"auto", "power", "decibel"}
         What the numbers of ``s1`` are; "auto" takes an image with negative numbers as dB.
+    names : sequence of str
+        Those of the bands of ``s2``, where it does not tell.
 
     Raises
     ------
@@ -176,7 +182,7 @@ def open_pair(
             image = stack.enter_context(open_image(s2))
             grid = checked_grid(image)
             _check_place(grid, s2)
-            optical = _optical_bands(image, s2)
+            optical = Bands(image, band_indexes(image, OPTICAL_BANDS, names))
         with blamed_on("s1"):
             images = [(path, stack.enter_context(open_image(path))) for path in s1]
             for path, radar_image in images:
@@ -197,18 +203,6 @@ def open_pair(
             _scene(images[0][1], images[0][0]),
             _scene(image, s2),
         )
-
-
-def _optical_bands(image: rasterio.DatasetReader, path: Path) -> Bands:
-    names = [band_of(name or "") for name in image.descriptions]
-    missing = [name for name in OPTICAL_BANDS if name not in names]
-    if missing:
-        found = ", ".join(name or "(no name)" for name in image.descriptions)
-        raise InputError(
-            f"band {', '.join(missing)} missing in {path.name} (bands: {found}): write the names "
-            "into the file as descriptions of its bands"
-        )
-    return Bands(image, [names.index(name) + 1 for name in OPTICAL_BANDS])
 
 
 def _radar_bands(images: Sequence[tuple[Path, rasterio.DatasetReader]]) -> list[Bands]:

@@ -15,6 +15,7 @@ from PIL import Image
 from rasterio.crs import CRS
 from scipy.ndimage import gaussian_filter
 
+from candela.eo.band_names import COMMON_NAMES
 from candela.eo.fusion import fuse_posteriors
 from candela.eo.raster.grid import Grid, Shape
 from candela.eo.raster.images import create_image
@@ -304,6 +305,46 @@ def test_missing_bands_are_refused_with_those_there_are(make_pair, describe, tmp
     assert caught.value.locator == "s2"
     with pytest.raises(InputError, match=r"band VH missing in one_vv\.tif"):
         describe(write(tmp_path / "one_vv.tif", np.ones((1, SIDE, SIDE)), ("",)), s2)
+
+
+CATALOGUE = {band: name for name, band in COMMON_NAMES.items()}
+
+
+@pytest.mark.parametrize("called", [str, CATALOGUE.get], ids=["by ESA", "by catalogues"])
+@pytest.mark.parametrize("described", [True, False])
+def test_named_bands_give_the_model_of_described_ones(
+    make_pair, describe, tmp_path, called, described
+):
+    optical, radar = ground(side=120)
+    s1, s2 = make_pair(optical, radar)
+    names = [called(band) for band in reversed(OPTICAL_BANDS)]
+    descriptions = names if described else [""] * 10
+    other = write(tmp_path / "other.tif", optical[::-1], descriptions, dtype="uint16")
+    options = {"sizes": [60], "features": ["spectral"]}
+    expected = vectors_of(describe(s1, s2, **options), "spectral")
+    found = vectors_of(describe(s1, other, bands=names, **options), "spectral")
+    np.testing.assert_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], r"missing in plain\.tif \(bands: \(no name\), .*; give the names in the order of the "
+             "file as the input bands, or write them into it as descriptions"),
+        (OPTICAL_BANDS[:9], r"9 names of bands are given \(B02, .*, B11\), but plain\.tif has 10"),
+        ([*OPTICAL_BANDS[:9], "heat"], r"band B12 missing in plain\.tif \(bands: B02, .*, heat\)$"),
+    ],
+    ids=["none", "too few", "unknown"],
+)  # fmt: skip
+def test_an_image_whose_bands_are_not_all_named_is_refused(
+    make_pair, describe, tmp_path, names, message
+):
+    optical, radar = ground(side=60)
+    s1, _ = make_pair(optical, radar)
+    plain = write(tmp_path / "plain.tif", optical, [""] * 10, dtype="uint16")
+    with pytest.raises(InputError, match=message) as caught:
+        describe(s1, plain, bands=list(names))
+    assert caught.value.locator == "s2"
 
 
 def test_a_pair_without_common_ground_is_refused(make_pair, describe):
