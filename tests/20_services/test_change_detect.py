@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from importlib.resources import files
 
 import numpy as np
@@ -67,20 +68,27 @@ def scene():
     return sense(ground, 1), sense(later, 2)
 
 
+def detect_in(folder, before, after, *, grids=(None, None), tags=None, **options):
+    """Write both images, run the process and give its outputs."""
+    paths = {}
+    for name, image, grid in zip(("before", "after"), (before, after), grids, strict=True):
+        paths[name] = folder / f"{name}.tif"
+        write(paths[name], image, grid=grid, tags=TAGS[name] | (tags or {}).get(name, {}))
+    outputs = run(**paths, **(DEFAULTS | options), workdir=folder, progress=silent)
+    with rasterio.open(outputs["change"]) as dataset:
+        return dataset.read(1), json.loads(outputs["statistics"].read_text()), outputs
+
+
 @pytest.fixture
 def detect(tmp_path):
-    """Return a function that writes both images, runs the process and gives its outputs."""
+    """Return a function that compares two images."""
+    return partial(detect_in, tmp_path)
 
-    def call(before, after, *, grids=(None, None), tags=None, **options):
-        paths = {}
-        for name, image, grid in zip(("before", "after"), (before, after), grids, strict=True):
-            paths[name] = tmp_path / f"{name}.tif"
-            write(paths[name], image, grid=grid, tags=TAGS[name] | (tags or {}).get(name, {}))
-        outputs = run(**paths, **(DEFAULTS | options), workdir=tmp_path, progress=silent)
-        with rasterio.open(outputs["change"]) as dataset:
-            return dataset.read(1), json.loads(outputs["statistics"].read_text()), outputs
 
-    return call
+@pytest.fixture(scope="module")
+def detected(scene, tmp_path_factory):
+    """Compare the scene as it is by the default model: the map, its statistics and the outputs."""
+    return detect_in(tmp_path_factory.mktemp("detected"), *scene)
 
 
 def write(path, image, *, grid=None, tags=None, bands=BANDS):
@@ -95,8 +103,8 @@ def write(path, image, *, grid=None, tags=None, bands=BANDS):
         dataset.write(image)
 
 
-def test_a_new_building_is_found_and_a_season_is_not(detect, scene):
-    change, statistics, _ = detect(*scene)
+def test_a_new_building_is_found_and_a_season_is_not(detected):
+    change, statistics, _ = detected
     inside = np.zeros((SIZE, SIZE), bool)
     inside[OBJECT] = True
     outside = ~gaussian(inside.astype(np.float32), 4).astype(bool)
@@ -113,8 +121,8 @@ def test_the_same_image_twice_has_not_changed(detect, scene, model):
     assert statistics["shift_found_pixels"] == {"rows": 0, "cols": 0}
 
 
-def test_gain_and_offset_on_one_date_hardly_matter(detect, scene):
-    change, _, _ = detect(*scene)
+def test_gain_and_offset_on_one_date_hardly_matter(detect, detected, scene):
+    change, _, _ = detected
     brighter = np.rint(scene[1] * 1.3 + 400).astype(np.uint16)
     again, _, _ = detect(scene[0], brighter)
     np.testing.assert_allclose(again, change, atol=0.02)
@@ -180,8 +188,8 @@ def test_a_part_has_the_values_of_the_whole(tmp_path, model):
     np.testing.assert_allclose(magnitude, detector.whole[*inner], atol=1e-4)
 
 
-def test_large_images_are_surveyed_by_windows(detect, monkeypatch, scene):
-    whole, _, _ = detect(*scene)
+def test_large_images_are_surveyed_by_windows(detect, detected, monkeypatch, scene):
+    whole, _, _ = detected
     monkeypatch.setattr(survey, "WHOLE_PIXELS", 10_000)
     monkeypatch.setattr(survey, "WINDOW", 64)
     monkeypatch.setattr(survey, "WINDOWS", 6)
@@ -238,8 +246,8 @@ def test_nodata_in_a_large_image_stays_nodata(detect, scene):
     np.testing.assert_array_equal(np.isnan(change), expected)
 
 
-def test_the_map_has_the_grid_the_tags_and_the_form_agreed_on(detect, scene):
-    _, _, outputs = detect(*scene)
+def test_the_map_has_the_grid_the_tags_and_the_form_agreed_on(detected):
+    _, _, outputs = detected
     with rasterio.open(outputs["change"]) as dataset:
         assert dataset.dtypes == ("float32",)
         assert np.isnan(dataset.nodata)
@@ -256,8 +264,8 @@ def test_the_map_has_the_grid_the_tags_and_the_form_agreed_on(detect, scene):
     assert tags["Category"]
 
 
-def test_statistics_and_preview_tell_what_was_found(detect, scene):
-    change, statistics, outputs = detect(*scene)
+def test_statistics_and_preview_tell_what_was_found(detected):
+    change, statistics, outputs = detected
     assert statistics["model"] == "construction"
     assert statistics["start_date"] == "2020-07-18"
     assert statistics["valid_pixels"] == sum(statistics["histogram"]["counts"]) == SIZE * SIZE

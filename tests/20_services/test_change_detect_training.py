@@ -20,9 +20,10 @@ def write(path, bands, shape=(60, 48), seed=0):
     return values
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
     """Images in the three forms that are understood, and files that are none."""
+    tmp_path = tmp_path_factory.mktemp("images")
     write(tmp_path / "stack.tif", BANDS)
     write(tmp_path / "all" / "thirteen.tif", [f"number {index}" for index in range(13)], seed=1)
     for band in ALL_BANDS:
@@ -40,9 +41,9 @@ def test_images_are_found_in_whatever_form(folder):
     assert {image.pixels.shape for image in images} == {(60, 48, len(BANDS))}
 
 
-def test_bands_of_a_whole_product_are_taken_in_the_order_of_esa(folder):
-    values = write(folder / "all" / "thirteen.tif", ["?"] * 13, seed=4)
-    (image, *_) = find_images(folder)
+def test_bands_of_a_whole_product_are_taken_in_the_order_of_esa(tmp_path):
+    values = write(tmp_path / "all" / "thirteen.tif", ["?"] * 13, seed=4)
+    (image,) = find_images(tmp_path)
     swir = values[ALL_BANDS.index("B12")]
     correlation = np.corrcoef(image.pixels[..., BANDS.index("B12")].ravel(), swir.ravel())
     assert correlation[0, 1] > 0.99
@@ -79,7 +80,7 @@ def test_two_views_differ_in_radiometry_and_agree_on_where_things_are():
     assert np.argmax(edges) == 47
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def train(folder):
     """Return a function that trains a small encoder on the folder."""
     module = pytest.importorskip("candela.services.change_detect.train")
@@ -91,15 +92,22 @@ def train(folder):
     return call
 
 
+@pytest.fixture(scope="module")
+def trained(train, tmp_path_factory):
+    """Train for two steps: the folder of the encoder."""
+    output = tmp_path_factory.mktemp("trained")
+    train(output, "--steps", "2", "--version", "7")
+    return output
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_the_same_seed_gives_the_same_encoder_in_both_forms(train, tmp_path):
+def test_the_same_seed_gives_the_same_encoder_in_both_forms(train, trained, tmp_path):
     image = np.random.default_rng(0).normal(0, 1, (len(BANDS), 32, 48)).astype(np.float32)
-    encoded = []
-    for name in ("first", "second"):
-        train(tmp_path / name, "--steps", "2")
-        encoded.append(load_encoder("onnx", "compact", tmp_path / name)(image))
-    first, second = encoded
-    keras = load_encoder("tensorflow", "compact", tmp_path / "first")(image)
+    train(tmp_path, "--steps", "2")
+    first, second = (
+        load_encoder("onnx", "compact", output)(image) for output in (trained, tmp_path)
+    )
+    keras = load_encoder("tensorflow", "compact", trained)(image)
     for other, tolerance in ((second, 1e-5), (keras, 1e-4)):
         np.testing.assert_allclose(first.fine, other.fine, atol=tolerance)
         np.testing.assert_allclose(first.code.units(), other.code.units(), atol=tolerance)
@@ -133,13 +141,12 @@ def test_training_goes_on_where_it_was_interrupted(train, tmp_path, monkeypatch)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_training_tells_its_facts_and_draws_its_course(train, tmp_path):
-    train(tmp_path / "out", "--steps", "2", "--version", "7")
-    facts = Facts.read("compact", tmp_path / "out")
+def test_training_tells_its_facts_and_draws_its_course(trained):
+    facts = Facts.read("compact", trained)
     assert facts.version == 7
     assert facts.bands == BANDS
     for name in ("compact_loss.png", "compact_samples.png"):
-        with Image.open(tmp_path / "out" / name) as picture:
+        with Image.open(trained / name) as picture:
             assert min(picture.size) > 100
 
 

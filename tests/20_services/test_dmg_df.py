@@ -15,8 +15,8 @@ from PIL import Image
 from rasterio.crs import CRS
 from scipy.ndimage import gaussian_filter
 
-from candela.eo.band_names import COMMON_NAMES
 from candela.eo.fusion import fuse_posteriors
+from candela.eo.raster.band_names import COMMON_NAMES
 from candela.eo.raster.grid import Grid, Shape
 from candela.eo.raster.images import create_image
 from candela.errors import InputError

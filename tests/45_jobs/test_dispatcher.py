@@ -17,6 +17,7 @@ from candela.contract.job import (
     ResultDocument,
 )
 from candela.errors import BusyError, InvalidValueError
+from candela.jobs import endings
 from candela.jobs.model import State, now
 from candela.jobs.request import ExecuteRequest
 
@@ -311,7 +312,8 @@ def test_a_job_whose_process_is_no_more_fails(engine):
     assert "there is no process 'Echo'" in job.message
 
 
-def test_a_job_that_is_killed_again_and_again_comes_to_its_end_all_the_same(engine):
+def test_a_job_that_is_killed_again_and_again_comes_to_its_end_all_the_same(engine, monkeypatch):
+    monkeypatch.setattr(endings, "FIRST_PAUSE_S", 0.01)
     engine = engine()
     job_id = echo(engine, pause=1)
     for attempt in (1, 2, 3, 4):
