@@ -15,6 +15,8 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from candela.contract.layers import LayerContent
+
 LOG_FILE = "log.txt"
 RESULT_FILE = "result.json"
 OUTPUTS_FOLDER = "outputs"
@@ -156,12 +158,13 @@ class JobDocument(Document):
 
 
 class OutputFile(Document):
-    """An output that is a file under ``outputs/``."""
+    """An output that is a file under ``outputs/``; with it what a map server must know of it."""
 
     file: str
     media_type: str = Field(alias="mediaType")
     size: int
     sha256: str
+    layer: LayerContent | None = None  # of one that becomes a layer
 
 
 class OutputLiteral(Document):

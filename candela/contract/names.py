@@ -35,6 +35,11 @@ _CRS_NAME = re.compile(
 )
 
 
+def layer_name(process: str, job_id: str, output: str) -> str:
+    """Return the name of the layer that an output becomes: letters, digits and ``_`` only."""
+    return f"{process}_{job_id}_{output}".replace("-", "_")
+
+
 def suffix_of(kind: str, media_type: str | None) -> str:
     """Return the suffix that fits a complex type, or its media type where that says more."""
     return MEDIA_SUFFIXES.get(media_type or "", SUFFIXES[kind])

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from candela.contract.job import OUTPUTS_FOLDER, Failure, OutputFile, job_key
+from candela.contract.layers import LayerContent
+from candela.contract.names import layer_name
 from candela.errors import (
     NotFoundError,
     PublicationError,
@@ -259,7 +261,7 @@ def layers_of(service: JobService, job: JobOutcome) -> dict[str, Layer]:
             continue
         key = job_key(job.id, OUTPUTS_FOLDER, made.file)
         layers[name] = Layer(
-            name=f"{spec.identifier}_{job.id}_{name}".replace("-", "_"),
+            name=layer_name(spec.identifier, job.id, name),
             job_id=job.id,
             path=_local_path(service, key),
             title=layer_title(output.title, Path(made.file).stem),
@@ -270,8 +272,16 @@ def layers_of(service: JobService, job: JobOutcome) -> dict[str, Layer]:
             owner=job.owner,
             lineage=f"{service.base_url}/jobs/{job.id}" if service.base_url else "",
             href=f"{service.storage.url.rstrip('/')}/{key}",
+            header=made.layer.header if made.layer else None,
+            features=_features_path(service, job.id, made.layer),
         )
     return layers
+
+
+def _features_path(service: JobService, job_id: str, content: LayerContent | None) -> Path | None:
+    if content is None or not content.features:
+        return None
+    return _local_path(service, job_key(job_id, OUTPUTS_FOLDER, content.features))
 
 
 def _local_path(service: JobService, key: str) -> Path:

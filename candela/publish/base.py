@@ -5,6 +5,8 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from candela.contract.layers import RasterHeader, VectorHeader
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -31,6 +33,11 @@ class Layer:
         The address of the job's page.
     href : str
         The address in the storage (``file:`` or ``s3:``), for map servers on other machines.
+    header : RasterHeader, VectorHeader or None
+        What the worker found in the file; read from it where there is none.
+    features : Path or None
+        The polygons as map servers want them, as the worker wrote them: a GeoPackage with one table
+        that is called like the layer.
     """
 
     name: str
@@ -45,6 +52,8 @@ class Layer:
     owner: str = ""
     lineage: str = ""
     href: str = ""
+    header: RasterHeader | VectorHeader | None = None
+    features: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from candela.publish.header import RasterHeader
+from candela.contract.layers import RasterHeader
 
 RANGE_DB = (-60, 40)  # what is beyond is as the end
 STEPS_PER_DB = 2  # between them linear: wrong by at most 0.01 dB

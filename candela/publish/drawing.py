@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from candela.contract.layers import RasterHeader
 from candela.publish.base import LegendEntry
 from candela.publish.decibels import virtual_raster
-from candela.publish.header import RasterHeader
 from candela.publish.styles import (
     CLASS_STEPS,
     ClassStyle,

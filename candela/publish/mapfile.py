@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from candela.contract.layers import RasterHeader, VectorHeader
 from candela.publish.drawing import all_values, drawing, drawn_raster
-from candela.publish.features import VectorHeader
-from candela.publish.header import RasterHeader
 from candela.publish.metadata import ATTRIBUTION, KEYWORDS, isotime, keywords
 from candela.publish.offers import (
     COVERAGE_FORMAT,

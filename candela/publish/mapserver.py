@@ -18,7 +18,7 @@ from typing import NamedTuple
 from candela.errors import PublicationError, PublisherAwayError
 from candela.publish.base import Layer, LayerLinks, ServedLayer, ServedSeries
 from candela.publish.drawing import drawn_raster
-from candela.publish.features import read_polygons, write_geopackage
+from candela.publish.files import provide_features
 from candela.publish.mapfile import (
     Provider,
     Purpose,
@@ -177,14 +177,12 @@ class MapServerPublisher:
             If the file cannot be read or shown.
         """
         record = LayerRecord.of(layer, dt.datetime.now(dt.UTC))
-        polygons = read_polygons(layer.path) if record.polygons else None
         with self.store.lock():
             known = self.store.get(layer.name)
             if known is not None:
                 record = record.model_copy(update={"published": known.published})
-            if polygons:
-                copy = self.store.path(layer.name) / FEATURES_FILE
-                write_geopackage(polygons, copy, layer.name)
+            if record.polygons:
+                provide_features(layer, self.store.path(layer.name) / FEATURES_FILE)
             self._write_layer(record)
             self.store.save(record)
             self._refresh_series({item.series for item in (record, known) if item})

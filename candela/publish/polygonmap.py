@@ -6,8 +6,8 @@ the gateway takes them out. It cannot tell a missing text from an empty one.
 
 from pathlib import Path
 
+from candela.contract.layers import DEGREE_DIGITS, GEOMETRY, ID, VectorHeader
 from candela.publish.drawing import drawn_polygons
-from candela.publish.features import DEGREE_DIGITS, GEOMETRY, ID, MOST_IN_ANSWER, VectorHeader
 from candela.publish.metadata import ATTRIBUTION, keywords
 from candela.publish.offers import GEOJSON
 from candela.publish.record import LayerRecord
@@ -17,6 +17,7 @@ from candela.publish.systems import all_systems, own_systems
 
 FEATURES_FILE = "features.gpkg"  # beside a layer's map files
 GEOJSON_NAME = "geojson"  # what the output format is called in map files
+MOST_IN_ANSWER = 50_000  # features; more are asked for page by page
 NAMESPACE = ("candela", "urn:candela:layers")  # prefix and name
 LEAST_EXTENT = 1e-9  # of a map, in units of its system: a box must have an area
 

@@ -23,10 +23,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from candela.contract.layers import RasterHeader, VectorHeader
 from candela.errors import PublicationError
+from candela.layers.polygons import read_vector_header
+from candela.layers.rasters import read_header
 from candela.publish.base import Layer, LayerLinks, LegendEntry, ServedLayer
-from candela.publish.features import VectorHeader, read_vector_header
-from candela.publish.header import RasterHeader, read_header, usual_range
 from candela.publish.styles import (
     CompositeStyle,
     GreyStyle,
@@ -64,7 +65,7 @@ class LayerRecord(BaseModel):
 
     @classmethod
     def of(cls, layer: Layer, published: dt.datetime) -> "LayerRecord":
-        """Look at a layer's raster or polygons.
+        """Return the record of a layer; what no worker has said of it is read from its file.
 
         Raises
         ------
@@ -78,22 +79,27 @@ class LayerRecord(BaseModel):
         if any(ord(character) < 32 for character in str(layer.path)):
             raise PublicationError(f"{str(layer.path)!r} has control characters")
         style = load_style(layer.style)
+        header = layer.header
+        layer = replace(layer, header=None)
         if isinstance(style, PolygonStyle):
-            polygons = read_vector_header(layer.path)
+            polygons = (
+                header if isinstance(header, VectorHeader) else read_vector_header(layer.path)
+            )
             if style.attribute not in polygons.attributes:
                 raise PublicationError(
                     f"{layer.path.name} has no attribute {style.attribute!r} for the style "
                     f"{layer.style} (attributes: {', '.join(polygons.attributes)})"
                 )
             return cls(layer=layer, header=polygons, shown=None, published=published)
-        header = read_header(layer.path)
+        if not isinstance(header, RasterHeader):
+            header = read_header(layer.path)
         if isinstance(style, CompositeStyle) and not _has_bands(header, style):
             # Somebody asked for other bands: a result without colours is better than none.
             layer = replace(layer, style=FALLBACK)
             style = load_style(FALLBACK)
         shown = None
         if isinstance(style, GreyStyle):
-            shown = style.range or usual_range(layer.path, header.band_position(style.band))
+            shown = style.range or header.usual[header.band_position(style.band) - 1]
         return cls(layer=layer, header=header, shown=shown, published=published)
 
     @classmethod

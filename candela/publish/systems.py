@@ -1,7 +1,6 @@
 """The coordinate reference systems in which layers are offered beside their own."""
 
-from candela.publish.features import VectorHeader
-from candela.publish.header import RasterHeader
+from candela.contract.layers import RasterHeader, VectorHeader
 
 COMMON = ("EPSG:4326", "EPSG:3857", "EPSG:3035", "EPSG:2154")  # of all layers
 NORTH, SOUTH = 32600, 32700  # WGS 84 / UTM, less the zone

@@ -13,18 +13,24 @@ from candela.contract.job import (
     OutputLiteral,
     job_key,
 )
+from candela.contract.layers import LayerContent
 from candela.contract.names import safe_name
 from candela.spec import ProcessSpec
 from candela.storage import Storage
 from candela.worker.checking import Checked
+from candela.worker.layering import LayerFacts
 
 logger = logging.getLogger(__name__)
 
 
 def deliver(
-    spec: ProcessSpec, job_id: str, checked: Mapping[str, Checked], storage: Storage
+    spec: ProcessSpec,
+    job_id: str,
+    checked: Mapping[str, Checked],
+    storage: Storage,
+    layers: Mapping[str, LayerFacts] | None = None,
 ) -> dict[str, Output]:
-    """Store the output files of a job.
+    """Store the output files of a job, and the polygons of its layers.
 
     Returns
     -------
@@ -49,8 +55,18 @@ def deliver(
             stored = _described(name, value, spec.outputs[output].media_types[0])
             storage.put(job_key(job_id, OUTPUTS_FOLDER, name), value)
             logger.info("Stored output %s as %s: %s bytes", output, name, stored.size)
+            if layers and (facts := layers.get(output)):
+                content = _stored_content(job_id, facts, storage)
+                stored = stored.model_copy(update={"layer": content})
             outputs[output] = stored
     return outputs
+
+
+def _stored_content(job_id: str, facts: LayerFacts, storage: Storage) -> LayerContent:
+    if facts.features is None:
+        return LayerContent(header=facts.header)
+    storage.put(job_key(job_id, OUTPUTS_FOLDER, facts.features.name), facts.features)
+    return LayerContent(header=facts.header, features=facts.features.name)
 
 
 def _free_name(name: str, output: str, taken: set[str]) -> str:

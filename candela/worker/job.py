@@ -21,16 +21,24 @@ from candela.contract.job import (
 from candela.eo.progress import Progress
 from candela.eo.raster.images import gdal_environment
 from candela.eo.threads import use_threads
-from candela.errors import LimitError, OutputError, PublicError, StorageError
+from candela.errors import LimitError, OutputError, PublicationError, PublicError, StorageError
 from candela.patches.store.target import Target, use_target
 from candela.spec import ProcessSpec
 from candela.storage import Storage
 from candela.worker.checking import check_outputs
 from candela.worker.delivery import deliver
+from candela.worker.layering import describe_layers
 from candela.worker.settings import WorkerSettings
 from candela.worker.staging import Stager
 from candela.worker.usage import Meter
-from candela.worker.workdir import INPUTS, WORK, disk_is_full, empty_workdir, prepare_workdir
+from candela.worker.workdir import (
+    INPUTS,
+    LAYERS,
+    WORK,
+    disk_is_full,
+    empty_workdir,
+    prepare_workdir,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +117,11 @@ class _Attempt:
         except PublicError as error:
             logger.info("The job failed: %s", error)
             failure = _failure(error)
+        except PublicationError as error:
+            is_full = disk_is_full(self._workdir, error)
+            logger.info("The job failed, an output cannot be put on a map: %s", error)
+            refused = Failure(kind="PublicationError", message=str(error))
+            failure = _failure(NO_ROOM) if is_full else refused
         except MemoryError:
             logger.exception("The job failed: no memory")
             failure = _failure(OUT_OF_MEMORY)
@@ -139,9 +152,10 @@ class _Attempt:
             work = self._workdir / WORK
             returned = run(**arguments, workdir=work, progress=self._progress)
             checked = check_outputs(self._spec, returned, work)
+            layers = describe_layers(self._spec, self._job.id, checked, self._workdir / LAYERS)
         logger.info("The process is done; storing outputs")
         check_wanted(self._storage, self._job)
-        return patiently(lambda: deliver(self._spec, self._job.id, checked, self._storage))
+        return patiently(lambda: deliver(self._spec, self._job.id, checked, self._storage, layers))
 
     def _conclude(
         self, outputs: dict[str, Output], failure: Failure | None = None

@@ -9,9 +9,10 @@ from candela.errors import CandelaError
 
 INPUTS = "inputs"  # what was staged
 WORK = "work"  # what ``run`` gets as its workdir
+LAYERS = "layers"  # polygons as map servers want them
 TEMPORARY = "tmp"  # what TMPDIR points to
 NOTHING_BYTES = 2**20  # what is left of a disk that is full
-PARTS = (INPUTS, WORK, TEMPORARY)
+PARTS = (INPUTS, WORK, LAYERS, TEMPORARY)
 
 
 class WorkdirError(CandelaError):

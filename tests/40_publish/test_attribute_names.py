@@ -6,8 +6,8 @@ import pytest
 import requests
 import shapely
 
+from candela.layers.polygons import served_names
 from candela.publish.base import Layer
-from candela.publish.features import served_names
 
 SPECIAL = [
     "rowid", "ROWID", "_rowid_", "oid", "OID", "fid", "FID", "ogc_fid", "OGC_FID", "geom", "Geom",

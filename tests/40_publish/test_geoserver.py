@@ -17,12 +17,12 @@ from geoserver_double import PASSWORD, USER, api
 from lxml import etree
 
 from candela.errors import PublicationError, PublisherAwayError
-from candela.publish.features import MOST_IN_ANSWER
+from candela.layers.rasters import read_header
 from candela.publish.geoserver.documents import workspace_name
 from candela.publish.geoserver.publisher import GeoServerPublisher, Site
 from candela.publish.geoserver.rest import Account, GeoServerRest
-from candela.publish.header import read_header
 from candela.publish.metadata import ATTRIBUTION
+from candela.publish.polygonmap import MOST_IN_ANSWER
 from candela.publish.styles import load_style
 from candela.publish.styles.sld import sld_text
 

@@ -13,8 +13,8 @@ import pytest
 import shapely
 
 from candela.errors import PublicationError, PublisherAwayError
+from candela.layers.polygons import read_polygons, served_names, write_geopackage
 from candela.publish.base import LegendEntry
-from candela.publish.features import read_polygons, served_names, write_geopackage
 from candela.publish.styles import load_style
 
 

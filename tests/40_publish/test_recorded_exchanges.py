@@ -20,7 +20,7 @@ import requests
 from affine import Affine
 from geoserver_double import PASSWORD, USER, VERSIONS, GeoServerDouble
 
-from candela.publish.features import read_polygons, write_geopackage
+from candela.layers.polygons import read_polygons, write_geopackage
 
 FILE = Path(geoserver_double.__file__).with_name("exchanges.json")
 TEXT = 60  # characters of a text that are compared

@@ -20,8 +20,8 @@ from owslib.wms import WebMapService
 from PIL import Image
 from schemas import WFS, assert_valid, schema_folder, schema_of_features
 
-from candela.publish.features import MOST_IN_ANSWER
 from candela.publish.metadata import ATTRIBUTION
+from candela.publish.polygonmap import MOST_IN_ANSWER
 from candela.publish.styles import load_style
 
 NAMES = {

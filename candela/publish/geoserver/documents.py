@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from candela.publish.features import MOST_IN_ANSWER
 from candela.publish.geoserver.rest import Document, listed
 from candela.publish.metadata import ATTRIBUTION, isotime, keywords
+from candela.publish.polygonmap import MOST_IN_ANSWER
 from candela.publish.record import LayerRecord, short_hash
 from candela.publish.series import Series
 from candela.publish.styles import BandReference, GreyStyle

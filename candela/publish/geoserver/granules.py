@@ -6,8 +6,6 @@ always files there, since nothing reads a GeoPackage by HTTP.
 """
 
 import logging
-import os
-import shutil
 import uuid
 from pathlib import Path
 from typing import Literal
@@ -17,7 +15,7 @@ import rasterio.shutil
 from rasterio.errors import RasterioIOError
 
 from candela.errors import PublicationError, PublisherAwayError
-from candela.publish.features import read_polygons, write_geopackage
+from candela.publish.files import link_file, provide_features
 from candela.publish.geoserver.documents import granule_name
 from candela.publish.record import LayerRecord
 
@@ -67,9 +65,9 @@ class Granules:
             path = self._path(workspace, record)
             try:
                 if record.polygons:
-                    write_geopackage(read_polygons(record.layer.path), path, record.layer.name)
+                    provide_features(record.layer, path)
                 elif is_readable(record.layer.path):
-                    _link(record.layer.path, path)
+                    link_file(record.layer.path, path)
                 else:
                     _rewrite(record.layer.path, path)
             except OSError as error:
@@ -131,21 +129,5 @@ def _rewrite(source: Path, target: Path) -> None:
         part.replace(target)
     except RasterioIOError as error:
         raise PublicationError(f"{source.name} cannot be read: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _link(source: Path, target: Path) -> None:
-    """Make a hard link, or a copy where the two are on different file systems."""
-    if target.exists() and target.samefile(source):
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        try:
-            os.link(source, part)
-        except OSError:
-            shutil.copyfile(source, part)
-        part.replace(target)
     finally:
         part.unlink(missing_ok=True)

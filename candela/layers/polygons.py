@@ -11,66 +11,28 @@ import unicodedata
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from shapely.errors import ShapelyError
 
+from candela.contract.layers import GEOMETRY, ID, VectorHeader
 from candela.eo.projection import geographic_bounds
 from candela.eo.vector.geopackage import MOST_ATTRIBUTES
 from candela.errors import InputError, PublicationError, PublisherAwayError
 
-ID = "feature_id"  # counts the features of the result; patches have the number that vectors name
-GEOMETRY = "geom"
 # What our table has beside the attributes, and SQLite's and GDAL's own names of a row's number:
 # MapServer joins the spatial index by ROWID, which a column of that name would hide.
 RESERVED = ("fid", GEOMETRY, ID, "rowid", "oid", "_rowid_", "ogc_fid")
-MOST_IN_ANSWER = 50_000  # features; more are asked for page by page
-DEGREE_DIGITS, METRE_DIGITS = 15, 9  # of coordinates, after the point: as exact as they are kept
 
 # What XML cannot hold, or not even as a reference.
 UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 Column = NDArray[Any]
-
-
-class VectorHeader(BaseModel):
-    """Place, kind and attributes of polygons.
-
-    Attributes
-    ----------
-    epsg : int
-        The EPSG code of the coordinate reference system.
-    extent : tuple of float
-        Left, bottom, right and top edge, in units of the CRS.
-    bounds : tuple of float
-        West, south, east and north edge in degrees (WGS 84).
-    geometry : {"Polygon", "MultiPolygon"}
-        What all are, or can be taken for.
-    count : int
-        How many there are with a place.
-    attributes : tuple of str
-        Their names as they are served.
-    """
-
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
-
-    epsg: int
-    extent: tuple[float, float, float, float]
-    bounds: tuple[float, float, float, float]
-    geometry: Literal["Polygon", "MultiPolygon"]
-    count: int
-    attributes: tuple[str, ...]
-
-    @property
-    def digits(self) -> int:
-        """How many digits of coordinates after the point are served."""
-        return DEGREE_DIGITS if max(map(abs, self.extent)) <= 360 else METRE_DIGITS
 
 
 class Features(NamedTuple):

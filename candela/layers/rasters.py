@@ -1,4 +1,4 @@
-"""What a map server must know of a raster; the pixels stay where they are."""
+"""What a map server must know of a raster."""
 
 import contextlib
 import datetime as dt
@@ -9,72 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from pydantic import BaseModel, ConfigDict
 from rasterio.errors import CRSError, RasterioIOError
 
+from candela.contract.layers import Range, RasterHeader
 from candela.eo.projection import check_place, geographic_bounds
 from candela.errors import InputError, PublicationError
-from candela.publish.styles import BandReference, Range
 
 SAMPLE_PIXELS = 512  # side of the reduced copy from which the usual range of values is taken
 USUAL_PERCENTILES = (2, 98)
 TIME_TAGS = ("End_date", "SENSING_TIME")  # of a change map, of an image
-
-
-class RasterHeader(BaseModel):
-    """Place, size and bands of a raster.
-
-    Attributes
-    ----------
-    epsg : int
-        The EPSG code of the coordinate reference system.
-    extent : tuple of float
-        Left, bottom, right and top edge, in units of the CRS.
-    bounds : tuple of float
-        West, south, east and north edge in degrees (WGS 84).
-    rows, cols : int
-        Size in pixels.
-    dtype : str
-        The data type, as numpy names it.
-    nodata : str or None
-        The value of pixels without data, as text (``nan``, ``0``).
-    bands : tuple of str
-        Unique names of the bands, fit for XML.
-    time : datetime or None
-        When what it shows was seen last, from the dataset tags that processes write.
-    """
-
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
-
-    epsg: int
-    extent: tuple[float, float, float, float]
-    bounds: tuple[float, float, float, float]
-    rows: int
-    cols: int
-    dtype: str
-    nodata: str | None
-    bands: tuple[str, ...]
-    time: dt.datetime | None = None
-
-    @property
-    def resolution(self) -> tuple[float, float]:
-        """Width and height of a pixel, in units of the CRS."""
-        left, bottom, right, top = self.extent
-        return (right - left) / self.cols, (top - bottom) / self.rows
-
-    def band_position(self, band: BandReference) -> int:
-        """Return the position of a band, from 1.
-
-        Raises
-        ------
-        PublicationError
-            If the raster has no such band.
-        """
-        if isinstance(band, int) and 1 <= band <= len(self.bands):
-            return band
-        if band in self.bands:
-            return self.bands.index(str(band)) + 1
-        raise PublicationError(f"band {band} missing (bands: {', '.join(self.bands)})")
 
 
 def read_header(path: Path) -> RasterHeader:
@@ -117,6 +60,7 @@ def _header_of(dataset: rasterio.DatasetReader) -> RasterHeader:
         nodata=None if dataset.nodata is None else f"{dataset.nodata:.17g}",
         bands=_band_names(dataset.descriptions),
         time=_time(dataset.tags()),
+        usual=tuple(_usual_range(dataset, band) for band in dataset.indexes),
     )
 
 
@@ -144,20 +88,10 @@ def _band_names(descriptions: tuple[str | None, ...]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def usual_range(path: Path, band: int) -> Range:
-    """Return the values between which most of a band lies, from a reduced copy.
-
-    Raises
-    ------
-    PublicationError
-        If the file cannot be read.
-    """
-    try:
-        with rasterio.open(path, driver="GTiff") as dataset:
-            shape = (min(SAMPLE_PIXELS, dataset.height), min(SAMPLE_PIXELS, dataset.width))
-            values = dataset.read(band, out_shape=shape, masked=True).compressed()
-    except RasterioIOError as error:
-        raise PublicationError(f"{path.name} cannot be read: {error}") from error
+def _usual_range(dataset: rasterio.DatasetReader, band: int) -> Range:
+    """Return the values between which most of a band lies, from a reduced copy."""
+    shape = (min(SAMPLE_PIXELS, dataset.height), min(SAMPLE_PIXELS, dataset.width))
+    values = dataset.read(band, out_shape=shape, masked=True).compressed()
     values = values[np.isfinite(values)]
     if values.size == 0:
         return 0.0, 1.0

@@ -1,0 +1,1 @@
+"""What a map server must know of a raster or of polygons, read where the pixels are."""
