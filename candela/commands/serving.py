@@ -28,7 +28,7 @@ def serve_gateway(
     Raises
     ------
     ConfigurationError, SpecError
-        If the gateway cannot be put together.
+        If the gateway cannot be put together; no address is shown then.
     """
     given = {
         "url": url,
@@ -42,6 +42,10 @@ def serve_gateway(
     set_up_logging(
         logging.DEBUG if verbose else logging.INFO, as_json=settings.log_format == "json"
     )
+    serve(settings, bind, announce=lambda: _show_addresses(settings))
+
+
+def _show_addresses(settings: Settings) -> None:
     base = settings.base_url
     NOTES.print(f"[bold]CANDELA[/bold] at {base} (Ctrl-C ends it)")
     for name, address in (
@@ -54,4 +58,3 @@ def serve_gateway(
         *(("inputs", host) for host in settings.allowed_hosts),
     ):
         NOTES.print(f"  {name:<10} {address}", markup=False, soft_wrap=True)
-    serve(settings, bind)

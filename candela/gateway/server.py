@@ -165,7 +165,9 @@ def _lives(holder: str) -> bool:
     return process.isdigit() and psutil.pid_exists(int(process))
 
 
-def serve(settings: Settings, bind: str | None = None) -> None:
+def serve(
+    settings: Settings, bind: str | None = None, *, announce: Callable[[], object] = lambda: None
+) -> None:
     """Serve until the process is told to stop.
 
     Parameters
@@ -174,6 +176,8 @@ def serve(settings: Settings, bind: str | None = None) -> None:
         Where the gateway lives.
     bind : str, optional
         ``host:port`` to listen on; by default those of the public address.
+    announce : callable, optional
+        Called once nothing has been found wrong, before the server starts.
 
     Raises
     ------
@@ -191,4 +195,5 @@ def serve(settings: Settings, bind: str | None = None) -> None:
         for each in (bind, settings.internal_bind):
             if each:
                 check_port(each)
+        announce()
         Server(settings, bind).run()

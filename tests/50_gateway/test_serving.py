@@ -15,7 +15,12 @@ from candela.settings import ConfigurationError, Settings
 def served(monkeypatch):
     """Return the settings that gateways are asked to serve with."""
     settings = []
-    monkeypatch.setattr(serving, "serve", lambda given, _bind: settings.append(given))
+
+    def serve(given, _bind, *, announce):
+        settings.append(given)
+        announce()
+
+    monkeypatch.setattr(serving, "serve", serve)
     return settings
 
 

@@ -115,6 +115,7 @@ def test_a_second_gateway_on_one_folder_is_refused(gateway: LocalGateway) -> Non
     done = serve("--data", str(gateway.data), "--url", f"http://127.0.0.1:{free_port()}")
     assert done.returncode == 1
     assert f"{gateway.data} is used by another gateway ({gateway.url}, process " in done.stderr
+    assert "Ctrl-C ends it" not in done.stderr
     assert "Traceback" not in done.stderr
     assert requests.get(f"{gateway.url}/readyz", timeout=10).status_code == 200
 
@@ -127,6 +128,7 @@ def test_a_port_that_is_taken_is_told_in_one_sentence(
     (said,) = [line for line in done.stderr.splitlines() if line.startswith("candela: ")]
     assert "cannot listen at " in said
     assert "another program listens there already" in said
+    assert "Ctrl-C ends it" not in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -3,35 +3,36 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from install_page import BLOCKS, PAGE, REPOSITORY, ROOT, block, commands, make_repository
 
 from candela.cli import main
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "operators" / "install.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-REMOTE = "https://git.example.org/candela.git//k8s/overlays/production?ref=v0.1.0"
+PART_OF = "app.kubernetes.io/part-of"
 STAYS = {"Namespace", "Secret", "PersistentVolumeClaim"}
+PLURALS = {
+    "Ingress": "ingresses",
+    "NetworkPolicy": "networkpolicies",
+    "PriorityClass": "priorityclasses",
+}
 
 
-def commands() -> list[str]:
-    """Return the commands of all blocks, one a line, without comments and documents."""
-    text = re.sub(r"<<'EOF'\n.*?^EOF$", "", "\n".join(BLOCKS), flags=re.DOTALL | re.MULTILINE)
-    lines = re.sub(r"\\\n\s*", " ", text).splitlines()
-    return [stripped for line in lines if (stripped := re.sub(r"\s+#.*", "", line).strip())]
+def plural(kind: str) -> str:
+    return PLURALS.get(kind, f"{kind.lower()}s")
 
 
 def test_every_block_is_a_script() -> None:
     assert len(BLOCKS) >= 6
     assert "\n    kubectl" not in PAGE  # none stands outside of the blocks that are read
-    for block in BLOCKS:
-        subprocess.run(["bash", "-n"], input=block, text=True, check=True)
+    for each in BLOCKS:
+        subprocess.run(["bash", "-n"], input=each, text=True, check=True)
         if shutil.which("shellcheck"):
             checked = ["shellcheck", "--shell=bash", "-"]
-            subprocess.run(checked, input=block, text=True, check=True)
+            subprocess.run(checked, input=each, text=True, check=True)
 
 
 def test_targets_scripts_and_their_options_exist() -> None:
@@ -70,20 +71,44 @@ def test_the_command_that_tries_it_is_understood(capsys: pytest.CaptureFixture[s
 
 
 @pytest.fixture
-def built(tmp_path: Path) -> list[dict]:
-    """Return what kubectl makes of the page's overlay, far from this repository."""
+def build(tmp_path: Path) -> Callable[..., list[dict]]:
+    """Return a function that returns what kubectl makes of the page's overlay, outside of here."""
     if not shutil.which("kubectl"):
         pytest.skip("no kubectl on this machine")
-    (block,) = (block for block in BLOCKS if "my-overlay/kustomization.yaml" in block)
-    assert REMOTE in block
-    place = (ROOT / "k8s/overlays/production").relative_to(tmp_path.root)
-    here = Path(*[".."] * (len(tmp_path.parts)), place)  # kustomize takes no absolute paths
-    script = block.replace(REMOTE, here.as_posix())
-    done = subprocess.run(
-        ["bash", "-euc", script], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    repository = make_repository(tmp_path / "candela.git")
+
+    def build(*blocks: str) -> list[dict]:
+        script = "".join(each.replace(REPOSITORY, repository) for each in blocks)
+        done = subprocess.run(
+            ["bash", "-euc", f"{script}kubectl kustomize my-overlay >made.yaml"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return [each for each in yaml.safe_load_all((tmp_path / "made.yaml").read_text()) if each]
+
+    return build
+
+
+@pytest.fixture
+def built(build: Callable[..., list[dict]]) -> list[dict]:
+    return build(block("cat >my-overlay/"))
+
+
+@pytest.mark.parametrize("component", ["mapserver", "geoserver", "patches", "warm", "kueue"])
+def test_a_component_is_added_to_the_overlay(
+    build: Callable[..., list[dict]], component: str
+) -> None:
+    adding = block("components/mapserver").replace("mapserver", component)
+    made = build(block("cat >my-overlay/"), adding)
+    assert all(each["metadata"]["labels"][PART_OF] == "candela" for each in made)
+    gone = {plural(each["kind"]) for each in made if each["kind"] not in STAYS}
+    assert gone <= set(re.findall(r"[a-z]+", PAGE.partition("## Remove it")[2]))
+    images = re.findall(r"^ +image: (\S*candela\S+)", yaml.safe_dump_all(made), re.MULTILINE)
+    assert images
+    assert all(re.fullmatch(r"registry\.example\.org/candela-\w+:0\.1\.0", each) for each in images)
 
 
 def test_an_overlay_outside_of_the_repository_is_built(built: list[dict]) -> None:
@@ -104,18 +129,11 @@ def test_every_secret_that_is_asked_for_is_on_the_page(built: list[dict]) -> Non
 
 
 def test_removing_leaves_namespace_secrets_and_volumes_and_nothing_else(built: list[dict]) -> None:
-    label = "app.kubernetes.io/part-of"
-    removals = [command for command in commands() if f"-l {label}=candela" in command]
+    removals = [command for command in commands() if f"-l {PART_OF}=candela" in command]
     named = {kind for command in removals for word in command.split() for kind in word.split(",")}
-    plurals = {
-        "Ingress": "ingresses",
-        "NetworkPolicy": "networkpolicies",
-        "PriorityClass": "priorityclasses",
-    }
     for document in built:
         kind = document["kind"]
-        plural = plurals.get(kind, f"{kind.lower()}s")
-        assert (plural in named) == (kind not in STAYS), kind
-        assert document["metadata"]["labels"][label] == "candela"
+        assert (plural(kind) in named) == (kind not in STAYS), kind
+        assert document["metadata"]["labels"][PART_OF] == "candela"
     assert "namespaces" not in named
     assert not any("delete -k" in command for command in commands())

@@ -70,7 +70,7 @@ class Deployment:
         except AssertionError as error:
             said = self.kubectl("logs", "deployment/candela-gateway", "--tail=50")
             raise AssertionError(f"{error}\n{said}") from error
-        until(lambda: _answers(self.url), why="the gateway does not answer")
+        until(lambda: answers(self.url), why="the gateway does not answer")
 
 
 @contextmanager
@@ -145,7 +145,8 @@ def _applied(cluster: Cluster, text: str) -> Iterator[None]:
         shutil.rmtree(MAPS, ignore_errors=True)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Tell whether a gateway is ready for requests at an address."""
     try:
         return requests.get(f"{url}/readyz", timeout=5).ok
     except requests.RequestException:

@@ -6,7 +6,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from gunicorn.workers.base import Worker
@@ -133,8 +132,7 @@ class FrontWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         """Stop, after what was begun."""
         super().handle_exit(sig, frame)
         if self.front is not None:
-            with suppress(OSError):
-                self.front.wake()
+            self.front.wake()
 
     def _beat(self) -> bool:
         self.notify()
