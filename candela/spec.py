@@ -143,7 +143,7 @@ class InputSpec(Described):
     )
     zipped: bool = Field(
         default=False,
-        description="Of a file: a zip file with one such file in it is taken as well.",
+        description="Of a file: a zip file with one such file in it, or a gzip, is taken as well.",
     )
 
     @field_validator("max_occurs", mode="before")

@@ -1,8 +1,10 @@
 """Open products in ESA's SAFE format: a folder, a folder around it, or a zip file."""
 
+import gzip
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -13,6 +15,7 @@ from candela.eo.archive import MAX_FILES, Archive, is_leftover, open_archive
 from candela.errors import InputError
 
 MAX_DOCUMENT_BYTES = 64 * 2**20
+_GZIP = b"\x1f\x8b"
 # LookupError: the declared encoding is unknown; ValueError: it is of several bytes, or no text.
 _XML_DAMAGES = (ElementTree.ParseError, LookupError, ValueError, RecursionError)
 
@@ -130,13 +133,15 @@ def open_safe(path: Path, marker: re.Pattern[str], expected: str) -> Safe:
 
 
 def read_document(path: Path) -> bytes:
-    """Return the content of a document that stands alone, or alone in a zip file.
+    """Return the content of a document that stands alone, alone in a zip file, or in a gzip file.
 
     Raises
     ------
     InputError
-        If it is larger than documents are, or the zip file is damaged or has not one file in it.
+        If it is larger than documents are, or the packed file is damaged or has not one file in it.
     """
+    if is_gzip(path):
+        return _read_gzip(path)
     if not zipfile.is_zipfile(path):
         _check_size(path.name, path.stat().st_size)
         return path.read_bytes()
@@ -148,6 +153,27 @@ def read_document(path: Path) -> bytes:
     _check_size(f"{name} in {path.name}", archive.members[name].file_size)
     archive.check_methods()
     return archive.read(name)
+
+
+def is_gzip(path: Path) -> bool:
+    """Tell whether a file is packed by gzip, by its first bytes."""
+    with path.open("rb") as file:
+        return file.read(len(_GZIP)) == _GZIP
+
+
+def _read_gzip(path: Path) -> bytes:
+    """Unpack a file, but no more of it than a document may have."""
+    try:
+        with gzip.open(path) as file:
+            content = file.read(MAX_DOCUMENT_BYTES + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path.name} is damaged: {error}") from error
+    if len(content) > MAX_DOCUMENT_BYTES:
+        raise InputError(
+            f"{path.name} has more than {MAX_DOCUMENT_BYTES} bytes when unpacked, which no "
+            "document has"
+        )
+    return content
 
 
 def parse_xml(text: bytes, name: str) -> ElementTree.Element:

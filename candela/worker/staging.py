@@ -11,6 +11,7 @@ from candela.contract.names import suffix_of
 from candela.eo.progress import Progress
 from candela.eo.raster.grid import Area, Bounds
 from candela.eo.raster.images import Source
+from candela.eo.safe import is_gzip
 from candela.errors import (
     InputError,
     InvalidValueError,
@@ -157,7 +158,9 @@ def _check_size(name: str, size: int, max_bytes: int) -> None:
 
 
 def _check_content(described: InputSpec, path: Path) -> None:
-    if described.type in OPENED_BY_PROCESS or (described.zipped and zipfile.is_zipfile(path)):
+    if described.type in OPENED_BY_PROCESS:
+        return
+    if described.zipped and (zipfile.is_zipfile(path) or is_gzip(path)):
         return
     try:
         check_format(described.type, path)

@@ -71,7 +71,8 @@ damping, incidence_angle, minimum_coverage
     geoid : Path, optional
         A raster with what is to be added to them to have heights above the ellipsoid.
     orbits : list of Path
-        Precise orbit files (``.EOF``); empty for the products' own orbit.
+        Precise orbit files (``.EOF``, as they are or packed by zip or gzip); empty for the
+        products' own orbit.
     workdir : Path
         Where the outputs go.
     progress : Progress

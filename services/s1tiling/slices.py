@@ -151,55 +151,84 @@ def open_all(
     InputError
         If something is missing or damaged.
     """
+    told = [
+        _read_documents(product, polarisations, quantity, orbits, noise_removal=noise_removal)
+        for product in products
+    ]
     with ExitStack() as stack:
-        slices = []
-        for product in products:
-            annotations = {name: product.annotation(name) for name in polarisations}
-            annotation = _with_orbit(annotations[polarisations[0]], orbits)
-            images = {
-                name: _open_image(
-                    product, name, annotations[name], quantity, noise_removal, folder, stack
-                )
-                for name in polarisations
-            }
-            _check_shapes(product, annotations)
-            slices.append(Slice(product, RangeDoppler.of(annotation), annotation, images))
-        yield slices
+        yield [_open(item, folder, stack) for item in told]
 
 
-def _open_image(
+@dataclass(frozen=True, eq=False)
+class _Documents:
+    """What the documents of a slice tell; the dictionaries are by polarisation."""
+
+    product: Product
+    model: RangeDoppler
+    annotation: Annotation
+    annotations: dict[str, Annotation]
+    tables: dict[str, Table]
+    noises: dict[str, Noise | None]
+
+
+def _read_documents(
     product: Product,
-    polarisation: str,
-    annotation: Annotation,
+    polarisations: Sequence[str],
     quantity: Quantity,
+    orbits: Sequence[StateVectors],
+    *,
     noise_removal: bool,
-    folder: Path,
-    stack: ExitStack,
-) -> Image:
+) -> _Documents:
+    """Read and check all of a slice but its images."""
+    annotations = {name: product.annotation(name) for name in polarisations}
+    _check_shapes(product, annotations)
+    first = annotations[polarisations[0]]
+    annotation, model = _with_orbit(first, orbits)
+    model.check(annotation)
     samples = annotation.samples
-    calibration = product.file(polarisation, "calibration")
-    table = read_calibration(
-        product.safe.read_xml(calibration), quantity, samples, name=calibration
-    )
-    noise = None
-    if noise_removal and not _is_denoised(product, polarisation):
-        name = product.file(polarisation, "noise")
-        noise = read_noise(product.safe.read_xml(name), samples, name=name)
-    measurement = stack.enter_context(open_measurement(product, polarisation, annotation, folder))
-    return Image(measurement, table, noise, valid_window(measurement, product.processor))
+    tables = {
+        name: read_calibration(
+            product.document(name, "calibration"),
+            quantity,
+            samples,
+            name=product.called(name, "calibration"),
+        )
+        for name in polarisations
+    }
+    noises = {
+        name: read_noise(
+            product.document(name, "noise"), samples, name=product.called(name, "noise")
+        )
+        if noise_removal and not _is_denoised(product, name)
+        else None
+        for name in polarisations
+    }
+    return _Documents(product, model, annotation, annotations, tables, noises)
+
+
+def _open(told: _Documents, folder: Path, stack: ExitStack) -> Slice:
+    images = {}
+    for name, annotation in told.annotations.items():
+        measurement = stack.enter_context(open_measurement(told.product, name, annotation, folder))
+        valid = valid_window(measurement, told.product.processor)
+        images[name] = Image(measurement, told.tables[name], told.noises[name], valid)
+    return Slice(told.product, told.model, told.annotation, images)
 
 
 def _is_denoised(product: Product, polarisation: str) -> bool:
     return product.document(polarisation, "annotation").findtext(DENOISED) == "true"
 
 
-def _with_orbit(annotation: Annotation, orbits: Sequence[StateVectors]) -> Annotation:
+def _with_orbit(
+    annotation: Annotation, orbits: Sequence[StateVectors]
+) -> tuple[Annotation, RangeDoppler]:
     if not orbits:
-        return annotation
+        return annotation, RangeDoppler.of(annotation)
     reasons = []
     for vectors in orbits:
         try:
-            return annotation.with_orbit(vectors)
+            replaced = annotation.with_orbit(vectors)
+            return replaced, RangeDoppler.of(replaced)
         except InputError as error:
             reasons.append(error.message)
     raise InputError("; ".join(reasons), "orbits")

@@ -1,3 +1,4 @@
+import gzip
 import re
 import struct
 import zipfile
@@ -9,7 +10,7 @@ import rasterio
 import candela.eo.archive
 from candela.eo import safe
 from candela.eo.raster.images import open_image
-from candela.eo.safe import open_safe, parse_xml
+from candela.eo.safe import open_safe, parse_xml, read_document
 from candela.errors import InputError
 
 MARKER = re.compile(r"MTD_.*\.xml")
@@ -297,3 +298,35 @@ def test_what_operating_systems_leave_behind_is_no_content(product, tmp_path):
 def test_xml_in_no_known_encoding_is_an_error_of_the_input(text):
     with pytest.raises(InputError, match=r"x\.xml"):
         parse_xml(text, "x.xml")
+
+
+def test_a_gzipped_document_is_read_whatever_it_is_called(tmp_path):
+    path = tmp_path / "orbit.EOF"
+    path.write_bytes(gzip.compress(b"<a>1</a>") + gzip.compress(b"<!-- two members -->"))
+    assert read_document(path) == b"<a>1</a><!-- two members -->"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda packed: packed[:-9], "damaged"),
+        (lambda packed: packed[:4], "damaged"),
+        (lambda packed: packed[:12] + b"damage" + packed[18:], "damaged"),
+        (lambda packed: packed[:-8] + bytes(8), "damaged"),
+        (lambda packed: packed[:2] + b"\x07" + packed[3:], "damaged"),
+    ],
+    ids=["truncated", "header", "content", "checksum", "method"],
+)
+def test_a_damaged_gzip_file_is_refused(tmp_path, change, reason):
+    path = tmp_path / "orbit.EOF.gz"
+    path.write_bytes(change(gzip.compress(bytes(range(256)) * 4)))
+    with pytest.raises(InputError, match=rf"orbit\.EOF\.gz is {reason}"):
+        read_document(path)
+
+
+def test_a_gzip_file_is_unpacked_no_further_than_a_document_may_reach(tmp_path):
+    path = tmp_path / "bomb.EOF.gz"
+    member = gzip.compress(bytes(2**20))
+    path.write_bytes(member * 40_000)  # 40 GB in 40 MB
+    with pytest.raises(InputError, match=r"bomb\.EOF\.gz has more than 67108864 bytes"):
+        read_document(path)

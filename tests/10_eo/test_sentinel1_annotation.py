@@ -84,9 +84,13 @@ def test_another_product_type_is_refused(document):
 @pytest.mark.parametrize(
     ("found", "replaced", "message"),
     [
-        ("<numberOfLines>400<", "<numberOfLines>4e9<", "numberOfLines is 4e"),
-        ("<numberOfLines>400<", "<numberOfLines>many<", "'many', expected numbers"),
-        ("<numberOfLines>400<", "<numberOfLines>nan<", "not finite"),
+        (
+            "<numberOfLines>400<",
+            "<numberOfLines>4e9<",
+            "numberOfLines is '4e9', expected a number from 1 to 200000",
+        ),
+        ("<numberOfLines>400<", "<numberOfLines>many<", "'many', expected a number"),
+        ("<numberOfLines>400<", "<numberOfLines>nan<", "numberOfLines is 'nan', expected a number"),
         ("<missionId>S1B<", "<missionId>S2B<", "missionId is S2B"),
         ("<frame>Earth Fixed<", "<frame>GM2000<", "frame is GM2000"),
         ("<startTime>20", "<startTime>noon 20", "is no time"),

@@ -135,12 +135,20 @@ def test_calibration_by_parts_gives_what_the_whole_gives(product):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (b"10 14", b"10", "1 values of sigmaNought do not fit their 2 positions"),
-        (b"10 14", b"10 nan", "no numbers in sigmaNought"),
-        (b"10 14", b"10 -3", "not above 0"),
+        (b"10 14", b"10", r"\[1\]/sigmaNought has 1 numbers, expected 2: one for each pixel"),
+        (b"10 14", b"10 nan", r"\[1\]/sigmaNought, number 2 of 2, is 'nan'"),
+        (
+            b"10 14",
+            b"10 -3",
+            "sigmaNought, number 2 of 2, is '-3', expected a number from 0.001 to",
+        ),
         (b"<line>10</line>", b"<line>0</line>", "two vectors of one line"),
-        (b"calibrationVector>", b"other>", "no vectors with sigmaNought"),
-        (b"<pixel>0 4</pixel>", b"<pixel>4 0</pixel>", "do not fit"),
+        (
+            b"calibrationVector>",
+            b"other>",
+            "has 0 calibrationVectorList/calibrationVector, expected 1 to 2000",
+        ),
+        (b"<pixel>0 4</pixel>", b"<pixel>4 0</pixel>", "pixel has 0 after 4, expected rising"),
     ],
 )
 def test_damaged_tables_are_refused(old, new, message):
@@ -153,7 +161,7 @@ def test_tables_that_would_fill_the_memory_are_refused():
     text = (
         b"<calibration><calibrationVectorList>" + vector + b"</calibrationVectorList></calibration>"
     )
-    with pytest.raises(InputError, match="2001 vectors with sigmaNought, expected 1 to 2000"):
+    with pytest.raises(InputError, match=r"2001 .*/calibrationVector, expected 1 to 2000"):
         read_table(text)
 
 

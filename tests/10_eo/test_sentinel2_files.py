@@ -227,6 +227,23 @@ def test_scale_and_offset_of_any_version_of_stac_count(tmp_path, asset):
     assert value_of(open_product(tmp_path / "x").granule()) == 1000
 
 
+HUGE = "1" + "0" * 400
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset"),
+    [(scale, "-0.1") for scale in ("NaN", "Infinity", "-1e-4", "0", "1e-30", "1e30", HUGE)]
+    + [("1e-4", offset) for offset in ("NaN", "-Infinity", "1e30", HUGE)],
+)
+def test_a_scale_or_offset_that_cannot_be_is_refused(tmp_path, scale, offset):
+    write_band(tmp_path / "x" / "B02.tif", 10)
+    item = {"properties": {"datetime": "2023-06-21T10:56:29Z"}, "assets": {"B02": "asset"}}
+    text = json.dumps(item).replace('"asset"', f'{{"scale": {scale}, "offset": {offset}}}')
+    (tmp_path / "x" / "item.json").write_text(text)
+    with pytest.raises(InputError, match=r"B02 has scale .* and offset .*, expected a scale from"):
+        open_product(tmp_path / "x")
+
+
 def test_the_document_of_the_product_beside_flat_images_tells_what_they_are(
     tmp_path, write_product
 ):

@@ -2,6 +2,7 @@
 
 import base64
 import datetime as dt
+import gzip
 import itertools
 import sqlite3
 import zipfile
@@ -435,8 +436,18 @@ def test_a_zip_file_is_taken_for_a_document_only_where_that_is_described(stage, 
     path = tmp_path / "a.EOF.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.EOF", "<a/>")
+    _check_packed(stage, path)
+
+
+def test_a_gzip_file_is_taken_for_a_document_only_where_that_is_described(stage, tmp_path):
+    path = tmp_path / "a.EOF.gz"
+    path.write_bytes(gzip.compress(b"<a/>"))
+    _check_packed(stage, path)
+
+
+def _check_packed(stage, path):
     reference = Reference(href=path.as_uri())
-    folder = LOOPBACK.model_copy(update={"allowed_folders": (str(tmp_path),)})
-    assert stage({"type": "xml", "zipped": True}, reference, staging=folder).name == "a.EOF.zip"
+    folder = LOOPBACK.model_copy(update={"allowed_folders": (str(path.parent),)})
+    assert stage({"type": "xml", "zipped": True}, reference, staging=folder).name == path.name
     with pytest.raises(InputError, match="is not of type xml"):
         stage({"type": "xml"}, reference, staging=folder)

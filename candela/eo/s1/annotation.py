@@ -2,12 +2,20 @@
 
 import datetime as dt
 from dataclasses import dataclass, replace
-from xml.etree.ElementTree import Element
 
 import numpy as np
 from numpy.typing import NDArray
 
-from candela.eo.s1.orbit import StateVectors, Times, make_state_vectors, parse_time
+from candela.eo.document import Limits, Section
+from candela.eo.s1.orbit import (
+    POSITION_M,
+    VELOCITY_M_S,
+    StateVectors,
+    Times,
+    as_datetime64,
+    make_state_vectors,
+    parse_time,
+)
 from candela.eo.safe import parse_xml
 from candela.errors import InputError
 
@@ -18,6 +26,19 @@ PLATFORMS = ("S1A", "S1B", "S1C", "S1D")
 PASSES = {"Ascending": "ASC", "Descending": "DES"}
 MAX_SIDE = 200_000  # pixels; the longest slices have some 30 000
 MAX_RECORDS = 100_000
+MAX_DELAY = np.timedelta64(600, "s")  # of what the annotation tells of, from the image
+
+# What numbers can be, with room: messages tell of damage, not of unusual products.
+LINE_INTERVAL_S = Limits(1e-5, 1.0)
+PIXEL_SPACING_M = Limits(0.1, 1000)
+SLANT_RANGE_TIME_S = Limits(1e-3, 2e-2)  # two-way; some 5.5e-3
+SLANT_RANGE_M = Limits(1e5, 3e6)
+COEFFICIENT = Limits(-1e7, 1e7)
+IMAGE_PLACE = Limits(0, MAX_SIDE)
+LONGITUDE = Limits(-360, 360)
+LATITUDE = Limits(-90, 90)
+HEIGHT_M = Limits(-1000, 10_000)
+INCIDENCE_ANGLE = Limits(1, 89)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +138,8 @@ class Annotation:
         From slant range to ground range.
     grid : GeolocationGrid
         Points with known place.
+    name : str
+        What messages call the file.
     """
 
     platform: str
@@ -139,6 +162,7 @@ class Annotation:
     state_vectors: StateVectors
     ground_range: GroundRange
     grid: GeolocationGrid
+    name: str
 
     @property
     def last_line_time(self) -> dt.datetime:
@@ -184,159 +208,124 @@ def read_annotation(content: bytes, *, name: str = "annotation") -> Annotation:
     ----------
     .. [1] ESA, Sentinel-1 Product Specification, S1-RS-MDA-52-7441.
     """
-    document = _Document(parse_xml(content, name), name)
-    if document.root.tag != "product":
-        raise InputError(f"{name} has the root element {document.root.tag}, expected product")
+    document = Section(parse_xml(content, name), name)
+    tag = document.element.tag
+    if tag != "product":
+        raise InputError(f"{name} has the root element {tag}, expected product")
     kind = document.text("adsHeader/productType")
     if kind != "GRD":
         raise InputError(f"{name} is of product type {kind}, expected GRD")
     image = document.below("imageAnnotation/imageInformation")
     header = document.below("adsHeader")
-    return Annotation(
+    annotation = Annotation(
         platform=header.one_of("missionId", PLATFORMS),
         mode=header.text("mode"),
         product_type=kind,
         polarisation=header.one_of("polarisation", ("VV", "VH", "HH", "HV")),
         swath=header.text("swath"),
-        start_time=header.time("startTime"),
-        stop_time=header.time("stopTime"),
-        first_line_time=image.time("productFirstLineUtcTime"),
-        azimuth_time_interval=image.positive("azimuthTimeInterval"),
-        lines=image.count("numberOfLines", MAX_SIDE),
-        samples=image.count("numberOfSamples", MAX_SIDE),
-        range_pixel_spacing=image.positive("rangePixelSpacing"),
-        azimuth_pixel_spacing=image.positive("azimuthPixelSpacing"),
-        absolute_orbit=header.count("absoluteOrbitNumber", 10_000_000),
+        start_time=_time(header, "startTime"),
+        stop_time=_time(header, "stopTime"),
+        first_line_time=_time(image, "productFirstLineUtcTime"),
+        azimuth_time_interval=image.number("azimuthTimeInterval", LINE_INTERVAL_S),
+        lines=image.whole("numberOfLines", Limits(1, MAX_SIDE)),
+        samples=image.whole("numberOfSamples", Limits(1, MAX_SIDE)),
+        range_pixel_spacing=image.number("rangePixelSpacing", PIXEL_SPACING_M),
+        azimuth_pixel_spacing=image.number("azimuthPixelSpacing", PIXEL_SPACING_M),
+        absolute_orbit=header.whole("absoluteOrbitNumber", Limits(1, 10_000_000)),
         pass_direction=PASSES[
             document.one_of("generalAnnotation/productInformation/pass", tuple(PASSES))
         ],
-        datatake_id=header.count("missionDataTakeId", 2**40),
-        slice_number=int(image.number("sliceNumber", default=0.0)),
+        datatake_id=header.whole("missionDataTakeId", Limits(1, 2**40)),
+        slice_number=_slice_number(image),
         state_vectors=_read_state_vectors(document),
         ground_range=_read_ground_range(document),
         grid=_read_grid(document),
+        name=name,
     )
+    _check_times(annotation)
+    return annotation
 
 
-@dataclass(frozen=True)
-class _Document:
-    """An element, and how messages call the file it is in."""
+def _time(section: Section, path: str) -> dt.datetime:
+    time = parse_time(section.text(path), section.called(path))
+    return dt.datetime.fromisoformat(str(time)).replace(tzinfo=dt.UTC)
 
-    root: Element
-    name: str
-    path: str = ""
 
-    def below(self, path: str) -> "_Document":
-        element = self.root.find(path)
-        if element is None:
-            raise InputError(f"{self.name} has no {self.path}{path}")
-        return _Document(element, self.name, f"{self.path}{path}/")
+def _times(sections: list[Section], path: str) -> Times:
+    times = [parse_time(section.text(path), section.called(path)) for section in sections]
+    return np.array(times, dtype="datetime64[us]")
 
-    def all(self, path: str) -> "list[_Document]":
-        found = self.root.findall(path)
-        if not 0 < len(found) <= MAX_RECORDS:
+
+def _slice_number(image: Section) -> int:
+    if image.element.find("sliceNumber") is None:
+        return 0
+    return image.whole("sliceNumber", Limits(0, 1000))
+
+
+def _check_times(annotation: Annotation) -> None:
+    """Check that all that the annotation tells of was at about the time of the image."""
+    name, start, stop = annotation.name, annotation.start_time, annotation.stop_time
+    if stop <= start:
+        raise InputError(f"{name}: stopTime is {stop}, expected a time after startTime, {start}")
+    first = as_datetime64(annotation.first_line_time) - MAX_DELAY
+    last = as_datetime64(annotation.last_line_time) + MAX_DELAY
+    for what, times in (
+        ("startTime", np.array([as_datetime64(start)])),
+        ("stopTime", np.array([as_datetime64(stop)])),
+        ("azimuthTime of a coordinateConversion", annotation.ground_range.times),
+        ("azimuthTime of a geolocationGridPoint", annotation.grid.times),
+    ):
+        beyond = times[(times < first) | (times > last)]
+        if beyond.size:
             raise InputError(
-                f"{self.name} has {len(found)} {self.path}{path}, expected 1 to {MAX_RECORDS}"
+                f"{name}: {what} is {beyond[0]}, expected a time from {first} to {last}, which "
+                f"is {MAX_DELAY} around the image"
             )
-        return [_Document(element, self.name, f"{self.path}{path}/") for element in found]
-
-    def text(self, path: str) -> str:
-        text = (self.root.findtext(path) or "").strip()
-        if not text:
-            raise InputError(f"{self.name} has no {self.path}{path}")
-        return text
-
-    def one_of(self, path: str, allowed: tuple[str, ...]) -> str:
-        text = self.text(path)
-        if text not in allowed:
-            raise InputError(
-                f"{self.name}: {self.path}{path} is {text}, expected {' or '.join(allowed)}"
-            )
-        return text
-
-    def time(self, path: str) -> dt.datetime:
-        time = parse_time(self.text(path), self._called(path))
-        return dt.datetime.fromisoformat(str(time)).replace(tzinfo=dt.UTC)
-
-    def numbers(self, path: str) -> list[float]:
-        text = self.text(path)
-        try:
-            numbers = [float(part) for part in text.split()]
-        except ValueError:
-            raise InputError(f"{self._called(path)} is {text[:40]!r}, expected numbers") from None
-        if not np.isfinite(numbers).all():
-            raise InputError(f"{self._called(path)} is not finite")
-        return numbers
-
-    def number(self, path: str, *, default: float | None = None) -> float:
-        if default is not None and self.root.find(path) is None:
-            return default
-        numbers = self.numbers(path)
-        if len(numbers) != 1:
-            raise InputError(f"{self._called(path)} has {len(numbers)} numbers, expected one")
-        return numbers[0]
-
-    def positive(self, path: str) -> float:
-        number = self.number(path)
-        if number <= 0:
-            raise InputError(f"{self._called(path)} is {number:g}, expected more than 0")
-        return number
-
-    def count(self, path: str, most: int) -> int:
-        number = self.number(path)
-        if not (number.is_integer() and 1 <= number <= most):
-            raise InputError(f"{self._called(path)} is {number:g}, expected 1 to {most}")
-        return int(number)
-
-    def _called(self, path: str) -> str:
-        return f"{self.name}: {self.path}{path}"
 
 
-def _read_state_vectors(document: _Document) -> StateVectors:
-    orbits = document.all("generalAnnotation/orbitList/orbit")
+def _read_state_vectors(document: Section) -> StateVectors:
+    orbits = document.all("generalAnnotation/orbitList/orbit", MAX_RECORDS)
     for orbit in orbits:
         orbit.one_of("frame", ("Earth Fixed",))
     return make_state_vectors(
         [orbit.text("time") for orbit in orbits],
-        [[orbit.number(f"position/{axis}") for axis in "xyz"] for orbit in orbits],
-        [[orbit.number(f"velocity/{axis}") for axis in "xyz"] for orbit in orbits],
+        [[orbit.number(f"position/{axis}", POSITION_M) for axis in "xyz"] for orbit in orbits],
+        [[orbit.number(f"velocity/{axis}", VELOCITY_M_S) for axis in "xyz"] for orbit in orbits],
         source="annotation",
-        name=document.name,
+        name=document.document,
     )
 
 
-def _read_ground_range(document: _Document) -> GroundRange:
-    records = document.all("coordinateConversion/coordinateConversionList/coordinateConversion")
-    coefficients = [record.numbers("srgrCoefficients") for record in records]
-    size = max(map(len, coefficients))
-    return GroundRange(
-        times=_rising([record.time("azimuthTime") for record in records], document.name),
-        origins=np.array([record.number("sr0") for record in records]),
-        coefficients=np.array([values + [0.0] * (size - len(values)) for values in coefficients]),
-    )
+def _read_ground_range(document: Section) -> GroundRange:
+    path = "coordinateConversion/coordinateConversionList/coordinateConversion"
+    records = document.all(path, MAX_RECORDS)
+    coefficients = [record.numbers("srgrCoefficients", COEFFICIENT) for record in records]
+    padded = np.zeros((len(records), max(map(len, coefficients))))
+    for row, values in zip(padded, coefficients, strict=True):
+        row[: len(values)] = values
+    times = _times(records, "azimuthTime")
+    if (np.diff(times).astype(np.int64) <= 0).any():
+        raise InputError(
+            f"{document.document}: the coordinate conversions are not in order of time"
+        )
+    origins = np.array([record.number("sr0", SLANT_RANGE_M) for record in records])
+    return GroundRange(times, origins, padded)
 
 
-def _rising(times: list[dt.datetime], name: str) -> Times:
-    array = np.array([time.replace(tzinfo=None) for time in times], dtype="datetime64[us]")
-    if (np.diff(array).astype(np.int64) <= 0).any():
-        raise InputError(f"{name}: the coordinate conversions are not in order of time")
-    return array
+def _read_grid(document: Section) -> GeolocationGrid:
+    path = "geolocationGrid/geolocationGridPointList/geolocationGridPoint"
+    points = document.all(path, MAX_RECORDS)
 
+    def column(tag: str, limits: Limits) -> Floats:
+        return np.array([point.number(tag, limits) for point in points])
 
-def _read_grid(document: _Document) -> GeolocationGrid:
-    points = document.all("geolocationGrid/geolocationGridPointList/geolocationGridPoint")
-
-    def column(tag: str) -> Floats:
-        return np.array([point.number(tag) for point in points])
-
-    times = [point.time("azimuthTime").replace(tzinfo=None) for point in points]
     return GeolocationGrid(
-        times=np.array(times, dtype="datetime64[us]"),
-        slant_range_times=column("slantRangeTime"),
-        lines=column("line"),
-        pixels=column("pixel"),
-        longitudes=column("longitude"),
-        latitudes=column("latitude"),
-        heights=column("height"),
-        incidence_angles=column("incidenceAngle"),
+        times=_times(points, "azimuthTime"),
+        slant_range_times=column("slantRangeTime", SLANT_RANGE_TIME_S),
+        lines=column("line", IMAGE_PLACE),
+        pixels=column("pixel", IMAGE_PLACE),
+        longitudes=column("longitude", LONGITUDE),
+        latitudes=column("latitude", LATITUDE),
+        heights=column("height", HEIGHT_M),
+        incidence_angles=column("incidenceAngle", INCIDENCE_ANGLE),
     )

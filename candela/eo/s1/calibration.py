@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 from numpy.typing import NDArray
 
+from candela.eo.document import Limits, Section
 from candela.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -16,6 +17,12 @@ Quantity = Literal["sigma0", "beta0", "gamma0"]
 TABLES: dict[Quantity, str] = {"sigma0": "sigmaNought", "beta0": "betaNought", "gamma0": "gamma"}
 LEAST_VALUE = np.float32(1e-7)  # what is left where noise is above the signal; 0 is nodata
 MAX_VECTORS = 2000  # of a table or of blocks; real products have some 30
+# What numbers can be, with room: messages tell of damage, not of unusual products.
+GAIN = Limits(1e-3, 1e6)  # some 250 to 700
+NOISE = Limits(0, 65535**2)  # of squared digital numbers; 0 at sides without data
+FACTOR = Limits(0, 1000)  # some 0.9 to 2
+LINE = Limits(-1_000_000, 1_000_000)  # tables reach beyond the image
+PIXEL = Limits(0, 1_000_000)
 _ROWS = 16  # of an image at once: what fits into a core's cache
 
 
@@ -122,25 +129,21 @@ def read_calibration(root: Element, quantity: Quantity, samples: int, *, name: s
     InputError
         If the file is not as it should be.
     """
-    vectors = root.findall("calibrationVectorList/calibrationVector")
-    table = _read_table(vectors, TABLES[quantity], samples, name)
-    if table.values.min() <= 0:
-        raise InputError(f"{name} has values of {TABLES[quantity]} that are not above 0")
-    return table
+    vectors = Section(root, name).all("calibrationVectorList/calibrationVector", MAX_VECTORS)
+    return _read_table(vectors, TABLES[quantity], GAIN, samples)
 
 
 def read_noise(root: Element, samples: int, *, name: str) -> Noise:
     """Read the noise tables of a product of any processor version; see ``read_calibration``."""
-    old = root.findall("noiseVectorList/noiseVector")
+    document = Section(root, name)
+    old = document.all("noiseVectorList/noiseVector", MAX_VECTORS, least=0)
     if old:
-        return Noise(_read_table(old, "noiseLut", samples, name), ())
-    vectors = root.findall("noiseRangeVectorList/noiseRangeVector")
-    blocks = root.findall("noiseAzimuthVectorList/noiseAzimuthVector")
-    if len(blocks) > MAX_VECTORS:
-        raise InputError(f"{name} has {len(blocks)} azimuth vectors, expected up to {MAX_VECTORS}")
+        return Noise(_read_table(old, "noiseLut", NOISE, samples), ())
+    vectors = document.all("noiseRangeVectorList/noiseRangeVector", MAX_VECTORS)
+    blocks = document.all("noiseAzimuthVectorList/noiseAzimuthVector", MAX_VECTORS, least=0)
     return Noise(
-        _read_table(vectors, "noiseRangeLut", samples, name),
-        tuple(_read_azimuth_block(block, name) for block in blocks),
+        _read_table(vectors, "noiseRangeLut", NOISE, samples),
+        tuple(_read_azimuth_block(block) for block in blocks),
     )
 
 
@@ -199,56 +202,51 @@ def calibrate(
     return power
 
 
-def _read_table(vectors: Sequence[Element], tag: str, samples: int, name: str) -> Table:
-    if not 0 < len(vectors) <= MAX_VECTORS:
-        found = len(vectors) or "no"
-        raise InputError(f"{name} has {found} vectors with {tag}, expected 1 to {MAX_VECTORS}")
-    lines = np.array([_numbers(vector, "line", name)[0] for vector in vectors])
+def _read_table(vectors: Sequence[Section], tag: str, limits: Limits, samples: int) -> Table:
+    lines = np.array([vector.number("line", LINE) for vector in vectors])
     order = np.argsort(lines, kind="stable")
     if (np.diff(lines[order]) <= 0).any():
-        raise InputError(f"{name} has two vectors of one line")
+        raise InputError(f"{vectors[0].document} has two vectors of one line")
     columns = np.arange(samples, dtype=float)
-    values = np.stack([_spread(vector, tag, columns, name) for vector in vectors])
+    values = np.stack([_spread(vector, tag, limits, columns) for vector in vectors])
     return Table(lines[order], values[order])
 
 
-def _spread(vector: Element, tag: str, columns: Floats, name: str) -> Floats:
+def _spread(vector: Section, tag: str, limits: Limits, columns: Floats) -> Floats:
     """Interpolate one vector to every pixel."""
-    pixels, values = _numbers(vector, "pixel", name), _numbers(vector, tag, name)
-    _check_pairs(pixels, values, tag, name)
+    pixels, values = _read_pairs(vector, "pixel", PIXEL, tag, limits)
     spread: Floats = np.interp(columns, pixels, values)
     return spread
 
 
-def _read_azimuth_block(block: Element, name: str) -> AzimuthBlock:
-    def whole(tag: str) -> int:
-        return int(_numbers(block, tag, name)[0])
-
-    lines, factors = _numbers(block, "line", name), _numbers(block, "noiseAzimuthLut", name)
-    _check_pairs(lines, factors, "noiseAzimuthLut", name)
+def _read_azimuth_block(block: Section) -> AzimuthBlock:
+    lines, factors = _read_pairs(block, "line", LINE, "noiseAzimuthLut", FACTOR)
+    first_line = block.whole("firstAzimuthLine", LINE)
+    first_sample = block.whole("firstRangeSample", PIXEL)
     return AzimuthBlock(
-        whole("firstAzimuthLine"),
-        whole("lastAzimuthLine"),
-        whole("firstRangeSample"),
-        whole("lastRangeSample"),
+        first_line,
+        block.whole("lastAzimuthLine", Limits(first_line, LINE.most)),
+        first_sample,
+        block.whole("lastRangeSample", Limits(first_sample, PIXEL.most)),
         lines,
         factors,
     )
 
 
-def _check_pairs(positions: Floats, values: Floats, tag: str, name: str) -> None:
-    if len(positions) != len(values) or (np.diff(positions) <= 0).any():
+def _read_pairs(
+    section: Section, where: str, places: Limits, tag: str, limits: Limits
+) -> tuple[Floats, Floats]:
+    """Read rising positions and the value at each."""
+    positions, values = section.numbers(where, places), section.numbers(tag, limits)
+    if len(positions) != len(values):
         raise InputError(
-            f"{name}: {len(values)} values of {tag} do not fit their {len(positions)} positions"
+            f"{section.called(tag)} has {len(values)} numbers, expected {len(positions)}: one for "
+            f"each {where}"
         )
-
-
-def _numbers(parent: Element, tag: str, name: str) -> Floats:
-    text = parent.findtext(tag) or ""
-    try:
-        numbers = np.array(text.split(), dtype=np.float64)
-    except ValueError:
-        numbers = np.array([np.nan])
-    if not len(numbers) or not np.isfinite(numbers).all():
-        raise InputError(f"{name} has no numbers in {tag}")
-    return numbers
+    falls = np.flatnonzero(np.diff(positions) <= 0)
+    if falls.size:
+        before, after = positions[falls[0] : falls[0] + 2]
+        raise InputError(
+            f"{section.called(where)} has {after:g} after {before:g}, expected rising numbers"
+        )
+    return positions, values

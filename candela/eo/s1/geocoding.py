@@ -27,6 +27,7 @@ COLUMN_M = 500.0  # of the table, in ground range
 RANGE_MARGIN_M = 2000.0  # that the table reaches beyond the image, in slant range
 RANGES = 20_000  # from which the table is made
 TIME_MARGIN_S = 2.0  # that the table reaches beyond the image
+LEAST_STEP_S = 0.1  # of the table's times; records are 1 s apart
 MARGIN = 3  # pixels around positions that an interpolation looks at, and one for rounding
 MAX_REMAP = 32_766  # cv2 keeps positions as 16-bit numbers
 LEAST_SHARE = 0.5  # of an interpolation's weight that must lie on pixels with data
@@ -237,7 +238,7 @@ class _GroundRangeTable:
 
     def __init__(self, model: RangeDoppler) -> None:
         known = seconds_since(model.ground_range.times, model.epoch)
-        step = float(np.diff(known).min()) if len(known) > 1 else TIME_MARGIN_S
+        step = max(float(np.diff(known).min()), LEAST_STEP_S) if len(known) > 1 else TIME_MARGIN_S
         # Rows lie on the records, where the blend has its kinks, as long as these are regular.
         first_time = known[0] - math.ceil((known[0] + TIME_MARGIN_S) / step) * step
         last_time = model.azimuth_time_interval * (model.lines - 1) + TIME_MARGIN_S

@@ -7,13 +7,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from candela.eo.ellipsoid import earth_fixed
 from candela.eo.s1.annotation import SPEED_OF_LIGHT, Annotation, GroundRange
 from candela.eo.s1.orbit import Orbit, seconds_since
+from candela.errors import InputError
 
 Floats = NDArray[np.float64]
 
 ROUNDS = 10  # Newton needs 3 to 4
 TIME_TOLERANCE_S = 1e-9  # 7 micrometres along the orbit
+MAX_MISFIT = 50  # lines or pixels, of the geolocation grid; less than 1 in real products
+CORNER_REACH = 0.05  # of a side; how near to each corner of the image the grid has a point
 
 
 class Look(NamedTuple):
@@ -140,6 +144,48 @@ class RangeDoppler:
         """Tell which points lie in the image; a pixel reaches half a pixel around its centre."""
         inside: NDArray[np.bool_] = (points.lines >= -0.5) & (points.lines <= self.lines - 0.5)
         return inside & (points.pixels >= -0.5) & (points.pixels <= self.samples - 0.5)
+
+    def check(self, annotation: Annotation) -> None:
+        """Check that the equations put the geolocation grid where the annotation says.
+
+        What of orbit, times, spacings and polynomials is possible by itself, but wrong, shows here.
+
+        Raises
+        ------
+        InputError
+            If a point is more than 50 lines or pixels off, or a corner of the image has none.
+        """
+        grid, where = annotation.grid, f"{annotation.name}: geolocationGridPoint"
+        sides = self.lines - 1, self.samples - 1
+        for line, pixel in ((0, 0), (0, sides[1]), (sides[0], 0), sides):
+            near = np.abs(grid.lines - line) <= CORNER_REACH * sides[0]
+            near &= np.abs(grid.pixels - pixel) <= CORNER_REACH * sides[1]
+            if not near.any():
+                raise InputError(
+                    f"{where}: none of {len(near)} is near the corner of the image at line {line}, "
+                    f"pixel {pixel}"
+                )
+        look = self.look(earth_fixed(grid.longitudes, grid.latitudes, grid.heights))
+        found = self.place(look)
+        times = seconds_since(grid.times, self.epoch) - look.times
+        ranges = grid.slant_range_times * SPEED_OF_LIGHT / 2 - look.slant_ranges
+        misfits = np.abs(
+            [
+                found.lines - grid.lines,
+                found.pixels - grid.pixels,
+                times / self.azimuth_time_interval,
+                ranges / self.range_pixel_spacing,
+            ]
+        ).max(axis=0)  # NaN where a point is not seen at all
+        wrong = np.flatnonzero(~(misfits <= MAX_MISFIT))
+        if wrong.size:
+            at = wrong[0]
+            raise InputError(
+                f"{where}[{at + 1}] at line {grid.lines[at]:g}, pixel {grid.pixels[at]:g} is "
+                f"{misfits[at]:.3g} lines or pixels from where the state vectors of "
+                f"{annotation.state_vectors.name}, times, spacings and srgrCoefficients put it, "
+                f"expected at most {MAX_MISFIT}"
+            )
 
     def _ground_range(self, look: Look) -> Floats:
         """Blend the results of the polynomials before and after linearly in time."""

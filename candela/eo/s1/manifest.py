@@ -56,11 +56,13 @@ class Manifest:
             self._refuse(path, text[:60], " or ".join(allowed))
         return text
 
-    def integer(self, path: str) -> int:
-        """Return a number; see ``find``."""
+    def integer(self, path: str, *, most: int = 10**LONGEST_NUMBER) -> int:
+        """Return a whole number, 0 to ``most``; see ``find``."""
         text = self.text(path)
         if not (text.isdecimal() and len(text) <= LONGEST_NUMBER):
             self._refuse(path, text, "a number")
+        if int(text) > most:
+            self._refuse(path, text, f"a number up to {most}")
         return int(text)
 
     def time(self, path: str) -> dt.datetime:
@@ -75,7 +77,7 @@ class Manifest:
     def processor(self) -> tuple[int, int]:
         """Version of ESA's processor: (3, 40) for IPF 003.40."""
         for element in self._elements.get("software", []):
-            found = re.fullmatch(r"(\d+)\.(\d+)", element.get("version", ""))
+            found = re.fullmatch(r"(\d{1,9})\.(\d{1,9})", element.get("version", ""))
             if found and "IPF" in element.get("name", ""):
                 return int(found[1]), int(found[2])
         raise InputError(

@@ -2,13 +2,14 @@
 
 import datetime as dt
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from xml.etree.ElementTree import Element
 
 import numpy as np
 from numpy.typing import NDArray
 
+from candela.eo.document import Limits, read_number
 from candela.eo.safe import parse_xml
 from candela.errors import InputError
 
@@ -19,6 +20,9 @@ DEGREE = 5  # of the polynomial through the state vectors
 MARGIN_S = 60.0  # state vectors that far from the image take part in the polynomial
 LEAST_VECTORS = DEGREE + 2
 MAX_MISFIT_M = 10.0  # near-real-time orbits are rough; what is farther off is damaged
+MAX_MISFIT_M_S = 10.0  # a velocity of another frame is some 500 m/s off
+POSITION_M = Limits(-1e7, 1e7)  # the orbit has a radius of 7.07e6 m
+VELOCITY_M_S = Limits(-1e4, 1e4)
 MAX_VECTORS = 200_000  # a precise orbit file has some 9 400
 ORBIT_FILES = ("AUX_POEORB", "AUX_RESORB", "AUX_PREORB", "AUX_MOEORB")
 
@@ -37,12 +41,15 @@ class StateVectors:
         Earth-fixed, metres per second.
     source : str
         Where they are from: ``annotation``, ``AUX_POEORB`` ...
+    name : str
+        What messages call the file.
     """
 
     times: Times
     positions: Floats
     velocities: Floats
     source: str
+    name: str
 
     def around(self, start: dt.datetime, stop: dt.datetime) -> "StateVectors":
         """Return the vectors within a minute of a span of time.
@@ -59,11 +66,14 @@ class StateVectors:
         if not covers or np.count_nonzero(near) < LEAST_VECTORS:
             span = f"{self.times[0]} to {self.times[-1]}" if len(self.times) else "none"
             raise InputError(
-                f"the state vectors ({self.source}: {np.count_nonzero(near)} near the image, "
+                f"the state vectors of {self.name} ({np.count_nonzero(near)} near the image, "
                 f"{span}) do not cover {first} to {last} with at least {LEAST_VECTORS}"
             )
-        return StateVectors(
-            self.times[near], self.positions[near], self.velocities[near], self.source
+        return replace(
+            self,
+            times=self.times[near],
+            positions=self.positions[near],
+            velocities=self.velocities[near],
         )
 
 
@@ -93,7 +103,7 @@ class Orbit:
         Raises
         ------
         InputError
-            If a vector is farther than 10 m from the polynomial.
+            If a vector is farther than 10 m or 10 m/s from the polynomial.
         """
         times = seconds_since(vectors.times, epoch)
         scale = max(float(np.abs(times).max()), 1.0)
@@ -104,10 +114,18 @@ class Orbit:
         if not misfit.max() <= MAX_MISFIT_M:
             worst = vectors.times[int(np.nanargmax(misfit))]
             raise InputError(
-                f"the state vector of {worst} ({vectors.source}) is {misfit.max():.3g} m off the "
+                f"the state vector of {worst} in {vectors.name} is {misfit.max():.3g} m off the "
                 f"orbit through its neighbours, expected at most {MAX_MISFIT_M} m"
             )
-        return cls((solution / scale ** powers[:, None]).T.copy())
+        orbit = cls((solution / scale ** powers[:, None]).T.copy())
+        misfit = np.linalg.norm(orbit.velocity(times).T - vectors.velocities, axis=1)
+        if misfit.max() > MAX_MISFIT_M_S:
+            worst = vectors.times[int(misfit.argmax())]
+            raise InputError(
+                f"the velocity of {worst} in {vectors.name} is {misfit.max():.3g} m/s off that of "
+                f"the orbit through the positions, expected at most {MAX_MISFIT_M_S} m/s"
+            )
+        return orbit
 
     @cached_property
     def _derivatives(self) -> tuple[Floats, Floats]:
@@ -168,8 +186,8 @@ def read_orbit_file(content: bytes, platform: str, *, name: str = "orbit file") 
     times = [_find_text(element, "UTC", name).removeprefix("UTC=") for element in elements]
     return make_state_vectors(
         times,
-        [_vector(element, ("X", "Y", "Z"), name) for element in elements],
-        [_vector(element, ("VX", "VY", "VZ"), name) for element in elements],
+        [_vector(element, ("X", "Y", "Z"), name, POSITION_M) for element in elements],
+        [_vector(element, ("VX", "VY", "VZ"), name, VELOCITY_M_S) for element in elements],
         source=kind,
         name=name,
     )
@@ -188,28 +206,25 @@ def make_state_vectors(
     Raises
     ------
     InputError
-        If a time is none, or they do not rise, or a number is not finite.
+        If a time is none, or they do not rise.
     """
     parsed = np.array([parse_time(text, name) for text in times], dtype="datetime64[us]")
     order = np.diff(parsed).astype(np.int64)
     if (order <= 0).any():
         where = parsed[int(np.argmax(order <= 0))]
         raise InputError(f"{name}: the state vectors are not in order of time after {where}")
-    values = np.array(positions, dtype=np.float64), np.array(velocities, dtype=np.float64)
-    if not (np.isfinite(values[0]).all() and np.isfinite(values[1]).all()):
-        raise InputError(f"{name}: a state vector has a number that is not finite")
-    return StateVectors(parsed, *values, source)
+    return StateVectors(parsed, np.array(positions), np.array(velocities), source, name)
 
 
 def parse_time(text: str, name: str) -> np.datetime64:
-    """Read an ISO 8601 time without zone (UTC), to the microsecond.
+    """Read an ISO 8601 time of this century without zone (UTC), to the microsecond.
 
     Raises
     ------
     InputError
         If it is none.
     """
-    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z?", text):
+    if not re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z?", text):
         raise InputError(f"{name}: {text!r} is no time (expected 2021-12-23T05:11:22.594441)")
     try:
         return np.datetime64(text.removesuffix("Z"), "us")
@@ -248,12 +263,5 @@ def _find_text(root: Element, tag: str, name: str) -> str:
     return str(element.text).strip()
 
 
-def _vector(element: Element, tags: tuple[str, ...], name: str) -> list[float]:
-    numbers = []
-    for tag in tags:
-        text = _find_text(element, tag, name)
-        try:
-            numbers.append(float(text))
-        except ValueError:
-            raise InputError(f"{name}: {tag} is {text!r}, not a number") from None
-    return numbers
+def _vector(element: Element, tags: tuple[str, ...], name: str, limits: Limits) -> list[float]:
+    return [read_number(_find_text(element, tag, name), f"{name}: {tag}", limits) for tag in tags]

@@ -28,6 +28,7 @@ from candela.errors import InputError
 
 POLARISATIONS = ("VV", "VH", "HH", "HV")
 MODE = "IW"
+RELATIVE_ORBITS = 175
 NODATA = 0
 DIRECTIONS = {"ASCENDING": "ASC", "DESCENDING": "DES"}
 _MARKER = re.compile(r"manifest\.safe")
@@ -110,7 +111,7 @@ class Product:
             If it is missing or damaged.
         """
         name = self.file(polarisation, "annotation")
-        return read_annotation(self.safe.read(name), name=f"{name} of {self.name}")
+        return read_annotation(self.safe.read(name), name=self.called(polarisation, "annotation"))
 
     def file(self, polarisation: str, kind: str) -> str:
         """Return the path of a file below the product's folder.
@@ -134,6 +135,10 @@ class Product:
         if not name:
             raise InputError(f"{self.name} lacks the {kind} file of polarisation {polarisation}")
         return name
+
+    def called(self, polarisation: str, kind: str) -> str:
+        """Return how messages call a file; see ``file``."""
+        return f"{self.file(polarisation, kind)} of {self.name}"
 
     def document(self, polarisation: str, kind: str) -> Element:
         """Return the root of one of the XML files of a polarisation; see ``file``."""
@@ -161,6 +166,12 @@ def open_product(path: Path) -> Product:
     safe = open_safe(path, _MARKER, "manifest.safe")
     manifest = Manifest(safe.read_xml("manifest.safe"), safe.name)
     _check_kind(manifest, safe.name)
+    start, stop = manifest.time("startTime"), manifest.time("stopTime")
+    if stop <= start:
+        raise InputError(
+            f"manifest.safe of {safe.name}: stopTime is {stop}, expected a time after startTime, "
+            f"{start}"
+        )
     images = _find_images(safe)
     if not images:
         raise InputError(f"{safe.name} has no measurement: there is no file measurement/s1*.tiff")
@@ -168,11 +179,11 @@ def open_product(path: Path) -> Product:
         safe=safe,
         platform="S1" + manifest.one_of("platform/number", ("A", "B", "C", "D")),
         absolute_orbit=manifest.integer("orbitNumber"),
-        relative_orbit=manifest.integer("relativeOrbitNumber"),
+        relative_orbit=manifest.integer("relativeOrbitNumber", most=RELATIVE_ORBITS),
         direction=DIRECTIONS[manifest.one_of("pass", tuple(DIRECTIONS))],
         datatake=manifest.integer("missionDataTakeID"),
-        start=manifest.time("startTime"),
-        stop=manifest.time("stopTime"),
+        start=start,
+        stop=stop,
         processor=manifest.processor,
         outline=manifest.outline,
         images=images,

@@ -270,5 +270,8 @@ def _layers_of(asset: object) -> list[dict[str, Any]]:
 
 
 def _check_finite(name: str, scale: float, offset: float) -> None:
-    if not (0 < scale < 1e6 and abs(offset) < 1e6):
-        raise InputError(f"{name} has scale {scale:g} and offset {offset:g}, expected usual ones")
+    if not (1e-6 <= scale <= 1 and abs(offset) <= 65535 * scale):  # NaN is never within
+        raise InputError(
+            f"{name} has scale {scale!s:.20} and offset {offset!s:.20}, expected a scale from "
+            "1e-06 to 1 and an offset of at most 65535 digital numbers"
+        )

@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element
 
 from affine import Affine
 
+from candela.eo.document import Limits, read_number, read_whole
 from candela.eo.file_names import file_name
 from candela.eo.raster.grid import Grid, Shape
 from candela.eo.reference_system import reference_system
@@ -31,7 +32,15 @@ BANDS = (
 DEFAULT_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 TILE = re.compile(r"(?<![A-Z0-9])T(\d{2}[C-X][A-Z]{2})(?![A-Z0-9])")
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d{2})-?([01]\d)-?([0-3]\d)(T\d{6})?(?!\d)")
-LARGEST_NUMBER = 1e9
+
+# What numbers can be, with room: messages tell of damage, not of unusual products.
+QUANTIFICATION = Limits(1, 1e6)  # 10 000
+OFFSET = Limits(-65535, 65535)  # of digital numbers; -1000
+DIGITAL_NUMBER = Limits(0, 65535)
+RELATIVE_ORBIT = Limits(1, 143)
+PLACE_M = Limits(-1e8, 1e8)
+PIXEL_M = Limits(1, 1000)
+SIDE = Limits(1, 200_000)  # pixels
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -182,7 +191,7 @@ def read_product_document(root: Element, name: str, fallback_id: str) -> Product
             identifier.rstrip("/"), file_name(fallback_id, "product")
         ).removesuffix(".SAFE"),
         sensing_time=parse_time(start, name),
-        relative_orbit=int(_number(root, name, "SENSING_ORBIT_NUMBER")),
+        relative_orbit=_whole(root, name, RELATIVE_ORBIT, "SENSING_ORBIT_NUMBER"),
         platform=_text(root, name, "SPACECRAFT_NAME").replace("Sentinel-", "S"),
         level=f"L{found[1]}",
         processing_baseline=_text(root, name, "PROCESSING_BASELINE"),
@@ -222,18 +231,16 @@ def read_geocoding(root: Element, name: str) -> dict[int, Grid]:
     sizes = {_resolution(e, name): e for e in _elements(root, "Size")}
     grids = {}
     for pixel in places.keys() & sizes.keys():
-        left, top, width, height = (
-            _number(places[pixel], name, tag) for tag in ("ULX", "ULY", "XDIM", "YDIM")
-        )
-        if width <= 0 or height >= 0:
-            raise InputError(f"{name}: XDIM and YDIM are {width:g} and {height:g}, not north up")
-        shape = Shape(*(int(_number(sizes[pixel], name, tag)) for tag in ("NROWS", "NCOLS")))
+        left, top = (_number(places[pixel], name, PLACE_M, tag) for tag in ("ULX", "ULY"))
+        width = _number(places[pixel], name, PIXEL_M, "XDIM")
+        height = _number(places[pixel], name, Limits(-PIXEL_M.most, -PIXEL_M.least), "YDIM")
+        shape = Shape(*(_whole(sizes[pixel], name, SIDE, tag) for tag in ("NROWS", "NCOLS")))
         grids[pixel] = Grid(crs, Affine(width, 0, left, 0, height, top), shape)
     return grids
 
 
 def _resolution(element: Element, name: str) -> int:
-    return int(_as_number(element.get("resolution", "0"), "resolution", name))
+    return read_whole(element.get("resolution", "0"), f"{name}: resolution", Limits(0, 1000))
 
 
 def parse_time(text: str, name: str) -> dt.datetime:
@@ -273,21 +280,20 @@ def sensing_time(tags: Mapping[str, str], name: str) -> dt.datetime | None:
 
 def _read_radiometry(root: Element, name: str) -> Radiometry:
     quantification = _number(
-        root, name, "QUANTIFICATION_VALUE", "BOA_QUANTIFICATION_VALUE",
+        root, name, QUANTIFICATION, "QUANTIFICATION_VALUE", "BOA_QUANTIFICATION_VALUE",
         "L1C_TOA_QUANTIFICATION_VALUE", "L2A_BOA_QUANTIFICATION_VALUE",
     )  # fmt: skip
-    if quantification < 1:
-        raise InputError(f"{name}: QUANTIFICATION_VALUE is {quantification:g}, expected 1 or more")
     offsets = dict.fromkeys(BANDS, 0.0)
     for tag in ("RADIO_ADD_OFFSET", "BOA_ADD_OFFSET"):
         for element in _elements(root, tag):
             band = element.get("band_id", "")
             if not band.isdecimal() or int(band) >= len(BANDS):
                 raise InputError(f"{name}: {tag} has band_id {band!r}, expected 0..12")
-            offsets[BANDS[int(band)]] = _as_number(element.text, tag, name)
+            called = f"{name}: {tag} of band_id {band}"
+            offsets[BANDS[int(band)]] = read_number(element.text or "", called, OFFSET)
     codes = {
-        _text(element, name, "SPECIAL_VALUE_TEXT"): int(
-            _number(element, name, "SPECIAL_VALUE_INDEX")
+        _text(element, name, "SPECIAL_VALUE_TEXT"): _whole(
+            element, name, DIGITAL_NUMBER, "SPECIAL_VALUE_INDEX"
         )
         for element in _elements(root, "Special_Values")
     }
@@ -311,15 +317,9 @@ def _text(root: Element, name: str, *tags: str, default: str | None = None) -> s
     return default
 
 
-def _number(root: Element, name: str, *tags: str) -> float:
-    return _as_number(_text(root, name, *tags), tags[0], name)
+def _number(root: Element, name: str, limits: Limits, *tags: str) -> float:
+    return read_number(_text(root, name, *tags), f"{name}: {tags[0]}", limits)
 
 
-def _as_number(text: str | None, tag: str, name: str) -> float:
-    try:
-        number = float(text or "")
-    except ValueError:
-        raise InputError(f"{name}: {tag} is {text!r}, not a number") from None
-    if not abs(number) < LARGEST_NUMBER:  # nor NaN
-        raise InputError(f"{name}: {tag} is {text!r}, not a number below {LARGEST_NUMBER:g}")
-    return number
+def _whole(root: Element, name: str, limits: Limits, *tags: str) -> int:
+    return read_whole(_text(root, name, *tags), f"{name}: {tags[0]}", limits)
