@@ -24,6 +24,7 @@ from candela.runners.local import LocalRunner
 from candela.storage.folder import MARKER, FolderStorage
 
 TRIAL = Path(__file__).parents[1] / "35_runners" / "trial_worker.py"
+HASTY = Path(__file__).with_name("hasty_worker.py")
 
 LARGE = Inline(value="<a>" + "x" * 3_000_000 + "</a>")
 
@@ -87,10 +88,11 @@ def test_a_job_waits_while_the_storage_is_full(disk, drill):
     assert (job.state, job.attempt) == (State.SUCCEEDED, 1)
 
 
-def test_a_result_that_finds_no_room_is_made_again(disk, drill, tmp_path):
+def test_a_result_that_finds_no_room_is_made_again(disk, drill, tmp_path, monkeypatch):
     image = tmp_path / "large.xml"
     image.write_text(LARGE.value)
     drill = drill(storage=disk.folder.as_uri(), input_folders=(tmp_path,))
+    monkeypatch.setattr(drill.gateway.jobs.runner, "_command", (sys.executable, str(HASTY)))
     job_id = submit(drill, Reference(href=image.as_uri()))
     job = drill.until(job_id, lambda job: job.attempt > 1)
     assert "the storage did not work; waiting for try 2" in [

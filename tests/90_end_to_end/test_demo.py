@@ -43,7 +43,8 @@ def test_a_demo_that_is_interrupted_ends_its_gateway_and_its_jobs(
     tmp_path: Path, how: signal.Signals
 ) -> None:
     words = [sys.executable, "-m", "candela.cli", "demo", "--data", str(tmp_path), "--size", "600"]
-    demo = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [*words, "--port", str(free_port())]
+    demo = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     process = psutil.Process(demo.pid)
     log = tmp_path / "gateway.log"
     deadline = time.monotonic() + 120
@@ -63,7 +64,7 @@ def test_a_demo_in_a_terminal_serves_at_the_port_that_was_asked_for(tmp_path: Pa
     port = free_port()
     words = [sys.executable, "-m", "candela.cli", "demo", "--data", str(tmp_path)]
     ours, terminal = pty.openpty()
-    command = [*words, "--size", "300", "--port", str(port)]
+    command = [*words, "--size", "150", "--port", str(port)]
     demo = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=subprocess.DEVNULL)
     os.close(terminal)
     said = b""

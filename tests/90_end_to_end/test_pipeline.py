@@ -13,6 +13,8 @@ from candela.client import Change, ChangeSeries, Client, JobFailedError, Layer
 from candela.demo.accuracy import accuracy
 from candela.synthetic.sentinel2 import DemoProducts
 
+from .conftest import SIZE
+
 
 @pytest.fixture
 def change(series: ChangeSeries) -> Change:
@@ -55,7 +57,7 @@ def test_the_map_finds_what_changed(change: Change, products: DemoProducts) -> N
 def test_the_images_are_on_the_grid_of_the_product(change: Change) -> None:
     with change.before.output.open() as dataset:
         assert "B8A" in dataset.descriptions
-        assert dataset.shape == (402, 402)
+        assert dataset.shape == (SIZE, SIZE)
         assert dataset.tags()["SENSING_TIME"].startswith("2020-07-18")
 
 
@@ -71,12 +73,12 @@ def test_the_map_service_shows_changes_and_leaves_the_rest_open(
         styles=[""],
         srs="EPSG:32631",
         bbox=tuple(bounds),
-        size=(402, 402),
+        size=(SIZE, SIZE),
         format="image/png",
         transparent=True,
     )
     opacity = np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGBA"))[..., 3]
-    assert opacity.shape == (402, 402)
+    assert opacity.shape == (SIZE, SIZE)
     assert (opacity[probability > 0.6] > 0).mean() > 0.95
     assert (opacity[probability < 0.05] == 0).mean() > 0.95
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from candela.demo.gateway import LocalGateway
 from candela.synthetic.sentinel2 import DemoProducts
 
+from .conftest import SIZE
+
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
@@ -26,7 +28,7 @@ def test_the_notebook_example_runs(gateway: LocalGateway, products: DemoProducts
         example = example.replace(found, mine)
     names: dict[str, object] = {}
     exec(compile(example, "README.md", "exec"), names)
-    assert names["probability"].shape == (402, 402)  # type: ignore[attr-defined]
+    assert names["probability"].shape == (SIZE, SIZE)  # type: ignore[attr-defined]
 
 
 def test_the_curl_example_runs(gateway: LocalGateway) -> None:

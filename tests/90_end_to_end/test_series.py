@@ -31,15 +31,17 @@ from candela.demo.gateway import LocalGateway
 from candela.synthetic.scene import LATE
 from candela.synthetic.sentinel2 import DemoProducts, make_products
 
+from .conftest import SEED, SIZE
+
 PAGE = Path(__file__).parents[2] / "docs" / "processes" / "change_detect.md"
-SIZE = 402
+QUARTER_M = 5 * SIZE
 LATER = dataclasses.replace(LATE, day=dt.date(2023, 6, 20), clouds=0.1)
 
 
 @pytest.fixture(scope="module")
 def dates(products: DemoProducts) -> list[Path]:
     """Three products of one place; nothing has changed between the last two but the weather."""
-    made = make_products(products.before.parent / "later", seed=3, size=SIZE, late=LATER)
+    made = make_products(products.before.parent / "later", seed=SEED, size=SIZE, late=LATER)
     return [products.before, products.after, made.after]
 
 
@@ -48,8 +50,8 @@ def parcels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four quarters of the image."""
     features = []
     for number in range(4):
-        left, top = 300_000 + 2000 * (number % 2), 4_900_020 - 2000 * (number // 2)
-        shape = shapely.geometry.mapping(shapely.box(left, top - 2000, left + 2000, top))
+        left, top = 300_000 + QUARTER_M * (number % 2), 4_900_020 - QUARTER_M * (number // 2)
+        shape = shapely.geometry.mapping(shapely.box(left, top - QUARTER_M, left + QUARTER_M, top))
         features.append(
             {
                 "type": "Feature",
