@@ -219,9 +219,7 @@ def _add_series(commands: Commands, remote: argparse.ArgumentParser) -> None:
         "--area", metavar="BOX", help="left,bottom,right,top in degrees, or with ,EPSG:... after it"
     )
     parser.add_argument("--model", help="of ChangeDetect, as it describes them")
-    parser.add_argument(
-        "--parcels", type=Path, metavar="FILE", help="polygons to tell the change of"
-    )
+    parser.add_argument("--parcels", metavar="FILE", help="polygons to tell the change of")
     parser.add_argument("--clouds", action="store_true", help="leave out clouds, shadows and snow")
     parser.add_argument(
         "--bands",
@@ -411,7 +409,7 @@ def _execute(given: argparse.Namespace) -> None:
 
 
 def _series(given: argparse.Namespace) -> None:
-    from candela.client.texts import read_box
+    from candela.client.assignments import read_box
     from candela.commands.series import run_series
 
     run_series(

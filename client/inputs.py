@@ -27,8 +27,10 @@ MEDIA_TYPES = {
 
 _NAMES = Namespaces().get_namespaces(["wps", "xlink"])
 _WPS, _XLINK = _NAMES["wps"], _NAMES["xlink"]
-_ADDRESS = re.compile(r"(https?|file|s3)://", re.IGNORECASE)
+_ADDRESS = re.compile(r"(https?|s3)://|file:/", re.IGNORECASE)
+_SHORT_FILE = re.compile(r"file:/(?!/)", re.IGNORECASE)  # RFC 8089, appendix B
 _XML = ("text/xml", "application/xml")
+_BEGINNINGS = {"json": ("{", "["), "xml": ("<",)}  # of texts, by a part of their media type
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,11 @@ class Content(IComplexDataInput):  # type: ignore[misc]
         else:
             content.text = self.data
         return element
+
+
+def is_address(text: str) -> bool:
+    """Tell an address from a path: ``http://``, ``https://``, ``s3://`` or ``file:/``."""
+    return _ADDRESS.match(text) is not None
 
 
 def encode_inputs(
@@ -287,8 +294,8 @@ def _file(
         return _of_path(given, value, files)
     if isinstance(value, bytes):
         return Content(value)
-    if isinstance(value, str) and _ADDRESS.match(value):
-        return Reference(value)
+    if isinstance(value, str) and is_address(value):
+        return Reference(_SHORT_FILE.sub("file:///", value))
     media_type = given.media_types[0] if given.is_text else None
     if media_type and "json" in media_type:
         if hasattr(value, "__geo_interface__"):
@@ -296,15 +303,22 @@ def _file(
         if isinstance(value, dict):
             return Content(json.dumps(value, allow_nan=False), media_type)
     if isinstance(value, str) and media_type:
-        if "geo+json" in media_type and not value.lstrip().startswith("{"):
-            raise InputValueError(
-                f"input {given.name!r}: there is no file {value!r}, and GeoJSON begins with {{"
-            )
+        _check_beginning(given, value)
         return Content(value, media_type)
     raise InputValueError(
         f"input {given.name!r} is a file: give a pathlib.Path, an address (http://...), an output "
         f"of another job{', text' if given.is_text else ''} or bytes; found {value!r}"
     )
+
+
+def _check_beginning(given: InputDescription, text: str) -> None:
+    """Refuse a text that is the path of a file which is not there, not XML or JSON."""
+    for kind, beginnings in _BEGINNINGS.items():
+        if kind in given.media_types[0] and not text.lstrip().startswith(beginnings):
+            raise InputValueError(
+                f"input {given.name!r}: there is no file {text!r}, and {kind.upper()} begins with "
+                f"{' or '.join(beginnings)}"
+            )
 
 
 def _of_output(given: InputDescription, output: Output) -> Reference | Content:
@@ -317,7 +331,7 @@ def _of_output(given: InputDescription, output: Output) -> Reference | Content:
 
 def _names_file(given: InputDescription, text: str) -> bool:
     """Tell the path of a file from the content of one: JSON and XML look different."""
-    if _ADDRESS.match(text) or text.lstrip().startswith(("{", "[", "<")) or "\n" in text:
+    if is_address(text) or text.lstrip().startswith(("{", "[", "<")) or "\n" in text:
         return False
     is_any_text = given.is_text and given.media_types[0].startswith("text/")
     return not is_any_text and Path(text).is_file()
@@ -338,7 +352,7 @@ def _of_path(
         raise InputValueError(f"input {given.name!r}: {path} does not exist")
     is_small_text = given.is_text and path.is_file() and path.stat().st_size <= INLINE_BYTES
     if files == "reference" or (files == "auto" and not is_small_text):
-        return Reference(path.resolve().as_uri())
+        return Reference(path.absolute().as_uri())  # links keep their names: products have dates
     if path.is_dir():
         raise InputValueError(
             f"input {given.name!r}: {path} is a folder, which cannot be sent; zip it, or put it "

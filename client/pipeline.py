@@ -7,13 +7,13 @@ from statistics import median
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from candela.client.assignments import Area, read_file
 from candela.client.client import Client
 from candela.client.job import Job
 from candela.client.outputs import Output
 from candela.client.progress import progress_bars
 from candela.client.series import Change, ChangeSeries, Image
 from candela.client.team import Task, Team
-from candela.client.texts import Area
 
 Product = Path | str | Output
 PARALLEL = 4  # jobs in flight; how many of them run is the server's decision
@@ -175,8 +175,8 @@ def _told_apart(pairs: Sequence[_Pair]) -> list[_Pair]:
 
 def _located(product: Product) -> Product:
     """Return a local file as an absolute path; addresses and outputs stay as they are."""
-    if isinstance(product, str) and "://" not in product:
-        product = Path(product)
+    if isinstance(product, str):
+        product = read_file(product)
     return product.expanduser().absolute() if isinstance(product, Path) else product
 
 

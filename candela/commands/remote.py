@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from candela.client import Client, Job
+from candela.client.assignments import read_assignments
 from candela.client.display import Table, rich_table
 from candela.client.inputs import FilesPolicy
 from candela.client.status import JobInfo, Status
-from candela.client.texts import read_assignments
 from candela.commands.address import url_option
 from candela.commands.screen import console
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from candela.client import ChangeSeries, Client, ClientError, detect_changes
+from candela.client.assignments import Area, read_file
 from candela.client.display import rich_table
-from candela.client.texts import Area
 from candela.commands.screen import console
 
 OUT = console()
@@ -18,7 +18,7 @@ def run_series(
     *,
     area: Area | None,
     model: str | None,
-    parcels: Path | None,
+    parcels: str | None,
     clouds: bool,
     bands: Sequence[str],
     own_scales: bool,
@@ -36,10 +36,10 @@ def run_series(
         try:
             series = detect_changes(
                 client,
-                [product if "://" in product else Path(product) for product in products],
+                [read_file(product) for product in products],
                 area=area,
                 model=model,
-                parcels=parcels,
+                parcels=read_file(parcels) if parcels else None,
                 clouds=clouds,
                 one_scale=not own_scales,
                 bands=bands,

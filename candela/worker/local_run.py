@@ -1,7 +1,7 @@
 """Run a process here and now, without a server: what ``candela run`` does."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from candela import errors
@@ -21,20 +21,19 @@ from candela.contract.job import (
     job_key,
 )
 from candela.eo.progress import Progress, silent
-from candela.errors import InvalidValueError, JobFailedError, PublicError, blamed_on
-from candela.spec import InputSpec, ProcessSpec, find_spec, load_specs
+from candela.errors import JobFailedError, PublicError
+from candela.spec import ProcessSpec
 from candela.storage import open_storage
 from candela.worker.job import run_job
 
 JOB_ID = "local"
-REMOTE = ("http://", "https://", "file:")
 
 LocalOutput = Literal_ | Box | Path
 
 
 def run_locally(
-    process: str,
-    assignments: Sequence[str],
+    spec: ProcessSpec,
+    inputs: Mapping[str, Sequence[Value]],
     outputs: Path,
     *,
     progress: Progress = silent,
@@ -44,11 +43,11 @@ def run_locally(
 
     Parameters
     ----------
-    process : str
-        Identifier of the process.
-    assignments : sequence of str
-        Inputs as ``name=value``: a word or number, a file or http(s) address, a bounding box as
-        ``minx,miny,maxx,maxy[,EPSG:code]``. A name may come several times.
+    spec : ProcessSpec
+        The process.
+    inputs : mapping
+        Values by the name of the input. References may point to any file, host or bucket that this
+        user may read.
     outputs : Path
         The folder that the output files are put into; made if it does not exist. Files of the
         same name are replaced.
@@ -68,15 +67,18 @@ def run_locally(
         If an input is wrong, with the input to blame as its locator.
     JobFailedError
         If the process fails otherwise; the log has the reason.
+    StorageError
+        If a bucket cannot be read.
     """
-    spec = find_spec(load_specs(), process)
     job = JobDocument(
         id=JOB_ID,
         process=spec.identifier,
         version=spec.version,
-        inputs=parse_assignments(spec, assignments),
+        inputs={name: list(values) for name, values in inputs.items()},
         cpu=cpu or spec.run.cpu,
-        staging=Staging(allowed_folders=("/",), allowed_hosts=EVERYWHERE),
+        staging=Staging(
+            allowed_folders=("/",), allowed_hosts=EVERYWHERE, allowed_buckets=_buckets(inputs)
+        ),
     )
     outputs.mkdir(parents=True, exist_ok=True)
     outputs = outputs.resolve()
@@ -97,52 +99,16 @@ def run_locally(
         return made
 
 
-def parse_assignments(spec: ProcessSpec, assignments: Sequence[str]) -> dict[str, list[Value]]:
-    """Turn ``name=value`` texts into the inputs of a job.
-
-    Raises
-    ------
-    InvalidValueError
-        If a text is no assignment, or the value cannot be one of the input.
-    """
-    inputs: dict[str, list[Value]] = {}
-    for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        if not equals:
-            raise InvalidValueError(f"{assignment!r} is no input (expected name=value)")
-        if name not in spec.inputs:
-            raise InvalidValueError(
-                f"{spec.identifier} has no input {name!r} (inputs: {', '.join(spec.inputs)})", name
-            )
-        with blamed_on(name):
-            inputs.setdefault(name, []).append(_parse(name, spec.inputs[name], text))
-    return inputs
-
-
-def _parse(name: str, described: InputSpec, text: str) -> Value:
-    if described.is_bbox:
-        return _parse_box(name, text)
-    if not described.is_complex:
-        return text  # parsed when it is staged
-    if text.lower().startswith(REMOTE):
-        return Reference(href=text)
-    path = Path(text).expanduser().absolute()  # links keep their names
-    if not text or not path.exists():
-        raise InvalidValueError(f"input {name!r}: there is no file {text!r}")
-    return Reference(href=path.as_uri())
-
-
-def _parse_box(name: str, text: str) -> Box:
-    numbers = text.split(",")[:4]
-    crs = ",".join(text.split(",")[4:]) or "EPSG:4326"
-    try:
-        left, bottom, right, top = (float(number) for number in numbers)
-    except ValueError:
-        raise InvalidValueError(
-            f"input {name!r}: {text!r} is no bounding box "
-            "(expected minx,miny,maxx,maxy[,EPSG:code])"
-        ) from None
-    return Box(bbox=(left, bottom, right, top), crs=crs)
+def _buckets(inputs: Mapping[str, Sequence[Value]]) -> tuple[str, ...]:
+    """Return the buckets that inputs lie in: they are read with the user's own rights."""
+    hrefs = [
+        each.href for values in inputs.values() for each in values if isinstance(each, Reference)
+    ]
+    return tuple(
+        href.partition("://")[2].partition("/")[0]
+        for href in hrefs
+        if href.lower().startswith("s3://")
+    )
 
 
 def _public_error(failure: Failure) -> PublicError:

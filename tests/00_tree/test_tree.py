@@ -96,7 +96,7 @@ ARROWS = {
         "storage",
         "worker",
     ],
-    "commands": ["client", "contract", "gateway", "patches", "settings", "worker"],
+    "commands": ["client", "contract", "gateway", "patches", "settings", "spec", "worker"],
     "demo": ["client", "commands", "eo", "errors", "synthetic"],
     "cli": ["__version__", "client", "commands", "demo", "errors"],
 }

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import shapely
 
+from candela.client.assignments import read_assignments
 from candela.client.descriptions import InputDescription, ProcessDescription
 from candela.client.errors import InputValueError
 from candela.client.inputs import INLINE_BYTES, Content, Reference, encode_inputs
-from candela.client.texts import read_assignments
 
 
 def process(**inputs: dict[str, object]) -> ProcessDescription:

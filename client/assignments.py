@@ -1,10 +1,11 @@
-"""Inputs that somebody typed: ``name=value``."""
+"""Inputs that somebody typed: ``name=value``, the same for every command."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 from candela.client.descriptions import BOX, FILE, InputDescription, ProcessDescription
 from candela.client.errors import InputValueError
+from candela.client.inputs import is_address
 
 Area = tuple[float, float, float, float] | tuple[float, float, float, float, str]
 
@@ -12,8 +13,9 @@ Area = tuple[float, float, float, float] | tuple[float, float, float, float, str
 def read_assignments(process: ProcessDescription, assignments: Iterable[str]) -> dict[str, object]:
     """Turn ``name=value`` texts into values; a name may be repeated for several values.
 
-    A file is given by its path or its address, a bounding box as ``left,bottom,right,top`` with,
-    if need be, ``,EPSG:...`` after it.
+    A file is given by its path, its address (``https://``, ``s3://``, ``file://``) or, if it is
+    XML or JSON, its content. A bounding box is ``left,bottom,right,top`` with, if need be,
+    ``,EPSG:...`` after it.
 
     Raises
     ------
@@ -37,9 +39,28 @@ def read_assignments(process: ProcessDescription, assignments: Iterable[str]) ->
 def _value(given: InputDescription, text: str) -> object:
     if given.type == BOX:
         return read_box(f"input {given.name!r}", text)
-    if given.type == FILE and "://" not in text and (not given.is_text or Path(text).exists()):
+    if given.type != FILE:
+        return text
+    file = read_file(text)
+    is_content = given.is_text and isinstance(file, Path) and not _exists(file)
+    return text if is_content else file
+
+
+def read_file(text: str) -> Path | str:
+    """Return the path of a file, or its address as it is."""
+    if is_address(text):
+        return text
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~somebody who is unknown
         return Path(text)
-    return text
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a document is too long for a name
+        return False
 
 
 def read_box(what: str, text: str) -> Area:
