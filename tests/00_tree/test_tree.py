@@ -52,7 +52,7 @@ def test_every_folder_in_services_is_described():
 def test_run_takes_exactly_the_described_inputs(identifier):
     spec = SPECS[identifier]
     parameters = inspect.signature(import_module(spec.package).run).parameters
-    assert set(parameters) == set(spec.inputs) | {"workdir", "progress"}
+    assert set(parameters) == {*spec.inputs, *spec.run.needs, "workdir", "progress"}
     for parameter in parameters.values():
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
         assert parameter.default is inspect.Parameter.empty
