@@ -82,7 +82,7 @@ bench: dev system ## Run the benchmarks; docs/performance.md says what they meas
 	$(BIN)/python -m benchmarks
 
 train: dev ## Train an encoder of ChangeDetect: IMAGES=folder [NAME=balanced|visible|compact|spectral]
-	$(BIN)/python -m candela.services.change_detect.train --data $(IMAGES) --name $(NAME) \
+	$(BIN)/python -m candela.models.training --data $(IMAGES) --name $(NAME) \
 	  --output $(OUTPUT)
 
 images: dev ## Build the images of the gateway and of all processes (docker or buildah)

@@ -18,7 +18,8 @@ setup(
     ],
     include_package_data=False,
     package_data={
-        "": ["*.yaml", "styles/*.yaml", "*.cfg", "*.onnx", "*.keras", "*.xz", "py.typed"],
+        "": ["*.yaml", "styles/*.yaml", "*.cfg", "*.xz", "py.typed"],
+        "candela.models": ["encoders/*"],
         "candela.gateway.console": ["templates/*", "static/**/*"],
     },
 )

@@ -6,8 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from candela.services.change_detect.code import Code
-from candela.services.change_detect.encoder import Encoder, load_encoder
+from candela.models.code import Code
+from candela.models.encoder import Encoder, load_encoder
 
 PATCH = 8  # pixels: what the linear encoder sees
 COMPONENTS = 32
@@ -53,10 +53,10 @@ LINEAR_ENCODER = Encoder(0, principal_components)
 
 def random_encoder(data: Path) -> Encoder:
     """Return the encoder as it is before training, scaled to images: needs TensorFlow."""
-    from candela.services.change_detect import train
+    from candela.models.training.__main__ import main
 
     with tempfile.TemporaryDirectory() as folder:
-        train.main(["--data", str(data), "--output", folder, "--steps", "0"])
+        main(["--data", str(data), "--output", folder, "--steps", "0"])
         return load_encoder("onnx", "balanced", Path(folder))
 
 

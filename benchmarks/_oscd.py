@@ -12,7 +12,7 @@ from rasterio.windows import Window
 
 from candela.eo.raster.grid import Grid, Shape
 from candela.eo.raster.images import create_image
-from candela.services.change_detect.encoder import BANDS
+from candela.models.encoder import BANDS
 
 COLUMNS = 4  # of cities in the mosaic
 

@@ -32,10 +32,11 @@ from candela.demo.accuracy import area_under_curve
 from candela.eo.progress import silent
 from candela.eo.raster.images import gdal_environment
 from candela.eo.raster.registration import Shift
-from candela.services.change_detect import map_change, survey
-from candela.services.change_detect.encoder import Encoder, Facts, load_encoder
-from candela.services.change_detect.models import MODELS, Model
-from candela.services.change_detect.pair import NO_MASKS, open_pair
+from candela.eo.s2.pair import NO_MASKS, open_pair
+from candela.models.change import survey
+from candela.models.change.catalogue import MODELS, ChangeModel
+from candela.models.encoder import Encoder, EncoderCard, load_encoder
+from candela.services.change_detect import map_change
 
 DATA = Path(".cache/oscd")
 BINS = 10
@@ -59,7 +60,7 @@ def process(model: str, encode: Encoder | None = None, *, register: bool = True)
     encode = encode or load_encoder("onnx", name)
 
     def call(city: City) -> np.ndarray:
-        bands = Facts.read(name).bands
+        bands = EncoderCard.read(name).bands
         with gdal_environment(), open_pair(city.before, city.after, NO_MASKS, bands) as pair:
             surveyed = survey.survey_pair(pair)
             if not register:
@@ -130,7 +131,7 @@ def parts(options: argparse.Namespace) -> dict[str, Method]:
         for name in chosen.emphasis
     }
     for name, emphasis in variants.items():
-        MODELS[name] = Model(chosen.encoder, emphasis)
+        MODELS[name] = ChangeModel(chosen.encoder, emphasis)
     encode = of_folder(options.encoder, "construction")
     return {
         "all of it": process("construction", encode),

@@ -22,7 +22,7 @@ from rasterio.windows import Window
 
 from candela.eo.raster.grid import Grid, Shape
 from candela.eo.raster.images import create_image, gdal_environment
-from candela.services.change_detect.encoder import BANDS
+from candela.models.encoder import BANDS
 from candela.synthetic.scene import Scene, make_pair
 from candela.synthetic.sentinel2 import demo_grid
 

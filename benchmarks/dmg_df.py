@@ -81,12 +81,12 @@ def write_repeated(path, image, size, bands, dtype):
 def describe(s1: Path, s2: Path, database: str, workdir: Path) -> None:
     """Run DMG-DF as a job does, and print when each step ended: seconds, and seconds of CPU."""
     from candela.eo.threads import use_threads
-    from candela.patches.store.target import Target, use_target
+    from candela.patches.store.target import PatchTarget
     from candela.services.dmg_df import run
     from candela.spec import load_specs
 
     use_threads(2)
-    use_target(Target(database, "benchmark"))
+    target = PatchTarget(database, "benchmark")
     steps: dict[str, tuple[float, float]] = {}
     start, used = time.perf_counter(), time.process_time()
 
@@ -95,7 +95,7 @@ def describe(s1: Path, s2: Path, database: str, workdir: Path) -> None:
         steps[message] = round(passed[0], 1), round(passed[1], 1)
 
     options = load_specs()["DMG-DF"].defaults
-    run(s1=[s1], s2=s2, **options, workdir=workdir, progress=progress)
+    run(s1=[s1], s2=s2, **options, patches=target, workdir=workdir, progress=progress)
     print(json.dumps(steps))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -75,6 +75,9 @@ Type = Literal[
     "text",
 ]  # fmt: skip
 
+
+Need = Literal["patches"]
+NEEDS: tuple[str, ...] = get_args(Need)
 
 COUNT_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 1}, {"const": "unbounded"}]}
 
@@ -271,6 +274,11 @@ class RunSpec(Strict):
     parallel: PositiveInt | None = Field(
         default=None, description="Jobs of the process at a time, on all gateways together."
     )
+    needs: tuple[Need, ...] = Field(
+        default=(),
+        description="Further keywords of run; patches: a PatchTarget, the patch database and the "
+        "owner of the job.",
+    )
 
     @property
     def memory_bytes(self) -> int:
@@ -301,7 +309,7 @@ class ProcessSpec(Strict):
     @model_validator(mode="before")
     @classmethod
     def _refuse_reserved(cls, data: Any) -> Any:  # noqa: ANN401 - raw YAML
-        reserved = {"workdir", "progress"} & set((data or {}).get("inputs") or {})
+        reserved = {"workdir", "progress", *NEEDS} & set((data or {}).get("inputs") or {})
         if reserved:
             raise ValueError(f"an input cannot be called {' or '.join(sorted(reserved))}")
         return data

@@ -22,13 +22,12 @@ from candela.eo.progress import Progress
 from candela.eo.raster.images import gdal_environment
 from candela.eo.threads import use_threads
 from candela.errors import LimitError, OutputError, PublicationError, PublicError, StorageError
-from candela.patches.store.target import Target, use_target
 from candela.spec import ProcessSpec
 from candela.storage import Storage
 from candela.worker.checking import check_outputs
 from candela.worker.delivery import deliver
 from candela.worker.layering import describe_layers
-from candela.worker.settings import WorkerSettings
+from candela.worker.needs import needed
 from candela.worker.staging import Stager
 from candela.worker.usage import Meter
 from candela.worker.workdir import (
@@ -142,10 +141,8 @@ class _Attempt:
         use_threads(max(1, math.ceil(self._job.cpu)))
         self._progress(0, "fetching inputs")
         inputs = whole_inputs(self._storage, self._job.id, self._job.inputs)
-        arguments = self._stager.stage(self._spec, inputs)
+        arguments = self._stager.stage(self._spec, inputs) | needed(self._spec, self._job)
         del inputs  # they may be large
-        url = WorkerSettings().patches_database.get_secret_value()
-        use_target(Target(url, self._job.owner))
         run = entry(self._spec)
         logger.info("Inputs are here (%s bytes); running", self._stager.input_bytes)
         with gdal_environment():

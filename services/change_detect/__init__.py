@@ -18,13 +18,14 @@ from candela.eo.progress import Progress, part
 from candela.eo.raster.blocks import Block, split
 from candela.eo.raster.crossfade import CrossFade
 from candela.eo.raster.images import add_overviews, band_indexes, create_image, gdal_environment
+from candela.eo.s2.pair import Masks, Pair, Reflectance, open_pair
 from candela.eo.threads import one_thread_each, thread_count
 from candela.eo.vector.parcels import ParcelTally
+from candela.models.change.catalogue import MODELS
+from candela.models.change.detector import Detector
+from candela.models.change.survey import Survey, fit, survey_pair
+from candela.models.encoder import VISIBLE, EncoderCard, load_encoder
 
-from .algorithm import Detector
-from .encoder import Facts, load_encoder
-from .models import MODELS
-from .pair import Masks, Pair, Reflectance, open_pair
 from .parcels import (
     MeasuredParcel,
     measured,
@@ -35,8 +36,6 @@ from .parcels import (
 )
 from .parcels_picture import TRUE_COLOUR, draw_parcels
 from .report import Report
-from .survey import Survey, fit, survey_pair
-from .views import VISIBLE
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +114,7 @@ def run(
     """
     masks = Masks(before_mask, after_mask, mask_classes)
     chosen = MODELS[model]
-    facts_of_encoder = Facts.read(chosen.encoder)
+    facts_of_encoder = EncoderCard.read(chosen.encoder)
     with (
         gdal_environment(),
         open_pair(before, after, masks, facts_of_encoder.bands, bands) as pair,

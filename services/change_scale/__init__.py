@@ -4,10 +4,10 @@ from pathlib import Path
 
 from candela.eo.progress import Progress, part
 from candela.eo.raster.images import gdal_environment
-from candela.services.change_detect.encoder import Facts, load_encoder
-from candela.services.change_detect.models import MODELS
-from candela.services.change_detect.pair import Masks, open_pair
-from candela.services.change_detect.survey import fit, survey_pair
+from candela.eo.s2.pair import Masks, open_pair
+from candela.models.change.catalogue import MODELS
+from candela.models.change.survey import fit, survey_pair
+from candela.models.encoder import EncoderCard, load_encoder
 
 
 def run(
@@ -46,7 +46,7 @@ def run(
     """
     masks = Masks(before_mask, after_mask, mask_classes)
     encoder = MODELS[model].encoder
-    needed = Facts.read(encoder).bands
+    needed = EncoderCard.read(encoder).bands
     with gdal_environment(), open_pair(before, after, masks, needed, bands) as pair:
         progress(5, "looking at samples of both images")
         encode = load_encoder(runtime, encoder)

@@ -11,7 +11,7 @@ from candela.errors import InputError
 from candela.patches.store.database import open_database
 from candela.patches.store.load import store_model
 from candela.patches.store.model import PatchModel
-from candela.patches.store.target import NOBODY, Target, current_target
+from candela.patches.store.target import NOBODY, PatchTarget
 
 from .feature_sets import USUAL
 from .geopackage import write_geopackage
@@ -37,6 +37,7 @@ def run(
     name: str | None,
     owner: str | None,
     visibility: str,
+    patches: PatchTarget,
     workdir: Path,
     progress: Progress,
 ) -> dict[str, Path]:
@@ -58,6 +59,9 @@ def run(
         What the model is called; a model of the same name and owner is replaced.
     owner : str, optional
         Whose it is; where the gateway knows who asks, nobody else.
+    patches : PatchTarget
+        The operator's patch database and the user who asks; without a database the model goes into
+        files only.
     workdir : Path
         Where the outputs go.
     progress : Progress
@@ -74,8 +78,7 @@ def run(
     StorageError
         If the database refuses.
     """
-    target = current_target()
-    responsible = _owner(target, owner)
+    responsible = _owner(patches, owner)
     with gdal_environment(), open_pair(s1, s2, s2_mask, unit=s1_unit, names=bands) as pair:
         levels = quad_tree(pair.grid.shape, sizes or _fitting_sizes(pair))
         model = build_model(
@@ -91,19 +94,19 @@ def run(
     progress(75, "writing files")
     outputs = _write_files(workdir, model)
     product = None
-    if target.url:
+    if patches.url:
         progress(85, "writing to the database")
-        product = _store(target.url, model, responsible, visibility)
+        product = _store(patches.url, model, responsible, visibility)
     summary = _summary(pair, model, responsible, visibility, product)
     outputs["summary"].write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     progress(100, f"{len(model.patches)} patches")
     return outputs
 
 
-def _owner(target: Target, wanted: str | None) -> str:
-    if target.owner and wanted not in {None, "", target.owner}:
-        raise InputError(f"the owner can be nobody but {target.owner!r}, who asks", "owner")
-    return target.owner or wanted or NOBODY
+def _owner(patches: PatchTarget, named: str | None) -> str:
+    if patches.owner and named not in {None, "", patches.owner}:
+        raise InputError(f"the owner can be nobody but {patches.owner!r}, who asks", "owner")
+    return patches.owner or named or NOBODY
 
 
 def _fitting_sizes(pair: Pair) -> list[int]:

@@ -5,14 +5,14 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from candela.services.change_detect.encoder import COARSEST, Encoder, Facts, load_encoder
+from candela.models.encoder import COARSEST, Encoder, EncoderCard, load_encoder
+from candela.models.standardisation import HIGHEST, LOWEST
 
 from .frozen import STANDARD
 
 ENCODER = "spectral"
 UNITS = 256
 STEP = 2  # pixels; the code has one value for so many
-LOWEST, HIGHEST = -4.0, 8.0  # as in training
 
 Image = NDArray[np.float32]
 
@@ -43,7 +43,7 @@ def encode(reflectance: Image) -> Image:
 
 def encoder_digest() -> str:
     """Return what tells one encoder from another: codes of two cannot be compared."""
-    return Facts.read(ENCODER).sha256[".keras"]
+    return EncoderCard.read(ENCODER).sha256[".keras"]
 
 
 @cache

@@ -17,6 +17,21 @@ SPECS = load_specs()
 SOURCES = {"candela": ROOT / "candela", "services": ROOT / "services", "client": ROOT / "client"}
 
 
+def package_of(path: Path) -> list[str]:
+    """Return the name of the package that a file lies in, in parts."""
+    folder = path.relative_to(ROOT).parent.parts
+    return [*folder] if folder[0] == "candela" else ["candela", *folder]
+
+
+def origin_of(node: ast.ImportFrom, path: Path) -> str:
+    """Return the module that names are imported from, relative or not."""
+    if not node.level:
+        return node.module or ""
+    package = package_of(path)
+    parts = [*package[: len(package) - node.level + 1], *filter(None, [node.module])]
+    return ".".join(parts)
+
+
 def imports_of(path: Path) -> set[str]:
     """Return the modules of this project that a file imports."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -24,8 +39,8 @@ def imports_of(path: Path) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{origin_of(node, path)}.{alias.name}" for alias in node.names}
     return {name for name in names if name.split(".")[0] == "candela"}
 
 
@@ -38,7 +53,7 @@ def test_every_folder_in_services_is_described():
 def test_run_takes_exactly_the_described_inputs(identifier):
     spec = SPECS[identifier]
     parameters = inspect.signature(import_module(spec.package).run).parameters
-    assert set(parameters) == set(spec.inputs) | {"workdir", "progress"}
+    assert set(parameters) == {*spec.inputs, *spec.run.needs, "workdir", "progress"}
     for parameter in parameters.values():
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
         assert parameter.default is inspect.Parameter.empty
@@ -53,6 +68,7 @@ def test_every_style_that_a_process_asks_for_exists(identifier):
 ARROWS = {
     "errors": [],
     "eo": ["errors"],
+    "models": ["eo", "errors"],
     "memory": [],
     "signing": [],
     "postgresql": [],
@@ -64,7 +80,7 @@ ARROWS = {
     "spec": ["errors"],
     "settings": ["contract", "signing", "spec", "errors"],
     "patches": ["eo", "errors", "postgresql", "sqlite"],
-    "services": ["eo", "patches", "errors"],
+    "services": ["eo", "models", "patches", "errors"],
     "worker": ["contract", "layers", "storage", "spec", "patches", "eo", "errors"],
     "publish": ["contract", "layers", "eo", "errors"],
     "runners": ["contract", "storage", "spec", "errors"],
@@ -119,6 +135,27 @@ def test_imports_point_one_way(room):
     for path in place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]:
         rooms = {room_of(name) for name in imports_of(path)} - {room}
         assert rooms <= set(allowed), f"{path.relative_to(ROOT)} imports {rooms - set(allowed)}"
+
+
+@pytest.mark.parametrize("identifier", SPECS)
+def test_a_process_imports_no_other_process(identifier):
+    package = SPECS[identifier].package
+    folder = services_folder() / package.rsplit(".", 1)[1]
+    imported = {name for path in folder.rglob("*.py") for name in imports_of(path)}
+    others = {name for name in imported if name.startswith("candela.services.")}
+    assert {name for name in others if not f"{name}.".startswith(f"{package}.")} == set()
+
+
+def test_nothing_that_serves_imports_training():
+    training = ROOT / "candela" / "models" / "training"
+    importers = {
+        path.relative_to(ROOT).as_posix()
+        for folder in SOURCES.values()
+        for path in folder.rglob("*.py")
+        if not path.is_relative_to(training)
+        and any(name.startswith("candela.models.training") for name in imports_of(path))
+    }
+    assert importers == set()
 
 
 def test_only_settings_and_the_address_of_the_command_read_the_environment():
@@ -203,7 +240,8 @@ def test_only_one_module_puts_text_behind_a_work_folder():
     folders = {"workdir", "folder", "work"}
     found = [
         f"{path.relative_to(ROOT)}: {ast.unparse(node)}"
-        for path in [*(ROOT / "services").rglob("*.py"), *(ROOT / "candela/eo").rglob("*.py")]
+        for folder in ("services", "candela/eo", "candela/models")
+        for path in (ROOT / folder).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.BinOp)
         and isinstance(node.op, ast.Div)
@@ -211,7 +249,7 @@ def test_only_one_module_puts_text_behind_a_work_folder():
         and node.left.id in folders
         and not isinstance(node.right, ast.Constant)
     ]
-    training = ("services/change_detect/encoder.py", "services/change_detect/training_report.py")
+    training = ("candela/models/encoder.py", "candela/models/training/")
     assert [line.split(":")[0] for line in found if not line.startswith(training)] == [
         "candela/eo/file_names.py"
     ]

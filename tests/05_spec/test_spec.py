@@ -75,6 +75,8 @@ def test_published_polygons_get_links_to_a_wfs(written, kind):
             "only raster, geojson, geopackage can be",
         ),
         ("first:", "workdir:", 1, "an input cannot be called workdir"),
+        ("first:", "patches:", 1, "an input cannot be called patches"),
+        ("outputs:", "run: {needs: [gpu]}\noutputs:", 10, "run.needs.0: Input should be 'patches'"),
         ("type: raster, publish: {style: grey}", "type: vector", 11, "vector is for inputs"),
         ("abstract: Adds", "abstract: [Adds", 5, "expected"),
     ],

@@ -14,13 +14,14 @@ from candela.eo.raster.grid import Grid, Shape
 from candela.eo.raster.images import create_image
 from candela.eo.raster.registration import Shift, translate
 from candela.eo.raster.smoothing import gaussian
+from candela.eo.s2.pair import NO_MASKS, open_pair
 from candela.errors import InputError
-from candela.services.change_detect import run, survey
-from candela.services.change_detect.algorithm import REACH
-from candela.services.change_detect.code import Code, double, doubled_rows
-from candela.services.change_detect.encoder import BANDS, Facts, load_encoder
-from candela.services.change_detect.models import MODELS
-from candela.services.change_detect.pair import NO_MASKS, open_pair
+from candela.models.change import survey
+from candela.models.change.catalogue import MODELS
+from candela.models.change.detector import REACH
+from candela.models.code import Code, double, doubled_rows
+from candela.models.encoder import BANDS, EncoderCard, load_encoder
+from candela.services.change_detect import run
 from candela.services.change_detect.report import GAP
 from candela.spec import load_spec, services_folder
 
@@ -303,7 +304,7 @@ def test_two_processing_levels_are_compared_and_told(detect, scene):
 )
 def test_tensorflow_computes_the_same_features(name):
     pytest.importorskip("tensorflow")
-    bands = len(Facts.read(name).bands)
+    bands = len(EncoderCard.read(name).bands)
     image = np.random.default_rng(0).normal(0, 2, (bands, 48, 64)).astype(np.float32)
     ours, theirs = (load_encoder(runtime, name)(image) for runtime in ("onnx", "tensorflow"))
     np.testing.assert_allclose(ours.fine, theirs.fine, atol=1e-4)
@@ -313,7 +314,9 @@ def test_tensorflow_computes_the_same_features(name):
 def test_weights_that_are_not_those_told_of_are_refused(tmp_path):
     for suffix in (".onnx", ".yaml"):
         name = f"compact{suffix}"
-        (tmp_path / name).write_bytes(files(process).joinpath(name).read_bytes())
+        (tmp_path / name).write_bytes(
+            files("candela.models").joinpath("encoders", name).read_bytes()
+        )
     load_encoder("onnx", "compact", tmp_path)
     weights = tmp_path / "compact.onnx"
     weights.write_bytes(weights.read_bytes() + b"x")
@@ -401,9 +404,9 @@ def test_a_file_that_is_no_image_is_refused(tmp_path):
 
 
 def test_the_stored_graph_of_the_units_is_what_the_code_makes(tmp_path):
-    network = pytest.importorskip("candela.services.change_detect.network")
+    network = pytest.importorskip("candela.models.training.network")
     network.export_units(tmp_path)
-    stored = files(process).joinpath("units.onnx").read_bytes()
+    stored = files("candela.models").joinpath("encoders", "units.onnx").read_bytes()
     assert stored == (tmp_path / "units.onnx").read_bytes()
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from candela.services.change_detect.cells import SIDE, Cells
+from candela.models.change.cells import SIDE, Cells
 
 SHAPE = (100, 85)
 

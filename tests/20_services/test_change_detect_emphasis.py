@@ -11,8 +11,8 @@ from candela.eo.raster.images import create_image
 from candela.eo.raster.registration import Shift, translate
 from candela.eo.raster.smoothing import gaussian
 from candela.errors import InputError
+from candela.models.encoder import BANDS
 from candela.services.change_detect import run
-from candela.services.change_detect.encoder import BANDS
 from candela.spec import load_spec, services_folder
 from candela.synthetic.damage import HARMED, choose_places, harm, vegetated
 

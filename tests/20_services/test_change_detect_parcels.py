@@ -18,8 +18,8 @@ from candela.eo.raster.images import create_image
 from candela.eo.raster.smoothing import gaussian
 from candela.eo.vector.parcels import Parcel, ParcelStatistics
 from candela.errors import InputError
+from candela.models.encoder import BANDS
 from candela.services.change_detect import run
-from candela.services.change_detect.encoder import BANDS
 from candela.services.change_detect.parcels import (
     COLUMNS,
     MeasuredParcel,

@@ -12,8 +12,8 @@ from candela.eo.progress import silent
 from candela.eo.raster.grid import Grid
 from candela.eo.raster.images import create_image
 from candela.errors import InputError
+from candela.models.encoder import BANDS
 from candela.services.change_detect import run
-from candela.services.change_detect.encoder import BANDS
 from candela.spec import load_spec, services_folder
 
 DEFAULTS = load_spec(services_folder() / "change_detect" / "process.yaml").defaults

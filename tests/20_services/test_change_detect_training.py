@@ -5,10 +5,11 @@ from PIL import Image
 
 from candela.eo.raster.grid import Grid, Shape
 from candela.eo.raster.images import create_image
+from candela.eo.s2.metadata import BANDS as ALL_BANDS
 from candela.errors import InputError
-from candela.services.change_detect.augmentation import crop, two_views
-from candela.services.change_detect.encoder import BANDS, Facts, load_encoder
-from candela.services.change_detect.training_images import ALL_BANDS, find_images
+from candela.models.encoder import BANDS, EncoderCard, load_encoder
+from candela.models.training.augmentation import crop, two_views
+from candela.models.training.images import find_images
 
 
 def write(path, bands, shape=(60, 48), seed=0):
@@ -83,7 +84,7 @@ def test_two_views_differ_in_radiometry_and_agree_on_where_things_are():
 @pytest.fixture(scope="module")
 def train(folder):
     """Return a function that trains a small encoder on the folder."""
-    module = pytest.importorskip("candela.services.change_detect.train")
+    module = pytest.importorskip("candela.models.training.__main__")
 
     def call(output, *options):
         where = ["--data", str(folder), "--output", str(output), "--name", "compact"]
@@ -115,7 +116,7 @@ def test_the_same_seed_gives_the_same_encoder_in_both_forms(train, trained, tmp_
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_training_goes_on_where_it_was_interrupted(train, tmp_path, monkeypatch):
-    module = pytest.importorskip("candela.services.change_detect.train")
+    module = pytest.importorskip("candela.models.training.autoencoder")
     train(tmp_path / "whole", "--steps", "4")
     monkeypatch.setattr(module, "REPORT_EVERY", 2)
     steps = []
@@ -142,7 +143,7 @@ def test_training_goes_on_where_it_was_interrupted(train, tmp_path, monkeypatch)
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_training_tells_its_facts_and_draws_its_course(trained):
-    facts = Facts.read("compact", trained)
+    facts = EncoderCard.read("compact", trained)
     assert facts.version == 7
     assert facts.bands == BANDS
     for name in ("compact_loss.png", "compact_samples.png"):
@@ -151,6 +152,6 @@ def test_training_tells_its_facts_and_draws_its_course(trained):
 
 
 def test_a_folder_without_images_is_refused(tmp_path):
-    train = pytest.importorskip("candela.services.change_detect.train")
+    module = pytest.importorskip("candela.models.training.__main__")
     with pytest.raises(InputError, match="no image with the bands B02"):
-        train.main(["--data", str(tmp_path), "--output", str(tmp_path)])
+        module.main(["--data", str(tmp_path), "--output", str(tmp_path)])

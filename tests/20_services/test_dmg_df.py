@@ -24,7 +24,7 @@ from candela.patches.query.selection import Wanted, find_patches
 from candela.patches.query.similarity import build_index
 from candela.patches.store.database import open_database
 from candela.patches.store.tables import FEATURE_SET
-from candela.patches.store.target import Target, use_target
+from candela.patches.store.target import PatchTarget
 from candela.services.dmg_df import run
 from candela.services.dmg_df.feature_sets import FEATURE_SETS, USUAL
 from candela.services.dmg_df.pair import OPTICAL_BANDS
@@ -38,13 +38,6 @@ class Told(list):
 
     def __call__(self, percent, message):
         self.append((percent, message))
-
-
-@pytest.fixture(autouse=True)
-def no_database():
-    use_target(Target())
-    yield
-    use_target(Target())
 
 
 def grid(side=SIDE, left=500_000.0):
@@ -84,7 +77,7 @@ def describe(tmp_path):
     def call(s1, s2, **options):
         workdir = Path(tempfile.mkdtemp(dir=tmp_path))
         defaults = load_specs()["DMG-DF"].defaults
-        given = {"s1": [s1] if not isinstance(s1, list) else s1, "s2": s2}
+        given = {"s1": [s1] if not isinstance(s1, list) else s1, "s2": s2, "patches": PatchTarget()}
         return run(**defaults | given | options, workdir=workdir, progress=Told())
 
     return call
@@ -357,10 +350,10 @@ def test_a_pair_without_common_ground_is_refused(make_pair, describe):
 
 def test_the_model_is_in_the_database_of_the_operator(make_pair, describe, tmp_path):
     url = f"sqlite:///{tmp_path / 'patches.db'}"
-    use_target(Target(url, "ada"))
+    target = PatchTarget(url, "ada")
     pair = make_pair(*ground())
-    outputs = describe(*pair)
-    describe(*pair)  # again: in place of the first
+    outputs = describe(*pair, patches=target)
+    describe(*pair, patches=target)  # again: in place of the first
     database = open_database(url)
     with database.acting_for("ada") as connection:
         patches = find_patches(connection, "ada", Wanted())
@@ -382,16 +375,16 @@ def test_the_model_is_in_the_database_of_the_operator(make_pair, describe, tmp_p
 
 
 def test_nobody_can_make_a_model_in_the_name_of_somebody_else(make_pair, describe):
-    use_target(Target("", "ada"))
+    target = PatchTarget(owner="ada")
     with pytest.raises(InputError, match="nobody but 'ada'") as caught:
-        describe(*make_pair(*ground()), owner="bob")
+        describe(*make_pair(*ground()), owner="bob", patches=target)
     assert caught.value.locator == "owner"
-    outputs = describe(*make_pair(*ground()), owner="ada")
+    outputs = describe(*make_pair(*ground()), owner="ada", patches=target)
     assert json.loads(outputs["summary"].read_text())["owner"] == "ada"
 
 
 def test_the_address_of_the_database_is_not_shown():
-    assert "secret" not in repr(Target("postgresql://me:secret@host/db", "ada"))
+    assert "secret" not in repr(PatchTarget("postgresql://me:secret@host/db", "ada"))
 
 
 def six_textures(seed):

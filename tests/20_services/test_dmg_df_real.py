@@ -8,7 +8,7 @@ import pytest
 import rasterio
 
 from candela.errors import InputError
-from candela.patches.store.target import Target, use_target
+from candela.patches.store.target import PatchTarget
 from candela.services.dmg_df import run
 from candela.services.dmg_df.pair import OPTICAL_BANDS
 from candela.spec import load_specs
@@ -16,14 +16,14 @@ from candela.spec import load_specs
 
 @pytest.fixture
 def describe(tmp_path):
-    use_target(Target())
-
     def call(s1, s2):
         workdir = tmp_path / "out"
         workdir.mkdir()
         defaults = load_specs()["DMG-DF"].defaults
         given = {"s1": [s1], "s2": s2}
-        return run(**defaults | given, workdir=workdir, progress=lambda *_: None)
+        return run(
+            **defaults | given, patches=PatchTarget(), workdir=workdir, progress=lambda *_: None
+        )
 
     return call
 

@@ -12,9 +12,11 @@ from candela.contract.job import JobDocument, ResultDocument
 from candela.eo.progress import silent
 from candela.eo.threads import thread_count, use_threads
 from candela.errors import InputError, StorageError
-from candela.spec import ProcessSpec
+from candela.patches.store.target import PatchTarget
+from candela.spec import NEEDS, ProcessSpec, RunSpec
 from candela.worker import job as jobs
 from candela.worker.job import run_job
+from candela.worker.needs import PROVIDERS
 from candela.worker.workdir import WorkdirError
 
 
@@ -35,16 +37,25 @@ def run(tmp_path, storage, monkeypatch):
         }
     ).model_copy(update={"package": "candela_test_process"})
 
-    def run(function, *, attempt: int = 1, **inputs: object) -> ResultDocument:
+    def run(
+        function, *, attempt: int = 1, owner: str = "", needs=(), **inputs: object
+    ) -> ResultDocument:
         module = ModuleType(spec.package)
         module.run = function
         monkeypatch.setitem(sys.modules, spec.package, module)
         document = JobDocument(
-            id="1", process="Test", version="1.0.0", attempt=attempt, inputs=inputs, cpu=0.5
+            id="1",
+            process="Test",
+            version="1.0.0",
+            attempt=attempt,
+            owner=owner,
+            inputs=inputs,
+            cpu=0.5,
         )
         if not storage.exists("jobs/1/job.json"):
             storage.write("jobs/1/job.json", document.to_json().encode())
-        result = run_job(document, spec, storage, tmp_path / "workdir", silent)
+        asking = spec.model_copy(update={"run": RunSpec(needs=needs)})
+        result = run_job(document, asking, storage, tmp_path / "workdir", silent)
         assert list((tmp_path / "workdir").iterdir()) == []
         assert read_result(storage, "1") == result
         return result
@@ -66,6 +77,35 @@ def test_the_outcome_of_a_good_job_is_in_storage(run, storage):
     assert storage.read("jobs/1/outputs/a.txt") == b"abcabc"
     assert (result.usage.input_bytes, result.usage.output_bytes) == (3, 6)
     assert result.usage.max_rss_bytes > 10**6
+
+
+@pytest.mark.parametrize("url", ["", "sqlite:///patches.db"])
+def test_a_process_that_needs_patches_gets_the_database_and_the_owner(run, monkeypatch, url):
+    monkeypatch.setenv("CANDELA_PATCHES_DATABASE", url)
+    given = []
+
+    def work(*, x, patches, workdir, progress):
+        given.append(patches)
+        return {}
+
+    assert run(work, owner="ada", needs=["patches"]).status == "succeeded"
+    assert given == [PatchTarget(url, "ada")]
+
+
+def test_a_process_gets_nothing_that_it_does_not_need(run, monkeypatch):
+    monkeypatch.setenv("CANDELA_PATCHES_DATABASE", "sqlite:///patches.db")
+    given = []
+
+    def work(**keywords):
+        given.append(set(keywords))
+        return {}
+
+    assert run(work).status == "succeeded"
+    assert given == [{"x", "workdir", "progress"}]
+
+
+def test_the_worker_provides_every_need():
+    assert set(PROVIDERS) == set(NEEDS)
 
 
 def test_the_process_gets_the_threads_of_its_cores(run):

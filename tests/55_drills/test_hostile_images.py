@@ -7,7 +7,7 @@ from candela.contract.job import Reference
 from candela.errors import InputError, LimitError
 from candela.jobs.model import State
 from candela.jobs.request import ExecuteRequest
-from candela.services.change_detect.encoder import BANDS
+from candela.models.encoder import BANDS
 
 NOWHERE = "http://127.0.0.1:9"
 

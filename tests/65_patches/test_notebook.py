@@ -3,17 +3,7 @@
 import json
 from pathlib import Path
 
-import pytest
-
-from candela.patches.store.target import Target, use_target
-
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "notebooks" / "patch_models.ipynb"
-
-
-@pytest.fixture(autouse=True)
-def no_database():
-    yield
-    use_target(Target())
 
 
 def test_the_notebook_makes_a_model_queries_it_and_draws_it(tmp_path, monkeypatch):

@@ -15,11 +15,9 @@ from rasterio.windows import Window
 from candela.eo.raster.grid import Grid
 from candela.eo.raster.images import band_indexes, open_image
 from candela.eo.raster.values import checked_grid, read_reflectance
-from candela.eo.s2.metadata import sensing_time
+from candela.eo.s2.mask_file import MaskReader, open_mask
+from candela.eo.s2.metadata import DEFAULT_BANDS, sensing_time
 from candela.errors import InputError, blamed_on
-
-from .encoder import BANDS
-from .mask import MaskReader, open_mask
 
 Reflectance = NDArray[np.uint16]
 
@@ -85,7 +83,7 @@ def open_pair(
     before: Path,
     after: Path,
     masks: Masks = NO_MASKS,
-    bands: tuple[str, ...] = BANDS,
+    bands: tuple[str, ...] = DEFAULT_BANDS,
     names: Sequence[str] = (),
 ) -> Iterator[Pair]:
     """Open both images and check that they can be compared in the bands given.

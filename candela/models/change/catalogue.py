@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from .algorithm import Rule
+from .detector import Rule
 
 # Found on ten labelled pairs of cities: see docs/science/change-detection.md.
 PREDICTION_RULE = Rule(share=0.5, centre=0.95, width=0.2)
@@ -11,7 +11,7 @@ VEGETATION_RULE = Rule(share=0.5, centre=0.87, width=0.2)
 DISTANCE_RULE = Rule(share=1.0, centre=1.0, width=0.2)
 
 
-class Model(NamedTuple):
+class ChangeModel(NamedTuple):
     """One way to compare two dates.
 
     Attributes
@@ -34,11 +34,11 @@ class Model(NamedTuple):
 
 
 MODELS = {
-    "construction": Model("balanced", ("all", "visible", "beyond_shortwave", "agreed")),
-    "vegetation": Model(
+    "construction": ChangeModel("balanced", ("all", "visible", "beyond_shortwave", "agreed")),
+    "vegetation": ChangeModel(
         "balanced", ("all", "infrared", "shortwave"), VEGETATION_RULE, extensive=True
     ),
-    "ten_metre": Model("visible", ("all", "visible", "agreed")),
-    "fast": Model("compact", ("all", "visible", "beyond_shortwave", "agreed")),
-    "distance": Model("balanced", (), DISTANCE_RULE),
+    "ten_metre": ChangeModel("visible", ("all", "visible", "agreed")),
+    "fast": ChangeModel("compact", ("all", "visible", "beyond_shortwave", "agreed")),
+    "distance": ChangeModel("balanced", (), DISTANCE_RULE),
 }

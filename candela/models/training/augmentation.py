@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candela.eo.raster.smoothing import gaussian
-
-from .views import HIGHEST, LOWEST, PIXEL_SIGMA, VISIBLE
+from candela.models.encoder import VISIBLE
+from candela.models.standardisation import HIGHEST, LOWEST, PIXEL_SIGMA
 
 UNITS = 16  # hidden units of the random change of radiometry
 STRENGTH = (0.2, 1.0)  # of that change, in standard deviations of a band

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .code import double
+from candela.models.code import double
+
 from .views import Views
 
 Image = NDArray[np.float32]

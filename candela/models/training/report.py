@@ -10,15 +10,14 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from .encoder import SUFFIXES
-from .views import VISIBLE
+from candela.models.encoder import SUFFIXES, VISIBLE
 
 SMOOTHED = 20  # steps: the loss of one batch says little
 SHOWN = (-2.0, 4.0)  # standardised reflectance from black to white
 GAP = 4  # pixels between patches
 
 
-def write_facts(folder: Path, name: str, facts: Mapping[str, object]) -> None:
+def write_card(folder: Path, name: str, facts: Mapping[str, object]) -> None:
     """Write ``<name>.yaml``: the facts given, and the checksums of the weights."""
     checksums = {
         suffix: hashlib.sha256((folder / f"{name}{suffix}").read_bytes()).hexdigest()

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from candela.eo.memory import ThreadMemory
 from candela.eo.raster.registration import Shift
 from candela.eo.raster.smoothing import gaussian, guided_filter
+from candela.eo.s2.pair import Reflectance
+from candela.models.encoder import Encoder
+from candela.models.standardisation import Standardisation
 
-from .encoder import Encoder
-from .pair import Reflectance
-from .views import Part, Standardisation, Views, describe
+from .views import Part, Views, describe
 
 FINE_SIGMA = 0.7  # pixels
 SMOOTHING_SIGMAS = (1.5, 5.0)  # pixels; a building, and a building site

@@ -10,12 +10,10 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
-from .encoder import BANDS
-from .views import Standardisation
+from candela.eo.s2.metadata import BANDS as ALL_BANDS
+from candela.models.encoder import BANDS
+from candela.models.standardisation import Standardisation
 
-ALL_BANDS = (
-    "B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12",
-)  # fmt: skip
 WITHOUT_CIRRUS = tuple(band for band in ALL_BANDS if band != "B10")  # as in Level-2A
 BAND_FILE = re.compile(r"B(?P<number>\d{1,2}|8A)\.tif$")
 

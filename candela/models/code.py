@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .units import weighted_units
+from candela.models.units import weighted_units
 
 STRIP_PIXELS = 2048  # about; all units of so many stay in the processor's cache
 STRIP_SAMPLES = 256  # likewise, with four neighbours each

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from candela.eo.regression import RobustFit, fit_robust, refine_robust
 from candela.eo.threads import one_thread_each, thread_count
+from candela.models.code import doubled_rows
+from candela.models.encoder import BANDS, VISIBLE
 
 from .cells import Cells
-from .code import doubled_rows
-from .encoder import BANDS
-from .views import BLUE, RED, SHORTWAVE, VISIBLE, View, Views
+from .views import BLUE, RED, SHORTWAVE, View, Views
 
 SMALLEST_NOISE = 0.15  # of the standardised spectrum: flat surfaces are not judged finer
 PARTS = {

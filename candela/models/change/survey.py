@@ -11,10 +11,14 @@ from rasterio.windows import Window
 from candela.eo.progress import Progress
 from candela.eo.raster.grid import Shape
 from candela.eo.raster.registration import NO_SHIFT, Shift, estimate_shift
+from candela.eo.s2.pair import Pair, Reflectance
 from candela.eo.threads import one_thread_each, thread_count
 from candela.errors import InputError
+from candela.models.encoder import VISIBLE, Encoder
+from candela.models.standardisation import Standardisation
 
-from .algorithm import (
+from .catalogue import MODELS, ChangeModel
+from .detector import (
     REACH,
     Comparison,
     Detector,
@@ -24,11 +28,8 @@ from .algorithm import (
     valid_pixels,
 )
 from .distance import CodeDistance, CodeScale
-from .encoder import Encoder
-from .models import MODELS, Model
-from .pair import Pair, Reflectance
 from .prediction import CrossPrediction, Samples
-from .views import VISIBLE, Part, Standardisation, Views
+from .views import Part, Views
 
 WHOLE_PIXELS = 1024 * 1024  # an image up to this size is surveyed whole
 WINDOW = 512  # pixels; the files' own blocks
@@ -225,7 +226,7 @@ def _inside(shape: Shape, window: tuple[int, ...]) -> Mask:
     return inside
 
 
-def _fit_prediction(surveyed: Survey, encode: Encoder, model: Model) -> Comparison:
+def _fit_prediction(surveyed: Survey, encode: Encoder, model: ChangeModel) -> Comparison:
     parts = _sample(surveyed, encode)
     before = Samples.joined([first for first, _ in parts])
     after = Samples.joined([second for _, second in parts])

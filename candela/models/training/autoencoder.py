@@ -1,21 +1,17 @@
-"""Train the encoder on unlabelled Sentinel-2 images.
+"""An autoencoder across radiometry, trained on unlabelled Sentinel-2 images.
 
-    python -m candela.services.change_detect.train --data IMAGES --output FOLDER [--name balanced]
+The encoder is one half of it: from the code of one view of a patch, a linear decoder restores
+another view of the patch, as if of another day. The decoder has no trained weights. It is a ridge
+regression in closed form [1]_, fitted to half of the pixels of each patch and scored on the other
+half, as in change detection itself. So the encoder learns what makes one day predictable from
+another.
 
-reads all images below IMAGES, trains for some minutes (on a GPU where TensorFlow finds one) and
-writes FOLDER/NAME.keras and FOLDER/NAME.onnx, the same network twice, with their checksums in
-NAME.yaml; the course of the loss as NAME_loss.csv and .png, and patches as they were restored as
-NAME_samples.png. The same images and seed give the same weights, up to rounding. Interrupted
-training goes on where it was: what it needs is in FOLDER/NAME.checkpoints.
-
-The encoder is one half of an autoencoder that looks across radiometry: from the code of one view
-of a patch, a linear decoder restores another view of it, as it were of another day. The decoder is
-not trained: as in change detection itself, it is the best one for the patch at hand, in closed
-form, fitted on half of its pixels and judged on the others. So the encoder learns what makes one
-day predictable from another, and the test is the task.
+References
+----------
+.. [1] Bertinetto, L., Henriques, J. F., Torr, P. H. S., Vedaldi, A. (2019). Meta-learning with
+   differentiable closed-form solvers. ICLR. https://arxiv.org/abs/1805.08136
 """
 
-import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,13 +22,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from candela.errors import InputError
+from candela.models.encoder import BANDS
 
 from .augmentation import Views, crop, two_views
-from .encoder import BANDS
-from .network import build_encoder, export_onnx, export_units
-from .training_images import TrainingImage, find_images
-from .training_report import draw_losses, draw_samples, write_facts
+from .images import TrainingImage
+from .network import build_encoder
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +41,7 @@ REPORT_EVERY = 50  # steps; also between checkpoints
 SAMPLES = 4  # patches that are drawn
 
 
-class Options(NamedTuple):
+class TrainingOptions(NamedTuple):
     """What to train, and how.
 
     Attributes
@@ -69,10 +63,10 @@ class Options(NamedTuple):
 
 
 ENCODERS = {
-    "balanced": Options(),
-    "spectral": Options(widths=(8, 16, 32, 32), context=48, code=256),
-    "visible": Options(bands=("B02", "B03", "B04", "B08")),
-    "compact": Options(context=16, code=64),
+    "balanced": TrainingOptions(),
+    "spectral": TrainingOptions(widths=(8, 16, 32, 32), context=48, code=256),
+    "visible": TrainingOptions(bands=("B02", "B03", "B04", "B08")),
+    "compact": TrainingOptions(context=16, code=64),
 }
 
 
@@ -84,14 +78,14 @@ class Trained(NamedTuple):
     samples: list[NDArray[np.float32]]
 
 
-def train(images: Sequence[TrainingImage], options: Options, checkpoints: Path) -> Trained:
+def train(images: Sequence[TrainingImage], options: TrainingOptions, checkpoints: Path) -> Trained:
     """Train an encoder, from the last checkpoint on if there is one.
 
     Parameters
     ----------
     images : sequence of TrainingImage
         With the bands of the options.
-    options : Options
+    options : TrainingOptions
     checkpoints : Path
         Folder for what is needed to go on after an interruption.
     """
@@ -100,7 +94,7 @@ def train(images: Sequence[TrainingImage], options: Options, checkpoints: Path) 
     encoder = build_encoder(len(options.bands), options.widths, options.context, options.code)
     random = np.random.default_rng(options.seed)
     patches = [_draw(images, random).source for _ in range(CALIBRATION_PATCHES)]
-    spread_bends(encoder, np.stack(patches), options)
+    initialise_relu_thresholds(encoder, np.stack(patches), options)
     schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, max(1, options.steps))
     optimizer = keras.optimizers.Adam(schedule, clipnorm=1.0)
     optimizer.build(encoder.trainable_variables)
@@ -173,7 +167,7 @@ def restoration_loss(restored: Any, truth: Any) -> Any:  # noqa: ANN401 - Tensor
 def _restore_samples(
     encoder: Any,  # noqa: ANN401 - Keras is untyped
     images: Sequence[TrainingImage],
-    options: Options,
+    options: TrainingOptions,
 ) -> list[NDArray[np.float32]]:
     """Restore some patches: (source, target and restored view, rows, cols, bands) of each."""
     source, target, order = _batch(images, options.seed, options.steps, SAMPLES)
@@ -183,7 +177,11 @@ def _restore_samples(
     return [np.stack(views) for views in zip(source, target, pictures, strict=True)]
 
 
-def spread_bends(encoder: Any, patches: NDArray[np.float32], options: Options) -> None:  # noqa: ANN401
+def initialise_relu_thresholds(
+    encoder: Any,  # noqa: ANN401 - Keras is untyped
+    patches: NDArray[np.float32],
+    options: TrainingOptions,
+) -> None:
     """Scale the code's units so that they bend within the data, each at another place.
 
     Every level of the pyramid brings the same variance to a unit; before its ReLU every unit has
@@ -210,31 +208,6 @@ def _values(encoder: Any, tensor: Any, patches: NDArray[np.float32]) -> NDArray[
     return np.asarray(values).reshape(-1, values.shape[-1])
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Train from the command line."""
-    asked = _parse(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    options = ENCODERS[asked.name]._replace(seed=asked.seed, steps=asked.steps)
-    images = list(find_images(asked.data, exclude=asked.exclude))
-    if not images:
-        raise InputError(f"{asked.data} has no image with the bands {', '.join(BANDS)}")
-    for image in images:
-        logger.info("%s: %d x %d pixels.", image.name, *image.pixels.shape[:2])
-    chosen = [BANDS.index(band) for band in options.bands]
-    images = [image._replace(pixels=image.pixels[..., chosen]) for image in images]
-    output: Path = asked.output
-    output.mkdir(parents=True, exist_ok=True)
-    trained = train(images, options, output / f"{asked.name}.checkpoints")
-    trained.encoder.save(output / f"{asked.name}.keras")
-    export_onnx(trained.encoder, output / f"{asked.name}.onnx")
-    export_units(output)
-    facts = {"version": asked.version} | options._asdict() | {"images": len(images)}
-    write_facts(output, asked.name, facts)
-    draw_losses(output / f"{asked.name}_loss", trained.losses)
-    draw_samples(output / f"{asked.name}_samples.png", trained.samples)
-    logger.info("%s holds the encoder %s.", output, asked.name)
-
-
 def _batch(
     images: Sequence[TrainingImage], seed: int, number: int, size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
@@ -250,37 +223,3 @@ def _draw(images: Sequence[TrainingImage], random: np.random.Generator) -> Views
     sides = np.sqrt([image.pixels.shape[0] * image.pixels.shape[1] for image in images])
     chosen = images[random.choice(len(images), p=sides / sides.sum())]
     return two_views(crop(chosen.pixels, SIDE, random), random)
-
-
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    summary, _, details = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        prog="python -m candela.services.change_detect.train",
-        description=summary,
-        epilog=details,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        help="folder of images: GeoTIFFs as Jpeg2Tiff makes them, GeoTIFFs with all 12 or 13 "
-        "bands, or folders with one file per band (...B02.tif)",
-    )
-    parser.add_argument("--output", type=Path, required=True, help="folder for the encoder")
-    parser.add_argument("--name", choices=sorted(ENCODERS), default="balanced", help="which one")
-    parser.add_argument("--version", type=int, default=1, help="what to call the result")
-    parser.add_argument("--seed", type=int, default=0, help="start of all random numbers")
-    parser.add_argument("--steps", type=int, default=Options().steps, help="training steps")
-    parser.add_argument(
-        "--exclude",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="folder not to look into, for example one that accuracy is measured on; repeatable",
-    )
-    return parser.parse_args(arguments)
-
-
-if __name__ == "__main__":
-    main()

@@ -14,12 +14,14 @@ import yaml
 from numpy.typing import NDArray
 
 from candela.eo.memory import Memory
+from candela.eo.s2.metadata import DEFAULT_BANDS
 from candela.errors import InputError
+from candela.models.code import Code, double, halve
 
-from .code import Code, double, halve
-
-BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
+BANDS = DEFAULT_BANDS
+VISIBLE = slice(0, 3)  # B02, B03, B04: the first bands of every encoder
 COARSEST = 16  # pixels; the top of the highest pyramid has one value for so many
+FOLDER = "encoders"  # of those that ship
 SUFFIXES = {"onnx": ".onnx", "tensorflow": ".keras"}
 
 Image = NDArray[np.float32]
@@ -73,7 +75,7 @@ class Encoder:
         return Features(fine, self.compute(image, fine, memory or Memory()))
 
 
-class Facts(NamedTuple):
+class EncoderCard(NamedTuple):
     """What is written beside an encoder, in ``<name>.yaml``.
 
     Attributes
@@ -90,9 +92,13 @@ class Facts(NamedTuple):
     sha256: dict[str, str]
 
     @classmethod
-    def read(cls, name: str, folder: Path | None = None) -> "Facts":
+    def read(cls, name: str, folder: Path | None = None) -> "EncoderCard":
         """Read the facts about an encoder in a folder, or of one that ships."""
-        text = (folder or files(__package__)).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+        text = (
+            (folder or files(__package__) / FOLDER)
+            .joinpath(f"{name}.yaml")
+            .read_text(encoding="utf-8")
+        )
         facts = yaml.safe_load(text)
         return cls(facts["version"], tuple(facts["bands"]), facts["sha256"])
 
@@ -122,13 +128,13 @@ def load_encoder(runtime: str, name: str = "balanced", folder: Path | None = Non
         If the weights are not those that the facts about the encoder tell of.
     """
     if folder is None:
-        with as_file(files(__package__)) as own_folder:
+        with as_file(files(__package__) / FOLDER) as own_folder:
             return load_encoder(runtime, name, own_folder)
     suffix = SUFFIXES[runtime]
     path = folder / f"{name}{suffix}"
     found, expected = (
         hashlib.sha256(path.read_bytes()).hexdigest(),
-        Facts.read(name, folder).sha256[suffix],
+        EncoderCard.read(name, folder).sha256[suffix],
     )
     if found != expected:
         raise ValueError(f"{path.name} has SHA-256 {found}; {name}.yaml tells {expected}")

@@ -38,5 +38,5 @@ def weighted_units(
 def _session() -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    graph = files(__package__).joinpath("units.onnx").read_bytes()
+    graph = (files(__package__) / "encoders" / "units.onnx").read_bytes()
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,1 @@
+"""Trained encoders and the models of change that are built on them."""
