@@ -9,13 +9,14 @@ from candela.contract.job import Staging
 from candela.gateway import jobs_api, outputs, problems, uploads
 from candela.gateway.access import owners, ports
 from candela.gateway.access.browsers import Sites, protect
-from candela.gateway.console import pages_blueprint
+from candela.gateway.console import pages_blueprint, problem_page
 from candela.gateway.maps import ows
 from candela.gateway.maps.publisher import check_styles, make_publisher
 from candela.gateway.ops import probes, warm_pods
 from candela.gateway.ops.metrics import Metrics
 from candela.gateway.parameters import refuse_nul
-from candela.gateway.protocols import geoserver_address
+from candela.gateway.protocols.wps10 import exceptions as wps10_exceptions
+from candela.gateway.protocols.wps10 import geoserver_address
 from candela.gateway.protocols.wps10 import service as wps10
 from candela.gateway.results import Addresses
 from candela.gateway.runner import make_runner
@@ -119,7 +120,12 @@ class Gateway:
         app = Flask("candela.gateway")
         protect(app, Sites.of(self.settings))
         refuse_nul(app)
-        app.register_blueprint(problems.blueprint(self.metadata))
+        app.register_blueprint(
+            problems.blueprint(
+                lambda problem: problem_page(problem, self.metadata),
+                {"/wps": wps10_exceptions.report_response, "/ows": ows.problem_response},
+            )
+        )
         api = jobs_api.JobsApi(
             self.jobs,
             self.metadata,

@@ -8,11 +8,11 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from candela.contract.job import Box, Inline, Reference, StoredValue, Value
 from candela.contract.names import without_secrets
-from candela.errors import InvalidValueError
+from candela.errors import InvalidValueError, TokenError
 from candela.gateway.access.browsers import wants_html
 from candela.gateway.console.job_pages import job_page, landing_page
-from candela.gateway.faults import fault_of_failure
 from candela.gateway.parameters import finite, instant, json_document, plain_text, whole_number
+from candela.gateway.problems import problem_of_failure
 from candela.gateway.results import Addresses, JobOutput, outputs_of
 from candela.jobs.accounting import Consumption
 from candela.jobs.model import JobOutcome, State
@@ -69,8 +69,8 @@ class JobsApi:
         if job.state.is_final and job.started:
             info["usage"] = _used(Consumption.of(job))
         if job.error:
-            fault = fault_of_failure(job.error)
-            info["exception"] = {"code": fault.code, "locator": fault.locator}
+            problem = problem_of_failure(job.error)
+            info["exception"] = {"code": problem.code, "locator": problem.locator}
         if job.state is State.SUCCEEDED:
             info["outputs"] = self.outputs(job)
         return info
@@ -188,7 +188,7 @@ def blueprint(api: JobsApi) -> Blueprint:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         found = jobs.store.summary(job_id)
         if not is_valid(api.key, job_id, found.attempt, token):
-            return Response("this token does not belong to the job\n", 403, mimetype="text/plain")
+            raise TokenError("this token does not belong to the job", "Authorization")
         report = json_document(MAX_REPORT_BYTES)
         if not isinstance(report, dict):
             raise InvalidValueError("expected {percent: number, message: text}", "body")

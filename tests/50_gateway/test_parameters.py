@@ -6,6 +6,7 @@ import pytest
 from werkzeug.test import Client
 
 from candela.gateway.app import Gateway
+from candela.gateway.jobs_api import MAX_REPORT_BYTES
 from candela.jobs.tokens import token_for
 from candela.settings import Settings
 
@@ -34,7 +35,7 @@ def test_a_number_is_plain_digits(client, number):
         response = client.get(f"/jobs?{name}={quote(number)}")
         is_offset = name == "offset" and number == "99999"
         assert response.status_code == (200 if is_offset else 400), name
-        assert is_offset or name in response.json["title"]
+        assert is_offset or name in response.json["detail"]
     for path in ("/patches/items", "/patches/products"):
         response = client.get(f"{path}?limit={quote(number)}")
         assert response.status_code in {400, 404}
@@ -94,8 +95,10 @@ def test_a_body_that_makes_no_sense_is_refused(client, body):
     for path in (f"/jobs/{job_id}/progress", "/patches/annotations"):
         for kind in ("application/json", "text/plain"):
             response = client.post(path, data=body, headers=headers, content_type=kind)
-            assert response.status_code == 400, path
-            assert response.json["title"]
+            is_read = kind == "application/json" and path.endswith("/progress")
+            is_too_large = is_read and len(body) > MAX_REPORT_BYTES
+            assert response.status_code == (413 if is_too_large else 400), path
+            assert response.json["detail"]
 
 
 @pytest.mark.parametrize(

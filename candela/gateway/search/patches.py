@@ -34,13 +34,10 @@ from werkzeug.wrappers import Response as BaseResponse
 from candela.errors import (
     InvalidValueError,
     NotFoundError,
-    PublicError,
     StorageError,
-    TooLargeError,
     UnavailableError,
     blamed_on,
 )
-from candela.gateway.faults import fault_of
 from candela.gateway.parameters import json_document, shown, whole_number
 from candela.gateway.request_preferences import wishes_of
 from candela.gateway.search.questions import (
@@ -91,7 +88,7 @@ MAX_BODY_BYTES = 4 * 2**20
 PLACES = 12  # questions at the same time, of the threads of a gateway
 PATIENCE_S = 2  # for a place
 NOT_HERE = "this gateway has no database of patch models"
-AWAY = UnavailableError("the patch database does not answer; please try again later")
+AWAY = "the patch database does not answer; please try again later"
 
 
 class PatchesApi:
@@ -147,6 +144,9 @@ class PatchesApi:
             raise UnavailableError("too many questions to the patch database at the same time")
         try:
             yield
+        except StorageError as error:
+            logger.warning("The patch database does not work: %s", error)
+            raise UnavailableError(AWAY) from error
         finally:
             self._places.release()
 
@@ -196,21 +196,6 @@ def blueprint(api: PatchesApi) -> Blueprint:
     ):
         routes.add_url_rule(path, view.__name__, _bound(view, api), methods=["GET"])
     routes.add_url_rule("/annotations", "_annotate", _bound(_annotate, api), methods=["POST"])
-
-    @routes.errorhandler(PublicError)
-    def refused(error: PublicError) -> tuple[BaseResponse, int]:
-        fault = fault_of(error)
-        is_address = isinstance(error, NotFoundError) and not error.locator
-        status = 404 if is_address else fault.status  # a parameter that names nothing is a 400
-        status = 413 if isinstance(error, TooLargeError) else status
-        answer = jsonify(title=fault.message, status=status, code=fault.code, locator=fault.locator)
-        answer.headers.extend(fault.headers)
-        return answer, status
-
-    @routes.errorhandler(StorageError)
-    def away(error: StorageError) -> tuple[BaseResponse, int]:
-        logger.warning("The patch database does not work: %s", error)
-        return refused(AWAY)
 
     return routes
 
