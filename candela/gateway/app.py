@@ -20,7 +20,8 @@ from candela.gateway.protocols.wps10 import geoserver_address
 from candela.gateway.protocols.wps10 import service as wps10
 from candela.gateway.results import Addresses
 from candela.gateway.runner import make_runner
-from candela.gateway.search import patches as patches_api
+from candela.gateway.search import routes as search
+from candela.gateway.search.patches import PatchesApi
 from candela.jobs.dispatcher import Dispatcher
 from candela.jobs.reconciler import Reconciler
 from candela.jobs.service import JobService
@@ -43,7 +44,7 @@ class Gateway:
     jobs: JobService
     dispatcher: Dispatcher
     reconciler: Reconciler
-    patches: patches_api.PatchesApi
+    patches: PatchesApi
 
     @classmethod
     def assemble(cls, settings: Settings) -> "Gateway":
@@ -91,7 +92,7 @@ class Gateway:
             jobs,
             dispatcher,
             Reconciler(jobs),
-            patches_api.PatchesApi(settings),
+            PatchesApi(settings),
         )
 
     @property
@@ -158,7 +159,7 @@ class Gateway:
                 geoserver_address.blueprint(service, self.settings.geoserver_site, path)
             )
         app.extensions["patches"] = self.patches
-        app.register_blueprint(patches_api.blueprint(self.patches))
+        app.register_blueprint(search.blueprint(self.patches))
         app.register_blueprint(probes.blueprint(self.jobs))
         metrics.follow(app)
         owners.guard(app, self.settings.owner_header, self.settings.proxy_proof)
