@@ -9,8 +9,11 @@ CandelaError
 │   │   ├── VersionError            no common protocol version
 │   │   ├── TooLargeError           a body or an input above the limit
 │   │   ├── BusyError               a limit on concurrent work was reached
-│   │   └── OtherSiteError          a page of another site made the browser ask
-│   ├── NotFoundError           no such process, job, output or layer
+│   │   ├── OtherSiteError          a page of another site made the browser ask
+│   │   └── TokenError              a token does not belong to what it is sent for
+│   ├── NotFoundError           no such output, layer, patch ...
+│   │   ├── NoSuchJobError          no such job
+│   │   └── NoSuchProcessError      no such process
 │   ├── InputError              a worker refuses the content of an input
 │   ├── ReferenceUnavailableError  an input given by reference cannot be fetched
 │   ├── LimitError              a job ran out of time or memory
@@ -85,8 +88,20 @@ class OtherSiteError(RequestError):
     """A page of another site made the browser send this."""
 
 
+class TokenError(RequestError):
+    """A token does not belong to what it is sent for."""
+
+
 class NotFoundError(PublicError):
-    """There is no such process, job, output or layer."""
+    """There is no such output, layer or patch; a locator names the parameter that asked for it."""
+
+
+class NoSuchJobError(NotFoundError):
+    """There is no such job."""
+
+
+class NoSuchProcessError(NotFoundError):
+    """There is no such process."""
 
 
 class InputError(PublicError):

@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from candela.errors import InvalidValueError, NotFoundError, SpecError
+from candela.errors import InvalidValueError, NoSuchProcessError, SpecError
 
 UNBOUNDED = 2**31 - 1  # WPS wants a number: the largest xs:int stands for "any number"
 
@@ -439,11 +439,11 @@ def find_spec(specs: dict[str, ProcessSpec], identifier: str) -> ProcessSpec:
 
     Raises
     ------
-    NotFoundError
+    NoSuchProcessError
         If there is none: the message lists what there is.
     """
     if identifier not in specs:
-        raise NotFoundError(
+        raise NoSuchProcessError(
             f"there is no process {identifier!r} (processes: {', '.join(specs)})", "Identifier"
         )
     return specs[identifier]

@@ -9,17 +9,19 @@ from candela.contract.job import Staging
 from candela.gateway import jobs_api, outputs, problems, uploads
 from candela.gateway.access import owners, ports
 from candela.gateway.access.browsers import Sites, protect
-from candela.gateway.console import pages_blueprint
+from candela.gateway.console import pages_blueprint, problem_page
 from candela.gateway.maps import ows
 from candela.gateway.maps.publisher import check_styles, make_publisher
 from candela.gateway.ops import probes, warm_pods
 from candela.gateway.ops.metrics import Metrics
 from candela.gateway.parameters import refuse_nul
-from candela.gateway.protocols import geoserver_address
+from candela.gateway.protocols.wps10 import exceptions as wps10_exceptions
+from candela.gateway.protocols.wps10 import geoserver_address
 from candela.gateway.protocols.wps10 import service as wps10
 from candela.gateway.results import Addresses
 from candela.gateway.runner import make_runner
-from candela.gateway.search import patches as patches_api
+from candela.gateway.search import routes as search
+from candela.gateway.search.patches import PatchesApi
 from candela.jobs.dispatcher import Dispatcher
 from candela.jobs.reconciler import Reconciler
 from candela.jobs.service import JobService
@@ -42,7 +44,7 @@ class Gateway:
     jobs: JobService
     dispatcher: Dispatcher
     reconciler: Reconciler
-    patches: patches_api.PatchesApi
+    patches: PatchesApi
 
     @classmethod
     def assemble(cls, settings: Settings) -> "Gateway":
@@ -90,7 +92,7 @@ class Gateway:
             jobs,
             dispatcher,
             Reconciler(jobs),
-            patches_api.PatchesApi(settings),
+            PatchesApi(settings),
         )
 
     @property
@@ -119,7 +121,12 @@ class Gateway:
         app = Flask("candela.gateway")
         protect(app, Sites.of(self.settings))
         refuse_nul(app)
-        app.register_blueprint(problems.blueprint(self.metadata))
+        app.register_blueprint(
+            problems.blueprint(
+                lambda problem: problem_page(problem, self.metadata),
+                {"/wps": wps10_exceptions.report_response, "/ows": ows.problem_response},
+            )
+        )
         api = jobs_api.JobsApi(
             self.jobs,
             self.metadata,
@@ -152,7 +159,7 @@ class Gateway:
                 geoserver_address.blueprint(service, self.settings.geoserver_site, path)
             )
         app.extensions["patches"] = self.patches
-        app.register_blueprint(patches_api.blueprint(self.patches))
+        app.register_blueprint(search.blueprint(self.patches))
         app.register_blueprint(probes.blueprint(self.jobs))
         metrics.follow(app)
         owners.guard(app, self.settings.owner_header, self.settings.proxy_proof)

@@ -8,11 +8,11 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from candela.contract.job import Box, Inline, Reference, StoredValue, Value
 from candela.contract.names import without_secrets
-from candela.errors import InvalidValueError
+from candela.errors import InvalidValueError, TokenError
 from candela.gateway.access.browsers import wants_html
 from candela.gateway.console.job_pages import job_page, landing_page
-from candela.gateway.faults import fault_of_failure
-from candela.gateway.parameters import finite, instant, json_document, plain_text, whole_number
+from candela.gateway.parameters import finite, json_document, plain_text, query_of_request
+from candela.gateway.problems import problem_of_failure
 from candela.gateway.results import Addresses, JobOutput, outputs_of
 from candela.jobs.accounting import Consumption
 from candela.jobs.model import JobOutcome, State
@@ -69,8 +69,8 @@ class JobsApi:
         if job.state.is_final and job.started:
             info["usage"] = _used(Consumption.of(job))
         if job.error:
-            fault = fault_of_failure(job.error)
-            info["exception"] = {"code": fault.code, "locator": fault.locator}
+            problem = problem_of_failure(job.error)
+            info["exception"] = {"code": problem.code, "locator": problem.locator}
         if job.state is State.SUCCEEDED:
             info["outputs"] = self.outputs(job)
         return info
@@ -124,11 +124,12 @@ def blueprint(api: JobsApi) -> Blueprint:
 
     @routes.get("/jobs")
     def job_list() -> BaseResponse:
-        limit = whole_number(request.args.get("limit", "100"), "limit", 0, MAX_JOBS)
-        offset = whole_number(request.args.get("offset", "0"), "offset", 0, 2**31)
-        state = request.args.get("status")
-        states = [key for key, value in STATUS.items() if value == state] if state else None
-        process = request.args.get("processID")
+        query = query_of_request("limit", "offset", "status", "processID")
+        limit = query.whole_number("limit", 100, 0, MAX_JOBS)
+        offset = query.whole_number("offset", 0, 0, 2**31)
+        status = query.choice("status", tuple(dict.fromkeys(STATUS.values())))
+        states = [key for key, value in STATUS.items() if value == status] if status else None
+        process = query.text("processID") or None
         found = jobs.store.outcomes(states=states, process=process, limit=limit, offset=offset)
         return jsonify(
             jobs=[api.status_info(job) for job in found],
@@ -138,10 +139,8 @@ def blueprint(api: JobsApi) -> Blueprint:
 
     @routes.get("/usage")
     def usage() -> BaseResponse:
-        since, until = (
-            instant(request.args[name], name) if name in request.args else None
-            for name in ("since", "until")
-        )
+        query = query_of_request("since", "until")
+        since, until = query.instant("since"), query.instant("until")
         found = jobs.store.consumption(since=since, until=until)
         return jsonify(
             usage=[
@@ -155,6 +154,7 @@ def blueprint(api: JobsApi) -> Blueprint:
         found = jobs.with_place(jobs.store.get(job_id))
         if wants_html():
             return job_page(jobs, api.metadata, api.addresses, found)
+        query_of_request()
         info = api.status_info(found)
         info["inputs"] = {
             name: [_shown(value) for value in values]
@@ -170,11 +170,13 @@ def blueprint(api: JobsApi) -> Blueprint:
 
     @routes.get("/jobs/<job_id>/log")
     def log(job_id: str) -> BaseResponse:
+        query_of_request()
         jobs.store.summary(job_id)
         return Response(jobs.log_tail(job_id), mimetype="text/plain")
 
     @routes.get("/jobs/<job_id>/events")
     def events(job_id: str) -> BaseResponse:
+        query_of_request()
         jobs.store.summary(job_id)
         return jsonify(
             events=[
@@ -188,7 +190,7 @@ def blueprint(api: JobsApi) -> Blueprint:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         found = jobs.store.summary(job_id)
         if not is_valid(api.key, job_id, found.attempt, token):
-            return Response("this token does not belong to the job\n", 403, mimetype="text/plain")
+            raise TokenError("this token does not belong to the job", "Authorization")
         report = json_document(MAX_REPORT_BYTES)
         if not isinstance(report, dict):
             raise InvalidValueError("expected {percent: number, message: text}", "body")

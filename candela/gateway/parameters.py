@@ -7,15 +7,38 @@ Whatever a request has, these return a value that database and logs can hold, or
 import datetime as dt
 import json
 import math
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from flask import Flask, request
+from werkzeug.datastructures import MultiDict
 
-from candela.errors import InvalidValueError, TooLargeError
+from candela.errors import InvalidValueError, MissingValueError, TooLargeError
 
+LONGEST = 500  # characters of a text
+LARGEST = 1e9  # of a number with a fraction
+OPEN_ENDS = frozenset({"", ".."})  # of an interval
+DAY = dt.timedelta(days=1)
 SHOWN = 100  # characters of a value in a message
 DIGITS = 19  # of a whole number: 64 bits
 INPUTS = "datainputs"  # whose parts are checked one by one, so that errors name the input
+
+
+class Interval(NamedTuple):
+    """From ``since`` on, before ``until``; None is an open end."""
+
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+
+
+class Bounds(NamedTuple):
+    """A box in longitude and latitude; left above right crosses the antimeridian."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
 
 
 def refuse_nul(app: Flask) -> None:
@@ -30,6 +53,117 @@ def refuse_nul(app: Flask) -> None:
                 continue
             if "\0" in name or any("\0" in value for value in values):
                 raise InvalidValueError(f"parameter {name!r} has a null byte", name)
+
+
+@dataclass(frozen=True)
+class QueryParameters:
+    """The parameters of a query string; each is known to the route and stands there once.
+
+    Parameters
+    ----------
+    given : MultiDict
+        As they came.
+    known : tuple of str
+        The parameters of the route.
+
+    Raises
+    ------
+    InvalidValueError
+        If there is another one, or one twice.
+    """
+
+    given: MultiDict[str, str]
+    known: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what the route does not know."""
+        for name, values in self.given.lists():
+            if name not in self.known:
+                raise InvalidValueError(
+                    f"there is no parameter {shown(name)} here "
+                    f"(parameters: {', '.join(self.known) or 'none'})",
+                    name[:LONGEST],
+                )
+            if len(values) > 1:
+                raise InvalidValueError(f"{name} is given {len(values)} times", name)
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether a parameter is there."""
+        return name in self.given
+
+    def require_with(self, name: str, others: Iterable[str]) -> None:
+        """Refuse parameters that make sense together with another one only."""
+        for other in others:
+            if other in self and name not in self:
+                raise InvalidValueError(f"{other} goes with {name}, which is missing", other)
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return a text that a database can hold."""
+        return plain_text(self.given.get(name, default), name, LONGEST)
+
+    def required(self, name: str) -> str:
+        """Return a text that must be there."""
+        text = self.text(name)
+        if not text:
+            raise MissingValueError(f"{name} is missing", name)
+        return text
+
+    def whole_number(self, name: str, default: int, lowest: int, highest: int) -> int:
+        """Return a whole number."""
+        return whole_number(self.given.get(name, str(default)), name, lowest, highest)
+
+    def choice(self, name: str, allowed: Sequence[str], default: str = "") -> str:
+        """Return one of some words."""
+        word = self.given.get(name, default)
+        if word not in (default, *allowed):
+            expected = ", ".join(each for each in dict.fromkeys((default, *allowed)) if each)
+            raise InvalidValueError(f"{name} is {shown(word)}, expected one of {expected}", name)
+        return word
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Return whether a parameter is ``true``."""
+        return self.choice(name, ("true", "false"), str(default).lower()) == "true"
+
+    def instant(self, name: str) -> dt.datetime | None:
+        """Return a time, or None where the parameter is not there."""
+        return instant(self.given[name], name) if name in self else None
+
+    def interval(self, name: str) -> Interval:
+        """Return an interval, or an instant or a day as one (OGC 17-069r4, 7.15.4)."""
+        text = self.text(name)
+        if not text:
+            return Interval()
+        first, slash, last = text.partition("/")
+        interval = Interval(_bound(first, name), _bound(last if slash else first, name, ends=True))
+        if interval.since and interval.until and interval.until <= interval.since:
+            raise InvalidValueError(f"{name} is {shown(text)}, which ends before it begins", name)
+        return interval
+
+    def numbers(self, name: str, count: int, default: str = "") -> list[float]:
+        """Return numbers that stand between commas."""
+        text = self.text(name, default)
+        try:
+            numbers = [float(part) for part in text.split(",")]
+        except ValueError:
+            numbers = []
+        if len(numbers) != count or not all(abs(number) < LARGEST for number in numbers):
+            raise InvalidValueError(f"{name} is {shown(text)}, expected {count} number(s)", name)
+        return numbers
+
+    def box(self, name: str) -> Bounds:
+        """Return a box in degrees; its left may be east of its right (OGC 17-069r4, 7.15.3)."""
+        left, bottom, right, top = self.numbers(name, 4)
+        if not (-180 <= left <= 360 and -180 <= right <= 360 and -90 <= bottom <= top <= 90):
+            raise InvalidValueError(
+                f"{name} is {shown(self.text(name))}, expected left,bottom,right,top in degrees",
+                name,
+            )
+        return Bounds(left, bottom, right, top)
+
+
+def query_of_request(*known: str) -> QueryParameters:
+    """Return the parameters of the request that is being answered."""
+    return QueryParameters(request.args, known)
 
 
 def whole_number(text: str, name: str, lowest: int, highest: int) -> int:
@@ -51,6 +185,23 @@ def instant(text: str, name: str) -> dt.datetime:
         raise InvalidValueError(
             f"{name} is {shown(text)}, expected a time as in ISO 8601", name
         ) from None
+
+
+def _bound(text: str, name: str, *, ends: bool = False) -> dt.datetime | None:
+    """Return an end of an interval: a day ends a day later, an instant a microsecond later."""
+    if text in OPEN_ENDS:
+        return None
+    try:
+        time = instant(text, name)
+        if ends:
+            time += DAY if len(text) == len("2020-06-04") else dt.timedelta.resolution
+    except (InvalidValueError, OverflowError):
+        raise InvalidValueError(
+            f"{name} has {shown(text)}, expected a time as in ISO 8601, an interval with / or .. "
+            "for an open end",
+            name,
+        ) from None
+    return time
 
 
 def json_document(max_bytes: int) -> Any:  # noqa: ANN401 - JSON

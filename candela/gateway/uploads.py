@@ -13,29 +13,13 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from candela.errors import (
-    BusyError,
-    InputError,
-    InvalidValueError,
-    NotFoundError,
-    PublicError,
-    TooLargeError,
-)
-from candela.jobs.uploads import PART_BYTES, FullError, OffsetError, Upload, Uploads
+from candela.errors import InvalidValueError, TooLargeError
+from candela.jobs.uploads import PART_BYTES, Upload, Uploads
 from candela.settings import Limits, Settings
 from candela.storage.base import Storage
 
 VERSION = "1.0.0"
 MEDIA_TYPE = "application/offset+octet-stream"
-STATUS: tuple[tuple[type[PublicError], int], ...] = (
-    (OffsetError, 409),
-    (FullError, 507),
-    (BusyError, 423),
-    (TooLargeError, 413),
-    (NotFoundError, 404),
-    (InputError, 422),
-    (InvalidValueError, 400),
-)  # the first that fits
 
 
 def url(settings: Settings) -> str:
@@ -126,15 +110,8 @@ def blueprint(uploads: Uploads) -> Blueprint:
         uploads.delete(secret)
         return _answer(204)
 
-    @routes.errorhandler(PublicError)
-    def refused(error: PublicError) -> BaseResponse:
-        status = next((code for kind, code in STATUS if isinstance(error, kind)), None)
-        if status is None:
-            raise error
-        response = jsonify(title=error.message, status=status, locator=error.locator)
-        response.status_code = status
-        if status in {423, 507}:
-            response.headers["Retry-After"] = "2" if status == 423 else "60"
+    @routes.after_request
+    def name_version(response: Response) -> Response:
         response.headers["Tus-Resumable"] = VERSION
         return response
 
@@ -144,7 +121,6 @@ def blueprint(uploads: Uploads) -> Blueprint:
 def _answer(status: int, upload: Upload | None = None, told: Any = None) -> BaseResponse:  # noqa: ANN401 - JSON
     response: BaseResponse = Response(status=status) if told is None else jsonify(told)
     response.status_code = status
-    response.headers["Tus-Resumable"] = VERSION
     response.headers["Cache-Control"] = "no-store"
     if upload:
         response.headers["Upload-Offset"] = str(upload.offset)

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from candela.errors import NotFoundError, StorageError, UnavailableError
+from candela.errors import NoSuchJobError, StorageError, UnavailableError
 from candela.jobs.accounting import Consumption, record, totals
 from candela.jobs.admission import Capacity, check_room, take_turns
 from candela.jobs.database import DatabaseFile, open_engine, reported, storable
@@ -122,7 +122,7 @@ class JobStore:
 
         Raises
         ------
-        NotFoundError
+        NoSuchJobError
             If there is none with this id.
         """
         with self._read() as connection:
@@ -439,8 +439,8 @@ def _filtered(
     return query
 
 
-def _no_job(job_id: str) -> NotFoundError:
-    return NotFoundError(f"there is no job {job_id!r}", "jobId")
+def _no_job(job_id: str) -> NoSuchJobError:
+    return NoSuchJobError(f"there is no job {job_id!r}", "jobId")
 
 
 def _move(

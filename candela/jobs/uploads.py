@@ -62,6 +62,10 @@ class FullError(BusyError):
     """There is no room for what is to be uploaded."""
 
 
+class PartUnderWayError(BusyError):
+    """A part of the same upload is being stored."""
+
+
 @dataclass(frozen=True)
 class Upload:
     """A file that has come, or is coming.
@@ -354,7 +358,7 @@ class Uploads:
         """Take one part of an upload at a time; who comes meanwhile is sent away."""
         with self._lock:
             if upload_id in self._busy:
-                raise BusyError("a part of this upload is just being stored")
+                raise PartUnderWayError("a part of this upload is just being stored")
             self._busy.add(upload_id)
         try:
             yield

@@ -74,7 +74,7 @@ def test_what_was_used_is_summed_by_owner_and_process(http, job):
 def test_a_wrong_time_is_refused(http):
     answer = http.get("/usage?since=yesterday")
     assert answer.status_code == 400
-    assert "yesterday" in answer.json["title"]
+    assert "yesterday" in answer.json["detail"]
 
 
 def test_what_was_used_outlives_the_job(http, job):

@@ -1,11 +1,16 @@
 """Parameters, tokens and bodies that are none: told to whoever sent them, and never a 500."""
 
+import datetime as dt
 from urllib.parse import quote
 
 import pytest
+from werkzeug.datastructures import MultiDict
 from werkzeug.test import Client
 
+from candela.errors import InvalidValueError
 from candela.gateway.app import Gateway
+from candela.gateway.jobs_api import MAX_REPORT_BYTES
+from candela.gateway.parameters import QueryParameters
 from candela.jobs.tokens import token_for
 from candela.settings import Settings
 
@@ -34,7 +39,7 @@ def test_a_number_is_plain_digits(client, number):
         response = client.get(f"/jobs?{name}={quote(number)}")
         is_offset = name == "offset" and number == "99999"
         assert response.status_code == (200 if is_offset else 400), name
-        assert is_offset or name in response.json["title"]
+        assert is_offset or name in response.json["detail"]
     for path in ("/patches/items", "/patches/products"):
         response = client.get(f"{path}?limit={quote(number)}")
         assert response.status_code in {400, 404}
@@ -94,8 +99,10 @@ def test_a_body_that_makes_no_sense_is_refused(client, body):
     for path in (f"/jobs/{job_id}/progress", "/patches/annotations"):
         for kind in ("application/json", "text/plain"):
             response = client.post(path, data=body, headers=headers, content_type=kind)
-            assert response.status_code == 400, path
-            assert response.json["title"]
+            is_read = kind == "application/json" and path.endswith("/progress")
+            is_too_large = is_read and len(body) > MAX_REPORT_BYTES
+            assert response.status_code == (413 if is_too_large else 400), path
+            assert response.json["detail"]
 
 
 @pytest.mark.parametrize(
@@ -116,3 +123,66 @@ def test_data_that_declares_any_encoding_comes_back_in_lineage(client, encoding)
     assert b"ProcessAccepted" in response.data
     body = f'<?xml version="1.0" encoding="{encoding}"?><a/>'.encode()
     assert client.post("/wps", data=body).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("query", "locator"),
+    [
+        ("status=bogus", "status"), ("status=failed&status=running", "status"),
+        ("colour=red", "colour"), ("processID=" + "x" * 501, "processID"),
+    ],
+)  # fmt: skip
+def test_jobs_are_listed_by_parameters_that_there_are(client, query, locator):
+    response = client.get(f"/jobs?{query}")
+    assert (response.status_code, response.json["locator"]) == (400, locator)
+
+
+def test_a_word_that_is_not_allowed_is_answered_with_those_that_are(client):
+    words = ("accepted", "running", "successful", "failed", "dismissed")
+    told = client.get("/jobs?status=bogus").json["detail"]
+    assert told == f"status is 'bogus', expected one of {', '.join(words)}"
+    for word in (*words, ""):
+        assert client.get(f"/jobs?status={word}").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["", "/log", "/events"])
+def test_a_job_has_no_parameters(client, path):
+    job_id = client.get(GET + ASYNC).data.split(b"/wps/status/")[1][:36].decode()
+    assert client.get(f"/jobs/{job_id}{path}").status_code == 200
+    response = client.get(f"/jobs/{job_id}{path}?since=2020")
+    assert (response.status_code, response.json["locator"]) == (400, "since")
+
+
+def parameters(**given: str) -> QueryParameters:
+    return QueryParameters(MultiDict(given), tuple(given))
+
+
+@pytest.mark.parametrize(
+    ("text", "since", "until"),
+    [
+        ("2020-06-04", "2020-06-04T00:00:00", "2020-06-05T00:00:00"),
+        ("2020-06-04T10:00:00Z", "2020-06-04T10:00:00", "2020-06-04T10:00:00.000001"),
+        ("2020-06-04/2020-06-05", "2020-06-04T00:00:00", "2020-06-06T00:00:00"),
+        ("2020-06-04/..", "2020-06-04T00:00:00", None),
+        ("/2020-06-04T12:00:00+02:00", None, "2020-06-04T10:00:00.000001"),
+        ("", None, None),
+    ],
+)
+def test_an_interval_ends_after_its_last_day_or_instant(text, since, until):
+    found = parameters(datetime=text).interval("datetime")
+    wanted = [dt.datetime.fromisoformat(f"{end}Z") if end else None for end in (since, until)]
+    assert list(found) == wanted
+
+
+def test_a_box_may_cross_the_antimeridian_but_not_be_upside_down():
+    assert parameters(bbox="170,-10,-170,10").box("bbox") == (170, -10, -170, 10)
+    for text in ("0,10,1,-10", "0,0,1", "0,0,1,nan", "0,0,1,91", "0,0,1,1e999"):
+        with pytest.raises(InvalidValueError) as refused:
+            parameters(bbox=text).box("bbox")
+        assert refused.value.locator == "bbox"
+
+
+def test_a_parameter_that_goes_with_another_is_refused_alone():
+    parameters(like="1", offset="2").require_with("like", ("offset",))
+    with pytest.raises(InvalidValueError, match="offset goes with like"):
+        parameters(offset="2").require_with("like", ("offset",))

@@ -141,7 +141,7 @@ def test_a_wrong_checksum_leaves_nothing(served):
     address = announce(http, b"<a/>", sha256="0" * 64).headers["Location"]
     answer = send(http, address, 0, b"<a/>")
     assert answer.status_code == 422
-    assert "checksum" in answer.json["title"]
+    assert "checksum" in answer.json["detail"]
     assert keys(gateway) == ()
     assert http.get(address).status_code == 404
 

@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 
 from candela.contract.job import Assignment
+from candela.gateway import problems
 from candela.gateway.ops import warm_pods
 from candela.jobs.tokens import NO_ATTEMPT, token_for
 from candela.settings import ConfigurationError, Settings
@@ -33,6 +34,7 @@ def runner():
 @pytest.fixture
 def app(runner):
     app = Flask("test")
+    app.register_blueprint(problems.blueprint(problems.json_response, {}))
     app.register_blueprint(warm_pods.blueprint(runner, KEY))
     return app
 

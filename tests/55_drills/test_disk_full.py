@@ -142,7 +142,7 @@ def test_an_upload_that_finds_no_room_leaves_no_part_and_goes_on(disk, drill):
 
     refused = send()
     assert (refused.status_code, refused.headers["Retry-After"]) == (507, "60")
-    assert "disk" in refused.json["title"]
+    assert "disk" in refused.json["detail"]
     assert drill.gateway.jobs.storage.list("uploads") == before
     assert list((disk.folder / ".scratch").iterdir()) == []
     disk.resize("64m")

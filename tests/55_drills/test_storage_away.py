@@ -35,6 +35,6 @@ def test_jobs_outlive_a_storage_that_is_away(bucket, gate, drill):
     gate.shut()
     answer = drill.http.get(f"/outputs/{running}/complexOutput.xml")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
-    assert answer.json["title"] == "the storage does not answer; please try again later"
+    assert answer.json["detail"] == "the storage does not answer; please try again later"
     gate.open()
     assert drill.http.get(f"/outputs/{running}/complexOutput.xml").data == b"<a/>"

@@ -320,7 +320,7 @@ def test_a_patch_of_somebody_else_cannot_be_labelled(http, filled):
     number = large(filled, "june")[0]
     refused = post(http, {"scheme": "corine", "labels": {str(number): ["211"]}}, "bob")
     assert (refused.status_code, refused.json["locator"]) == (400, "labels")
-    assert "not yours to see" in refused.json["title"]
+    assert "not yours to see" in refused.json["detail"]
 
 
 NO_LABELS = [
@@ -459,7 +459,7 @@ def test_what_makes_no_sense_is_refused_with_the_parameter_to_blame(http):
         refused = ask(http, path, **parameters)
         assert refused.status_code == 400, (parameters, refused.text)
         assert refused.json["locator"] == locator
-        assert refused.json["title"]
+        assert refused.json["detail"]
     twice = http.get("/patches/items?size=60&size=120", headers={"X-User": "ada"})
     assert (twice.status_code, twice.json["locator"]) == (400, "size")
 
@@ -514,7 +514,7 @@ def test_without_a_database_each_route_says_so(tmp_path):
         for path in ("", "/items", "/products", "/statistics", "/feature-sets", "/items/1"):
             answer = http.get(f"/patches{path}")
             assert answer.status_code == 404
-            assert answer.json["title"] == "this gateway has no database of patch models"
+            assert answer.json["detail"] == "this gateway has no database of patch models"
         assert http.get("/readyz").json["away"] == NOT_STARTED
 
 
@@ -527,7 +527,7 @@ def test_a_database_that_is_away_is_told_by_503_and_found_again(filled, postgis_
         for _ in range(2):
             answer = ask(http, "/items")
             assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
-            assert answer.json["title"].startswith("the patch database does not answer")
+            assert answer.json["detail"].startswith("the patch database does not answer")
             assert not re.search(r"secret|127\.0\.0\.1|candela_service", answer.text)
             assert http.get("/readyz").json["away"] == NOT_STARTED  # jobs go on without it
             gate.open()
@@ -560,7 +560,7 @@ def test_a_question_that_takes_too_long_is_given_up(filled_postgis, postgis_admi
                 post(http, {"scheme": "corine", "labels": {str(number): ["211"]}}),
             ):
                 assert answer.status_code == 400
-                assert "takes longer than 0.5 s" in answer.json["title"]
+                assert "takes longer than 0.5 s" in answer.json["detail"]
             assert ask(http, "/items").status_code == 200
         assert ask(http, "/statistics").status_code == 200
 

@@ -7,14 +7,11 @@ cases internal routes have threads of their own.
 
 import re
 
-from flask import Flask, abort, jsonify, request
-from werkzeug.wrappers import Response as BaseResponse
+from flask import Flask, abort, request
 
-from candela.errors import PublicError, TooLargeError
-from candela.gateway.faults import fault_of
+from candela.errors import PublicError
 from candela.gateway.front.parts import send_parts_as_files
 from candela.gateway.front.request import PORT, REFUSAL
-from candela.gateway.protocols.wps10.service import fault_response
 
 PROBES = frozenset({"/healthz", "/readyz"})
 INTERNAL = re.compile(r"/(metrics|usage|warm/[^/]+|jobs/[^/]+/progress)/*")
@@ -31,14 +28,15 @@ def is_reserved(path: str) -> bool:
 
 
 def guard(app: Flask, *, has_internal_port: bool, max_request_bytes: int) -> None:
-    """Keep routes at their ports, and answer requests whose bodies were not taken."""
+    """Keep routes at their ports, and refuse requests whose bodies were not taken."""
     app.config["MAX_CONTENT_LENGTH"] = max_request_bytes
     send_parts_as_files(app)
 
     @app.before_request
-    def refuse() -> BaseResponse | None:
+    def refuse() -> None:
         refusal: PublicError | None = request.environ.get(REFUSAL)
-        return None if refusal is None else _refused(refusal)
+        if refusal is not None:
+            raise refusal
 
     if not has_internal_port:
         return
@@ -49,14 +47,3 @@ def guard(app: Flask, *, has_internal_port: bool, max_request_bytes: int) -> Non
             return
         if is_internal(request.path) != (request.environ.get(PORT) == "internal"):
             abort(404)
-
-
-def _refused(refusal: PublicError) -> BaseResponse:
-    fault = fault_of(refusal)
-    if request.blueprint in {"wps10", "geoserver_address"}:
-        return fault_response(fault)
-    status = 413 if isinstance(refusal, TooLargeError) else fault.status
-    answer = jsonify(title=fault.message, status=status)
-    answer.status_code = status
-    answer.headers.extend(fault.headers)
-    return answer

@@ -25,7 +25,7 @@ map.html
     metadata    title
 problem.html
     metadata    title
-    fault       Fault: status, message
+    problem     Problem: status, detail
 
 All are drawn by ``page``: what is no ``Page`` gets no script to run (``gateway/browsers.py``).
 
@@ -40,9 +40,9 @@ from typing import Any, NamedTuple
 from flask import Blueprint, jsonify, render_template, request
 from werkzeug.wrappers import Response
 
-from candela.errors import PublisherAwayError
 from candela.gateway.access.browsers import Page
 from candela.gateway.access.owners import owner_of
+from candela.gateway.problems import Problem
 from candela.publish.base import Publisher, ServedLayer, ServedSeries
 from candela.settings import Metadata
 
@@ -100,10 +100,6 @@ def pages_blueprint(
         """Show the layers."""
         return page("map.html", metadata=metadata)
 
-    @blueprint.errorhandler(PublisherAwayError)
-    def away(_: PublisherAwayError) -> tuple[Response, int]:
-        return jsonify(title="the map server is away", status=503), 503
-
     @blueprint.get("/layers.json")
     def layers() -> Response:
         """List the layers for the map page."""
@@ -123,6 +119,14 @@ def pages_blueprint(
 def page(template: str, **context: Any) -> Page:  # noqa: ANN401 - what templates take
     """Draw a page."""
     return Page(render_template(template, **context), mimetype="text/html")
+
+
+def problem_page(problem: Problem, metadata: Metadata) -> Page:
+    """Draw the page of an error."""
+    drawn = page("problem.html", metadata=metadata, problem=problem)
+    drawn.status_code = problem.status
+    drawn.headers.extend(problem.headers)
+    return drawn
 
 
 def layer_document(layer: ServedLayer) -> dict[str, object]:

@@ -8,7 +8,7 @@ from candela.contract.names import address_name, without_secrets
 from candela.errors import PublisherAwayError
 from candela.gateway.access.browsers import Page
 from candela.gateway.console import PageLink, PageOutput, PageValue, file_size, page
-from candela.gateway.faults import fault_of_failure
+from candela.gateway.problems import problem_of_failure
 from candela.gateway.results import Addresses, JobOutput, literal_text, outputs_of
 from candela.jobs.model import Job, JobOutcome, JobSummary
 from candela.jobs.service import JobService
@@ -71,12 +71,12 @@ def _layers(jobs: JobService, job: JobOutcome) -> list[ServedLayer]:
 
 
 def _shown(job: JobSummary) -> dict[str, Any]:
-    fault = fault_of_failure(job.error) if job.error else None
+    problem = problem_of_failure(job.error) if job.error else None
     return {
         **{each.name: getattr(job, each.name) for each in fields(JobSummary)},
         "state": str(job.state),
-        "error_code": fault.code if fault else None,
-        "error_message": fault.message if fault else None,
+        "error_code": problem.code if problem else None,
+        "error_message": problem.detail if problem else None,
     }
 
 

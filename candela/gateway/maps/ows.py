@@ -12,9 +12,9 @@ is GetCapabilities, so that a layer's link is worth opening.
 """
 
 import codecs
-import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from http import HTTPStatus
 from urllib.parse import urlencode
 
 import urllib3
@@ -25,12 +25,17 @@ from werkzeug.wrappers import Response as BaseResponse
 from candela.errors import (
     NotFoundError,
     PublicationError,
+    PublicError,
     TooLargeError,
-    UnsupportedError,
 )
 from candela.gateway.access.owners import owner_of
 from candela.gateway.maps.answer import UNWANTED, corrected
-from candela.gateway.maps.faults import REFUSALS, Kind, OwsError, exception_report
+from candela.gateway.maps.exceptions import (
+    Kind,
+    OwsError,
+    exception_report,
+    problem_of_request,
+)
 from candela.gateway.maps.feature_info import GML, MOST_BYTES, MOST_FEATURES, WRITERS, found_in
 from candela.gateway.maps.request import (
     kind_of,
@@ -43,13 +48,12 @@ from candela.gateway.maps.request import (
     wanted,
 )
 from candela.gateway.maps.time_dimension import last_image
+from candela.gateway.problems import Problem
 from candela.publish.mapfile import Purpose
 from candela.publish.mapserver import MapServerPublisher, Target
 from candela.publish.metadata import isotime
 from candela.publish.offers import OPAQUE_PNG, PICTURE_FORMATS
 from candela.publish.server import LOOPBACK
-
-logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 256 * 1024
 CHUNK_BYTES = 64 * 1024
@@ -105,6 +109,12 @@ def elsewhere_blueprint(url: str) -> Blueprint:
     return blueprint
 
 
+def problem_response(problem: Problem) -> Response:
+    """Answer with a problem in the words of the service that the query names."""
+    query = wanted(request.args)
+    return exception_report(problem, kind_of(query), query.get("version", ""))
+
+
 class _Proxy:
     """Passes requests on to a publisher's server."""
 
@@ -129,10 +139,8 @@ class _Proxy:
             query.update(wanted(request.form if request.mimetype == FORM else pairs(body)))
             asked = kind or kind_of(query)
             return self._pass_on_query(layer, kind, query)
-        except REFUSALS as error:
-            if isinstance(error, PublicationError):
-                logger.warning("A map request failed: %s", error)
-            return exception_report(error, asked, query.get("version", ""))
+        except (PublicError, PublicationError) as error:
+            return exception_report(problem_of_request(error), asked, query.get("version", ""))
 
     @property
     def _owner(self) -> str | None:
@@ -272,11 +280,11 @@ class _Proxy:
 
     def _pass_on_xml(self, layer: str | None, kind: Kind | None, body: bytes) -> Response:
         if kind == "wms":
-            raise UnsupportedError("this WMS takes GET, and POST of a form")
+            raise _no_body("this WMS takes GET, and POST of a form")
         kind, coverages = settle_xml(body, kind)
         self._check_coverages(coverages, layer)
         if any(self.publisher.dates(name) for name in coverages):
-            raise UnsupportedError("time series are asked for by GET; a body names a coverage")
+            raise _no_body("time series are asked for by GET; a body names a coverage")
         layers = coverages if layer is None else [layer]
         return self._pass_on(layers, kind, query=[], body=body)
 
@@ -334,6 +342,10 @@ class _Proxy:
             headers={} if body is None else {"Content-Type": "text/xml"},
             preload_content=False,
         )
+
+
+def _no_body(message: str) -> OwsError:
+    return OwsError("OperationNotSupported", message, status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
 
 def _body() -> bytes:

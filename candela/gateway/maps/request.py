@@ -14,7 +14,7 @@ from werkzeug.datastructures import MultiDict
 
 from candela.errors import InvalidValueError
 from candela.gateway.maps import feature_query
-from candela.gateway.maps.faults import NOT_XML, Kind, OwsError
+from candela.gateway.maps.exceptions import NOT_XML, Kind, OwsError
 from candela.publish.offers import (
     COVERAGE_FORMAT,
     COVERAGE_NAME,

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from candela.gateway.maps.faults import OwsError
+from candela.gateway.maps.exceptions import OwsError
 from candela.publish.metadata import isotime
 
 CURRENT = "current"

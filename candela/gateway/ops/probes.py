@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from flask import Blueprint, jsonify
 from werkzeug.wrappers import Response as BaseResponse
 
-from candela.errors import CandelaError, StorageError, UnavailableError
-from candela.gateway.faults import fault_of
+from candela.errors import CandelaError, StorageError
 from candela.jobs.service import JobService
 from candela.storage import Storage
 
@@ -17,7 +16,7 @@ MOST_TOLD = 20  # layers
 
 
 def blueprint(jobs: JobService) -> Blueprint:
-    """Return the probes, and the answer of all other routes while a part is away."""
+    """Return the probes."""
     routes = Blueprint("probes", __name__)
     publisher = jobs.publisher
     needed: dict[str, Callable[[], object]] = {
@@ -40,14 +39,6 @@ def blueprint(jobs: JobService) -> Blueprint:
         if away:
             return jsonify(status="not ready", away=away, **told), 503
         return jsonify(status="ready", **told), 200
-
-    @routes.app_errorhandler(StorageError)
-    @routes.app_errorhandler(UnavailableError)
-    def unavailable(error: UnavailableError | StorageError) -> tuple[BaseResponse, int]:
-        fault = fault_of(error)
-        response = jsonify(title=fault.message, status=fault.status)
-        response.headers.extend(fault.headers)
-        return response, fault.status
 
     return routes
 

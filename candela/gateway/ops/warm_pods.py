@@ -7,6 +7,7 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from candela.contract.job import Assignment
+from candela.errors import TokenError
 from candela.jobs.tokens import NO_ATTEMPT, is_valid
 
 HOLD_S = 8.0  # shorter than a gateway that stops waits for its requests
@@ -34,7 +35,7 @@ def blueprint(runner: Assigner, key: bytes) -> Blueprint:
     def assignment(name: str) -> BaseResponse:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if not is_valid(key, name, NO_ATTEMPT, token):
-            return Response("this token does not belong to the pod\n", 403, mimetype="text/plain")
+            raise TokenError("this token does not belong to the pod", "Authorization")
         is_held = held.acquire(blocking=False)
         try:
             given = runner.assignment(name, HOLD_S if is_held else 0.0)

@@ -7,9 +7,10 @@ from lxml import etree
 from candela.contract.job import Box, Inline, Reference, StoredValue, Value
 from candela.contract.names import without_secrets
 from candela.errors import StorageError
-from candela.gateway.faults import fault_of_failure
+from candela.gateway.problems import problem_of_failure
 from candela.gateway.protocols.crs import corners_of
 from candela.gateway.protocols.wps10.describe import PROCESS_VERSION, process_titles
+from candela.gateway.protocols.wps10.exceptions import exception_report
 from candela.gateway.protocols.wps10.xml import (
     HREF,
     LANG,
@@ -18,7 +19,6 @@ from candela.gateway.protocols.wps10.xml import (
     VERSION,
     WPS,
     clean,
-    exception_report,
 )
 from candela.gateway.results import (
     Addresses,
@@ -92,7 +92,7 @@ def _status(job: Job) -> etree._Element:
         )
         status.append(WPS.ProcessFailed(report))
     elif job.error is not None:
-        status.append(WPS.ProcessFailed(exception_report(fault_of_failure(job.error))))
+        status.append(WPS.ProcessFailed(exception_report(problem_of_failure(job.error))))
     else:
         status.append(WPS.ProcessStarted(message, percentCompleted=str(job.whole_percent)))
     return status

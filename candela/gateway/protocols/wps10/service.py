@@ -16,18 +16,21 @@ from candela.errors import (
     InvalidValueError,
     MissingValueError,
     NotFoundError,
-    PublicError,
-    StorageError,
     UnavailableError,
 )
 from candela.gateway.access.browsers import OF_OURS, Sites, refuse_other_sites
-from candela.gateway.faults import INTERNAL, Fault, fault_of, fault_of_failure, fault_of_pywps
 from candela.gateway.front.large import release_large_body
 from candela.gateway.outputs import file_response
+from candela.gateway.problems import problem_of_failure
 from candela.gateway.protocols.wps10 import describe
+from candela.gateway.protocols.wps10.exceptions import (
+    answer_in_reports,
+    problem_of_pywps,
+    refusal_response,
+)
 from candela.gateway.protocols.wps10.execute import execute_response
 from candela.gateway.protocols.wps10.request import Wps10Request
-from candela.gateway.protocols.wps10.xml import MEDIA_TYPE, clean, document, exception_report
+from candela.gateway.protocols.wps10.xml import MEDIA_TYPE, clean, document
 from candela.gateway.request_preferences import wishes_of
 from candela.gateway.results import Addresses, literal_text, outputs_of
 from candela.jobs.model import Job, State
@@ -60,21 +63,21 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
         return document(describe.capabilities(self._jobs.specs, self._metadata, endpoint))
 
     def call(self, http_request: Request, *, endpoint: str = "") -> BaseResponse:
-        """Answer any request; errors become exception reports.
+        """Answer any request.
 
         The capabilities lead to ``endpoint``, where it is another address than our own.
+
+        Raises
+        ------
+        PublicError, StorageError
+            What becomes an exception report.
         """
         try:
-            return self._answer(
-                Wps10Request(http_request, self._jobs.specs, self._jobs.limits.max_request_bytes),
-                endpoint,
+            wps_request = Wps10Request(
+                http_request, self._jobs.specs, self._jobs.limits.max_request_bytes
             )
-        except (PublicError, StorageError) as error:
-            return fault_response(fault_of(error))
         except NoApplicableCode as error:
-            return fault_response(fault_of_pywps(error))
-
-    def _answer(self, wps_request: Wps10Request, endpoint: str) -> BaseResponse:
+            return refusal_response(problem_of_pywps(error))
         if wps_request.operation == "getcapabilities":
             if endpoint not in self._capabilities:
                 self._capabilities[endpoint] = self._capabilities_at(endpoint)
@@ -145,7 +148,7 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
     def _raw(self, job: Job) -> BaseResponse:
         if job.state is not State.SUCCEEDED:
             error = job.error or Failure(kind="PublicError", message=job.message)
-            return fault_response(fault_of_failure(error))
+            return refusal_response(problem_of_failure(error))
         (name,) = job.request.outputs
         output = outputs_of(job, self._jobs.spec(job), self._addresses).get(name)
         if output is None:
@@ -168,20 +171,13 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
                 places.release()
 
 
-def _xml(content: bytes, status: int = 200) -> BaseResponse:
-    return Response(content, status=status, content_type=MEDIA_TYPE)
+def _xml(content: bytes) -> BaseResponse:
+    return Response(content, content_type=MEDIA_TYPE)
 
 
 def _own(response: BaseResponse) -> BaseResponse:
     """Mark a document that holds nothing of users."""
     response.headers["Content-Disposition"] = OF_OURS
-    return response
-
-
-def fault_response(fault: Fault) -> BaseResponse:
-    """Answer with an exception report."""
-    response = _xml(document(exception_report(fault)), fault.status)
-    response.headers.extend(fault.headers)
     return response
 
 
@@ -195,13 +191,7 @@ def blueprint(service: Wps10, jobs: JobService) -> Blueprint:
 
     @routes.get("/wps/status/<job_id>")
     def status(job_id: str) -> BaseResponse:
-        try:
-            return service.status(jobs.store.get(job_id))
-        except (PublicError, StorageError) as error:
-            return fault_response(fault_of(error))
+        return service.status(jobs.store.get(job_id))
 
-    @routes.errorhandler(500)
-    def broken(_: Exception) -> BaseResponse:
-        return fault_response(INTERNAL)
-
+    answer_in_reports(routes)
     return routes

@@ -5,8 +5,6 @@ from typing import Final
 from lxml import etree
 from lxml.builder import ElementMaker
 
-from candela.gateway.faults import Fault
-
 WPS_NS: Final = "http://www.opengis.net/wps/1.0.0"
 OWS_NS: Final = "http://www.opengis.net/ows/1.1"
 XLINK_NS: Final = "http://www.w3.org/1999/xlink"
@@ -33,18 +31,3 @@ def document(root: etree._Element) -> bytes:
 def clean(text: str) -> str:
     """Drop the characters that XML cannot carry."""
     return "".join(c for c in text if c in "\t\n\r" or (c >= " " and c not in "\ufffe\uffff"))
-
-
-def exception_report(fault: Fault) -> etree._Element:
-    """Return the ows:ExceptionReport of an error (OGC 06-121r3, 8.2)."""
-    texts = [fault.message]
-    if fault.details:
-        texts.append(f"The log ends with:\n{fault.details}")
-    exception = OWS.Exception(
-        *(OWS.ExceptionText(clean(text)) for text in texts), exceptionCode=fault.code
-    )
-    if fault.locator:
-        exception.set("locator", clean(fault.locator))
-    report = OWS.ExceptionReport(exception, version="1.0.0")
-    report.set(LANG, LANGUAGE)
-    return report

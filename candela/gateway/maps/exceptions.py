@@ -6,16 +6,9 @@ from xml.sax.saxutils import escape, quoteattr
 
 from flask import Response
 
-from candela.errors import (
-    CandelaError,
-    InvalidValueError,
-    NotFoundError,
-    PublicationError,
-    PublicError,
-    RequestError,
-    TooLargeError,
-    UnsupportedError,
-)
+from candela.errors import CandelaError, RequestError
+from candela.gateway.problems import Kind as ProblemKind
+from candela.gateway.problems import Problem, problem_of
 
 Kind = Literal["wms", "wcs", "wfs"]
 
@@ -27,11 +20,14 @@ class OwsError(RequestError):
     ----------
     code : str
         The code of WMS and of WCS 1.0.0, which newer standards may have another one for.
+    status : int
+        The HTTP status.
     """
 
-    def __init__(self, code: str, message: str, locator: str = "") -> None:
+    def __init__(self, code: str, message: str, locator: str = "", *, status: int = 400) -> None:
         super().__init__(message, locator)
         self.code = code
+        self.status = MISSING_STATUS.get(code, status)
 
 
 class Report(NamedTuple):
@@ -49,13 +45,7 @@ REPORTS: dict[tuple[Kind | None, str], Report] = {
     (None, ""): Report("http://www.opengis.net/ows/1.1", "ows/1.1.0", "1.1.0"),
 }  # all others have a service exception report
 LATEST: dict[Kind, str] = {"wms": "1.3.0", "wcs": "2.0.1", "wfs": "2.0.0"}
-STATUS: dict[type[CandelaError], tuple[int, str]] = {
-    NotFoundError: (404, "NotFound"),
-    InvalidValueError: (400, "InvalidParameterValue"),
-    TooLargeError: (413, "InvalidParameterValue"),
-    UnsupportedError: (415, "OperationNotSupported"),
-    PublicationError: (503, "NoApplicableCode"),
-}
+CODES = {"FileSizeExceeded": "InvalidParameterValue"}  # which map services do not have
 MISSING_STATUS = {"CoverageNotDefined": 404, "InvalidAxisLabel": 404}
 OWS_CODES = {
     "InvalidFormat": "InvalidParameterValue",
@@ -65,11 +55,18 @@ OWS_CODES = {
 INSTANCE = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 SCHEMAS = "http://schemas.opengis.net"
 NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-REFUSALS: tuple[type[CandelaError], ...] = (OwsError, *STATUS)
 
 
-def exception_report(error: CandelaError, kind: Kind | None, version: str) -> Response:
-    """Write an error as a standard wants it.
+def problem_of_request(error: CandelaError) -> Problem:
+    """Return the problem of a request to a map service."""
+    problem = problem_of(error)
+    if isinstance(error, OwsError):
+        return problem._replace(kind=ProblemKind(error.code, error.status))
+    return problem
+
+
+def exception_report(problem: Problem, kind: Kind | None, version: str) -> Response:
+    """Write a problem as a standard wants it.
 
     Parameters
     ----------
@@ -78,16 +75,14 @@ def exception_report(error: CandelaError, kind: Kind | None, version: str) -> Re
     version : str
         The version that was asked for, if any.
     """
-    status, code = _status(error)
-    message = error.message if isinstance(error, PublicError) else "the map server is away"
-    text = escape(NOT_XML.sub("\ufffd", message))
-    locator = error.locator if isinstance(error, PublicError) else ""
+    code = CODES.get(problem.code, problem.code)
+    text = escape(NOT_XML.sub("\ufffd", problem.detail))
     mimetype = "text/xml"
     version = version or (LATEST[kind] if kind else "")
     report = next(
         (r for (k, prefix), r in REPORTS.items() if k == kind and version.startswith(prefix)), None
     )
-    place = f" locator={quoteattr(locator)}" if locator else ""
+    place = f" locator={quoteattr(problem.locator)}" if problem.locator else ""
     if report:
         body = (
             f'<ows:ExceptionReport xmlns:ows="{report.namespace}" version="{report.version}" '
@@ -108,12 +103,10 @@ def exception_report(error: CandelaError, kind: Kind | None, version: str) -> Re
             f'<ServiceException code="{code}"{place}>{text}</ServiceException>'
             "</ServiceExceptionReport>"
         )
-    return Response(
-        f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n', status=status, mimetype=mimetype
+    response = Response(
+        f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n',
+        status=problem.status,
+        mimetype=mimetype,
     )
-
-
-def _status(error: CandelaError) -> tuple[int, str]:
-    if isinstance(error, OwsError):
-        return MISSING_STATUS.get(error.code, 400), error.code
-    return next(value for cls, value in STATUS.items() if isinstance(error, cls))
+    response.headers.extend(problem.headers)
+    return response

@@ -12,8 +12,8 @@ import re
 from flask import Blueprint, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from candela.gateway.faults import INTERNAL
-from candela.gateway.protocols.wps10.service import Wps10, fault_response
+from candela.gateway.protocols.wps10.exceptions import answer_in_reports
+from candela.gateway.protocols.wps10.service import Wps10
 
 HEAD_BYTES = 4096  # of a document, in which its service stands
 SERVICES = {"wms": "wms", "wcs": "wcs", "wfs": "wfs", "wmts": "gwc/service/wmts"}
@@ -41,10 +41,7 @@ def blueprint(service: Wps10, url: str, path: str) -> Blueprint:
         query = request.query_string.decode("ascii", "replace")
         return redirect(f"{url}/{SERVICES.get(asked, 'wms')}?{query}", 307)
 
-    @routes.errorhandler(500)
-    def broken(_: Exception) -> BaseResponse:
-        return fault_response(INTERNAL)
-
+    answer_in_reports(routes)
     return routes
 
 
