@@ -58,7 +58,7 @@ ENTRY_POINTS = {
     "worker": EntryPoint(
         ["candela.worker.__main__", *(spec.package for spec in load_specs().values())], ["worker"]
     ),
-    "training": EntryPoint(["candela.services.change_detect.train"], ["worker", "train"]),
+    "training": EntryPoint(["candela.models.training.__main__"], ["worker", "train"]),
 }
 
 
