@@ -74,7 +74,9 @@ class Settings(BaseSettings):
         and kept in ``data``.
     owner_header : str
         The header in which a reverse proxy says who asks; owners share the machine fairly. It
-        counts only where the proxy proves itself, see ``candela/gateway/access/owners.py``.
+        counts only where the proxy proves itself, see ``candela/gateway/access/identity.py``.
+    operators : tuple of str
+        Names in ``owner_header`` whose jobs, results and layers are those of all owners.
     proxy_secret : SecretStr
         What the proxy proves itself by, in the header ``X-Candela-Proxy``; without it only a proxy
         on this machine is believed.
@@ -150,6 +152,7 @@ class Settings(BaseSettings):
     input_buckets: tuple[str, ...] = ()
     secret: str = ""
     owner_header: str = ""
+    operators: tuple[str, ...] = ()
     readers: tuple[str, ...] = ("*",)
     proxy_secret: SecretStr = SecretStr("")
     proxy_secret_file: Path | None = None
@@ -212,6 +215,10 @@ class Settings(BaseSettings):
         has_secret = bool(self.proxy_secret.get_secret_value() or self.proxy_secret_file)
         if self.owner_header and self.runner == "kubernetes" and not has_secret:
             raise ValueError("owner_header in a cluster needs a proxy_secret or proxy_secret_file")
+        if self.operators and not self.owner_header:
+            raise ValueError("operators needs an owner_header")
+        if not all(self.operators):
+            raise ValueError("operators has an empty name")
         return self
 
     @model_validator(mode="after")

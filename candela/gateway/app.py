@@ -7,7 +7,7 @@ from flask import Flask
 
 from candela.contract.job import Staging
 from candela.gateway import jobs_api, outputs, problems, uploads
-from candela.gateway.access import owners, ports
+from candela.gateway.access import identity, ports
 from candela.gateway.access.browsers import Sites, protect
 from candela.gateway.console import pages_blueprint
 from candela.gateway.maps import ows
@@ -92,11 +92,6 @@ class Gateway:
             patches_api.PatchesApi(settings),
         )
 
-    @property
-    def _layer_header(self) -> str:
-        """The header that says whose layers are shown; empty where everybody sees all."""
-        return self.settings.owner_header if self.settings.private_layers else ""
-
     def start(self) -> None:
         """Start the map server, the dispatcher and the reconciler."""
         self.jobs.publisher.start()
@@ -110,13 +105,14 @@ class Gateway:
         self.dispatcher.stop()
         self.jobs.runner.close()
         self.jobs.publisher.stop()
-        self.jobs.store.close()
+        self.jobs.close()
         self.patches.close()
 
     def application(self) -> Flask:
         """Return the WSGI application."""
         app = Flask("candela.gateway")
         base_url = self.settings.base_url
+        identity.identify(app, identity.TrustedProxy.of(self.settings))
         protect(app, Sites.of(self.settings))
         refuse_nul(app)
         app.register_blueprint(problems.blueprint(self.metadata))
@@ -134,13 +130,10 @@ class Gateway:
         if self.settings.warm and isinstance(runner, warm_pods.Assigner):
             app.register_blueprint(warm_pods.blueprint(runner, self.settings.signing_key))
             metrics = Metrics(self.jobs.store, runner.warm_pods)
-        app.register_blueprint(
-            pages_blueprint(self.jobs.publisher, self.metadata, owner_header=self._layer_header)
-        )
+        private = self.settings.private_layers
+        app.register_blueprint(pages_blueprint(self.jobs.publisher, self.metadata, private=private))
         if isinstance(self.jobs.publisher, MapServerPublisher):  # else the map server is elsewhere
-            app.register_blueprint(
-                ows.ows_blueprint(self.jobs.publisher, owner_header=self._layer_header)
-            )
+            app.register_blueprint(ows.ows_blueprint(self.jobs.publisher, private=private))
         else:
             app.register_blueprint(ows.elsewhere_blueprint(self.settings.maps_url))
         if path := self.settings.geoserver_path:
@@ -151,7 +144,6 @@ class Gateway:
         app.register_blueprint(patches_api.blueprint(self.patches))
         app.register_blueprint(probes.blueprint(self.jobs))
         metrics.follow(app)
-        owners.guard(app, self.settings.owner_header, self.settings.proxy_proof)
         ports.guard(
             app,
             has_internal_port=bool(self.settings.internal_bind),

@@ -10,12 +10,14 @@ from candela.contract.job import Box, Inline, Output, OutputFile, Reference, Sto
 from candela.contract.names import without_secrets
 from candela.errors import InvalidValueError
 from candela.gateway.access.browsers import wants_html
+from candela.gateway.access.identity import principal_of
 from candela.gateway.console.job_pages import job_page, landing_page
 from candela.gateway.faults import fault_of_failure
 from candela.gateway.parameters import finite, instant, json_document, plain_text, whole_number
 from candela.gateway.protocols.wps10.execute import link_of, output_url, status_url
 from candela.jobs.accounting import Consumption
 from candela.jobs.model import JobOutcome, State
+from candela.jobs.principal import SYSTEM
 from candela.jobs.service import JobService
 from candela.jobs.tokens import is_valid
 from candela.settings import Metadata
@@ -129,7 +131,8 @@ def blueprint(api: JobsApi) -> Blueprint:
 
     @routes.get("/")
     def landing() -> BaseResponse:
-        return landing_page(jobs, api.metadata, api.base_url, api.maps_url)
+        principal = principal_of(request)
+        return landing_page(jobs, principal, api.metadata, api.base_url, api.maps_url)
 
     @routes.get("/jobs")
     def job_list() -> BaseResponse:
@@ -138,10 +141,11 @@ def blueprint(api: JobsApi) -> Blueprint:
         state = request.args.get("status")
         states = [key for key, value in STATUS.items() if value == state] if state else None
         process = request.args.get("processID")
-        found = jobs.store.outcomes(states=states, process=process, limit=limit, offset=offset)
+        principal = principal_of(request)
+        found = jobs.outcomes(principal, states=states, process=process, limit=limit, offset=offset)
         return jsonify(
             jobs=[api.status_info(job) for job in found],
-            numberTotal=jobs.store.count(states=states, process=process),
+            numberTotal=jobs.count(principal, states=states, process=process),
             links=[{"href": f"{api.base_url}/jobs", "rel": "self"}],
         )
 
@@ -151,7 +155,7 @@ def blueprint(api: JobsApi) -> Blueprint:
             instant(request.args[name], name) if name in request.args else None
             for name in ("since", "until")
         )
-        found = jobs.store.consumption(since=since, until=until)
+        found = jobs.consumption(principal_of(request), since=since, until=until)
         return jsonify(
             usage=[
                 {"owner": each.owner, "processID": each.process, "jobs": each.jobs, **_used(each)}
@@ -161,9 +165,10 @@ def blueprint(api: JobsApi) -> Blueprint:
 
     @routes.get("/jobs/<job_id>")
     def job(job_id: str) -> BaseResponse:
-        found = jobs.with_place(jobs.store.get(job_id))
+        principal = principal_of(request)
+        found = jobs.with_place(jobs.get(principal, job_id))
         if wants_html():
-            return job_page(jobs, api.metadata, api.base_url, found)
+            return job_page(jobs, principal, api.metadata, api.base_url, found)
         info = api.status_info(found)
         info["inputs"] = {
             name: [_shown(value) for value in values]
@@ -175,27 +180,25 @@ def blueprint(api: JobsApi) -> Blueprint:
 
     @routes.delete("/jobs/<job_id>")
     def dismiss(job_id: str) -> BaseResponse:
-        return jsonify(api.status_info(jobs.dismiss(job_id)))
+        return jsonify(api.status_info(jobs.dismiss(principal_of(request), job_id)))
 
     @routes.get("/jobs/<job_id>/log")
     def log(job_id: str) -> BaseResponse:
-        jobs.store.summary(job_id)
-        return Response(jobs.log_tail(job_id), mimetype="text/plain")
+        return Response(jobs.log_tail(principal_of(request), job_id), mimetype="text/plain")
 
     @routes.get("/jobs/<job_id>/events")
     def events(job_id: str) -> BaseResponse:
-        jobs.store.summary(job_id)
         return jsonify(
             events=[
                 {"time": _time(event.time), "state": event.state, "message": event.message}
-                for event in jobs.store.events(job_id)
+                for event in jobs.events(principal_of(request), job_id)
             ]
         )
 
     @routes.post("/jobs/<job_id>/progress")
     def progress(job_id: str) -> BaseResponse:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        found = jobs.store.summary(job_id)
+        found = jobs.summary(SYSTEM, job_id)
         if not is_valid(api.key, job_id, found.attempt, token):
             return Response("this token does not belong to the job\n", 403, mimetype="text/plain")
         report = json_document(MAX_REPORT_BYTES)
@@ -203,7 +206,7 @@ def blueprint(api: JobsApi) -> Blueprint:
             raise InvalidValueError("expected {percent: number, message: text}", "body")
         percent = finite(report.get("percent"), "percent")
         message = plain_text(report.get("message"), "message", MAX_REPORT_BYTES)[:500]
-        jobs.store.report(job_id, min(100.0, max(0.0, percent)), message)
+        jobs.report(SYSTEM, job_id, min(100.0, max(0.0, percent)), message)
         return Response(status=204)
 
     return routes

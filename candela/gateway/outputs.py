@@ -10,8 +10,8 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from candela.contract.job import OUTPUTS_FOLDER, OutputFile, job_key
 from candela.errors import NotFoundError
+from candela.gateway.access.identity import principal_of
 from candela.jobs.service import JobService
-from candela.jobs.store import JobStore
 from candela.storage.base import Storage
 
 
@@ -22,20 +22,12 @@ def blueprint(jobs: JobService) -> Blueprint:
     @routes.get("/outputs/<job_id>/<file>")
     def output(job_id: str, file: str) -> BaseResponse:
         try:
-            return file_response(jobs.storage, job_id, _made(jobs.store, job_id, file))
+            made = jobs.output_file(principal_of(request), job_id, file)
+            return file_response(jobs.storage, job_id, made)
         except NotFoundError:
             raise NotFoundError(f"there is no output {file!r} of a job {job_id!r}") from None
 
     return routes
-
-
-def _made(store: JobStore, job_id: str, file: str) -> OutputFile:
-    """Return the output of a finished job that is this file; no other file is served."""
-    result = store.outcome(job_id).result
-    for made in result.outputs.values() if result else ():
-        if isinstance(made, OutputFile) and made.file == file:
-            return made
-    raise NotFoundError(f"there is no output {file!r}")
 
 
 def file_response(storage: Storage, job_id: str, made: OutputFile) -> BaseResponse:

@@ -40,9 +40,9 @@ from candela.errors import (
     UnavailableError,
     blamed_on,
 )
+from candela.gateway.access.identity import principal_of
 from candela.gateway.faults import fault_of
 from candela.gateway.parameters import json_document, shown, whole_number
-from candela.gateway.request_preferences import wishes_of
 from candela.gateway.search.questions import (
     HIGHEST,
     MOST_ALIKE,
@@ -120,7 +120,7 @@ class PatchesApi:
     @property
     def viewer(self) -> str:
         """Who asks: as for jobs."""
-        return wishes_of(request.headers, self._settings).owner or NOBODY
+        return principal_of(request).name or NOBODY
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
