@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from candela.contract.job import Box, Inline, Output, OutputFile, Reference, StoredValue, Value
 from candela.contract.names import without_secrets
-from candela.errors import InvalidValueError
+from candela.errors import InvalidValueError, NotFoundError
 from candela.gateway.access.browsers import wants_html
 from candela.gateway.access.identity import principal_of
 from candela.gateway.console.job_pages import job_page, landing_page
@@ -124,6 +124,15 @@ def _used(used: Consumption) -> dict[str, float]:
     }
 
 
+def _is_of_worker(jobs: JobService, key: bytes, job_id: str, token: str) -> bool:
+    """Tell whether a token is that of the attempt under way; also of a job that is not there."""
+    try:
+        attempt = jobs.summary(SYSTEM, job_id).attempt
+    except NotFoundError:
+        return False
+    return is_valid(key, job_id, attempt, token)
+
+
 def blueprint(api: JobsApi) -> Blueprint:
     """Return the routes."""
     routes = Blueprint("jobs", __name__)
@@ -198,8 +207,7 @@ def blueprint(api: JobsApi) -> Blueprint:
     @routes.post("/jobs/<job_id>/progress")
     def progress(job_id: str) -> BaseResponse:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        found = jobs.summary(SYSTEM, job_id)
-        if not is_valid(api.key, job_id, found.attempt, token):
+        if not _is_of_worker(jobs, api.key, job_id, token):
             return Response("this token does not belong to the job\n", 403, mimetype="text/plain")
         report = json_document(MAX_REPORT_BYTES)
         if not isinstance(report, dict):
