@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from flask import Flask
 
-from candela.contract.job import Staging
 from candela.gateway import jobs_api, outputs, problems, uploads
 from candela.gateway.access import identity, ports
 from candela.gateway.access.browsers import Sites, protect
@@ -19,6 +18,7 @@ from candela.gateway.protocols import geoserver_address
 from candela.gateway.protocols.wps10 import service as wps10
 from candela.gateway.runner import make_runner
 from candela.gateway.search import patches as patches_api
+from candela.gateway.staging import staging_of
 from candela.jobs.dispatcher import Dispatcher
 from candela.jobs.reconciler import Reconciler
 from candela.jobs.service import JobService
@@ -70,18 +70,11 @@ class Gateway:
             base_url=settings.base_url,
             uploads=uploads.make_uploads(settings, limits, storage),
         )
-        staging = Staging(
-            outputs_url=f"{settings.base_url}/outputs/",
-            uploads_url=uploads.url(settings),
-            allowed_folders=tuple(
-                str(folder.resolve()) for folder in (*limits.input_folders, *settings.input_folders)
-            ),
-            allowed_hosts=settings.allowed_hosts,
-            allowed_buckets=settings.input_buckets,
-            max_input_bytes=limits.max_input_bytes,
-        )
         dispatcher = Dispatcher(
-            jobs, base_url=settings.progress_url, key=settings.signing_key, staging=staging
+            jobs,
+            base_url=settings.progress_url,
+            key=settings.signing_key,
+            staging=staging_of(settings, limits),
         )
         return cls(
             settings,
@@ -121,7 +114,8 @@ class Gateway:
         )
         service = wps10.Wps10(self.jobs, self.metadata, self.settings)
         app.register_blueprint(wps10.blueprint(service, self.jobs))
-        app.register_blueprint(outputs.blueprint(self.jobs))
+        token = outputs.token_of_map_server(self.settings)
+        app.register_blueprint(outputs.blueprint(self.jobs, map_server=token))
         app.register_blueprint(jobs_api.blueprint(api))
         if self.jobs.uploads:
             app.register_blueprint(uploads.blueprint(self.jobs.uploads))

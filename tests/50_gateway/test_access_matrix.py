@@ -90,6 +90,7 @@ DECISIONS = {
     "POST /geoserver/ows": decided("makes", Ask("/wps", XML, EXECUTE)),
     "GET /wps/status/<job_id>": decided("own", "/wps/status/{job}"),
     "GET /outputs/<job_id>/<file>": decided("own", "/outputs/{job}/{file}"),
+    "GET /outputs/<token>/<job_id>/<file>": decided("token"),  # test_geoserver.py
     "GET /jobs": decided("listed", "/jobs", "/jobs?processID=Echo&status=successful&limit=9"),
     "GET /jobs/<job_id>": decided("own", "/jobs/{job}", Ask("/jobs/{job}", HTML)),
     "DELETE /jobs/<job_id>": decided("own", "/jobs/{job}"),
@@ -174,7 +175,7 @@ def test_every_route_has_a_decision(owned: Estate, tmp_path) -> None:
         Settings(
             url=BASE, data=tmp_path, publisher="geoserver", geoserver_url=f"{BASE}/geoserver",
             geoserver_user="candela", geoserver_password_file=tmp_path / "password",
-            geoserver_folder=tmp_path / "published",
+            geoserver_mode="http", owner_header="X-User",
         )
     )  # fmt: skip
     cluster = Flask("cluster")

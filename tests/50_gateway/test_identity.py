@@ -139,3 +139,13 @@ def test_operators_need_a_name_and_somebody_who_says_it(settings):
     header = {} if settings["operators"][0] else {"owner_header": "X-User"}
     with pytest.raises(ConfigurationError, match="operators"):
         Settings.from_environment(**settings, **header)
+
+
+@pytest.mark.parametrize("folder", ["", "data", "data/storage", "data/storage/jobs"])
+def test_inputs_are_not_read_from_where_jobs_of_owners_are_kept(tmp_path, folder):
+    told = {"data": tmp_path / "data", "input_folders": [tmp_path / folder]}
+    with pytest.raises(ConfigurationError, match="inputs may not be read from"):
+        Gateway.assemble(Settings(**told, owner_header="X-User"))
+    Gateway.assemble(Settings(**told)).stop()
+    beside = {**told, "input_folders": [tmp_path / "data-of-all"]}
+    Gateway.assemble(Settings(**beside, owner_header="X-User")).stop()
