@@ -69,6 +69,14 @@ def without_secrets(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+def parts_below(href: str, address: str) -> list[str] | None:
+    """Return the decoded parts of an address that lies below another; None where it does not."""
+    base = f"{address.rstrip('/')}/"
+    if not address or not href.startswith(base):
+        return None
+    return [unquote(part) for part in href[len(base) :].split("/")]
+
+
 def is_crs_name(name: str) -> bool:
     """Tell whether this may be an authority's name of a coordinate reference system."""
     return _CRS_NAME.fullmatch(name) is not None

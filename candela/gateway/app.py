@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from flask import Flask
 
-from candela.contract.job import Staging
 from candela.gateway import jobs_api, outputs, problems, uploads
-from candela.gateway.access import owners, ports
+from candela.gateway.access import identity, ports
 from candela.gateway.access.browsers import Sites, protect
 from candela.gateway.console import pages_blueprint, problem_page
 from candela.gateway.maps import ows
@@ -22,6 +21,7 @@ from candela.gateway.results import Addresses
 from candela.gateway.runner import make_runner
 from candela.gateway.search import routes as search
 from candela.gateway.search.patches import PatchesApi
+from candela.gateway.staging import staging_of
 from candela.jobs.dispatcher import Dispatcher
 from candela.jobs.reconciler import Reconciler
 from candela.jobs.service import JobService
@@ -73,18 +73,11 @@ class Gateway:
             base_url=settings.base_url,
             uploads=uploads.make_uploads(settings, limits, storage),
         )
-        staging = Staging(
-            outputs_url=f"{settings.base_url}/outputs/",
-            uploads_url=uploads.url(settings),
-            allowed_folders=tuple(
-                str(folder.resolve()) for folder in (*limits.input_folders, *settings.input_folders)
-            ),
-            allowed_hosts=settings.allowed_hosts,
-            allowed_buckets=settings.input_buckets,
-            max_input_bytes=limits.max_input_bytes,
-        )
         dispatcher = Dispatcher(
-            jobs, base_url=settings.progress_url, key=settings.signing_key, staging=staging
+            jobs,
+            base_url=settings.progress_url,
+            key=settings.signing_key,
+            staging=staging_of(settings, limits),
         )
         return cls(
             settings,
@@ -94,11 +87,6 @@ class Gateway:
             Reconciler(jobs),
             PatchesApi(settings),
         )
-
-    @property
-    def _layer_header(self) -> str:
-        """The header that says whose layers are shown; empty where everybody sees all."""
-        return self.settings.owner_header if self.settings.private_layers else ""
 
     def start(self) -> None:
         """Start the map server, the dispatcher and the reconciler."""
@@ -113,12 +101,13 @@ class Gateway:
         self.dispatcher.stop()
         self.jobs.runner.close()
         self.jobs.publisher.stop()
-        self.jobs.store.close()
+        self.jobs.close()
         self.patches.close()
 
     def application(self) -> Flask:
         """Return the WSGI application."""
         app = Flask("candela.gateway")
+        identity.identify(app, identity.TrustedProxy.of(self.settings))
         protect(app, Sites.of(self.settings))
         refuse_nul(app)
         app.register_blueprint(
@@ -136,7 +125,8 @@ class Gateway:
         )
         service = wps10.Wps10(self.jobs, self.metadata, self.settings)
         app.register_blueprint(wps10.blueprint(service, self.jobs))
-        app.register_blueprint(outputs.blueprint(self.jobs))
+        token = outputs.token_of_map_server(self.settings)
+        app.register_blueprint(outputs.blueprint(self.jobs, map_server=token))
         app.register_blueprint(jobs_api.blueprint(api))
         if self.jobs.uploads:
             app.register_blueprint(uploads.blueprint(self.jobs.uploads))
@@ -145,13 +135,10 @@ class Gateway:
         if self.settings.warm and isinstance(runner, warm_pods.Assigner):
             app.register_blueprint(warm_pods.blueprint(runner, self.settings.signing_key))
             metrics = Metrics(self.jobs.store, runner.warm_pods)
-        app.register_blueprint(
-            pages_blueprint(self.jobs.publisher, self.metadata, owner_header=self._layer_header)
-        )
+        private = self.settings.private_layers
+        app.register_blueprint(pages_blueprint(self.jobs.publisher, self.metadata, private=private))
         if isinstance(self.jobs.publisher, MapServerPublisher):  # else the map server is elsewhere
-            app.register_blueprint(
-                ows.ows_blueprint(self.jobs.publisher, owner_header=self._layer_header)
-            )
+            app.register_blueprint(ows.ows_blueprint(self.jobs.publisher, private=private))
         else:
             app.register_blueprint(ows.elsewhere_blueprint(self.settings.maps_url))
         if path := self.settings.geoserver_path:
@@ -162,7 +149,6 @@ class Gateway:
         app.register_blueprint(search.blueprint(self.patches))
         app.register_blueprint(probes.blueprint(self.jobs))
         metrics.follow(app)
-        owners.guard(app, self.settings.owner_header, self.settings.proxy_proof)
         ports.guard(
             app,
             has_internal_port=bool(self.settings.internal_bind),

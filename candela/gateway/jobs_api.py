@@ -8,14 +8,16 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from candela.contract.job import Box, Inline, Reference, StoredValue, Value
 from candela.contract.names import without_secrets
-from candela.errors import InvalidValueError, TokenError
+from candela.errors import InvalidValueError, NotFoundError, TokenError
 from candela.gateway.access.browsers import wants_html
+from candela.gateway.access.identity import principal_of
 from candela.gateway.console.job_pages import job_page, landing_page
 from candela.gateway.parameters import finite, json_document, plain_text, query_of_request
 from candela.gateway.problems import problem_of_failure
 from candela.gateway.results import Addresses, JobOutput, outputs_of
 from candela.jobs.accounting import Consumption
 from candela.jobs.model import JobOutcome, State
+from candela.jobs.principal import SYSTEM
 from candela.jobs.service import JobService
 from candela.jobs.tokens import is_valid
 from candela.settings import Metadata
@@ -113,6 +115,15 @@ def _used(used: Consumption) -> dict[str, float]:
     }
 
 
+def _is_of_worker(jobs: JobService, key: bytes, job_id: str, token: str) -> bool:
+    """Tell whether a token is that of the attempt under way; also of a job that is not there."""
+    try:
+        attempt = jobs.summary(SYSTEM, job_id).attempt
+    except NotFoundError:
+        return False
+    return is_valid(key, job_id, attempt, token)
+
+
 def blueprint(api: JobsApi) -> Blueprint:
     """Return the routes."""
     routes = Blueprint("jobs", __name__)
@@ -120,7 +131,8 @@ def blueprint(api: JobsApi) -> Blueprint:
 
     @routes.get("/")
     def landing() -> BaseResponse:
-        return landing_page(jobs, api.metadata, api.addresses.base_url, api.maps_url)
+        principal = principal_of(request)
+        return landing_page(jobs, principal, api.metadata, api.addresses.base_url, api.maps_url)
 
     @routes.get("/jobs")
     def job_list() -> BaseResponse:
@@ -130,10 +142,11 @@ def blueprint(api: JobsApi) -> Blueprint:
         status = query.choice("status", tuple(dict.fromkeys(STATUS.values())))
         states = [key for key, value in STATUS.items() if value == status] if status else None
         process = query.text("processID") or None
-        found = jobs.store.outcomes(states=states, process=process, limit=limit, offset=offset)
+        principal = principal_of(request)
+        found = jobs.outcomes(principal, states=states, process=process, limit=limit, offset=offset)
         return jsonify(
             jobs=[api.status_info(job) for job in found],
-            numberTotal=jobs.store.count(states=states, process=process),
+            numberTotal=jobs.count(principal, states=states, process=process),
             links=[{"href": api.addresses.jobs, "rel": "self"}],
         )
 
@@ -141,7 +154,7 @@ def blueprint(api: JobsApi) -> Blueprint:
     def usage() -> BaseResponse:
         query = query_of_request("since", "until")
         since, until = query.instant("since"), query.instant("until")
-        found = jobs.store.consumption(since=since, until=until)
+        found = jobs.consumption(principal_of(request), since=since, until=until)
         return jsonify(
             usage=[
                 {"owner": each.owner, "processID": each.process, "jobs": each.jobs, **_used(each)}
@@ -151,9 +164,10 @@ def blueprint(api: JobsApi) -> Blueprint:
 
     @routes.get("/jobs/<job_id>")
     def job(job_id: str) -> BaseResponse:
-        found = jobs.with_place(jobs.store.get(job_id))
+        principal = principal_of(request)
+        found = jobs.with_place(jobs.get(principal, job_id))
         if wants_html():
-            return job_page(jobs, api.metadata, api.addresses, found)
+            return job_page(jobs, principal, api.metadata, api.addresses, found)
         query_of_request()
         info = api.status_info(found)
         info["inputs"] = {
@@ -166,37 +180,34 @@ def blueprint(api: JobsApi) -> Blueprint:
 
     @routes.delete("/jobs/<job_id>")
     def dismiss(job_id: str) -> BaseResponse:
-        return jsonify(api.status_info(jobs.dismiss(job_id)))
+        return jsonify(api.status_info(jobs.dismiss(principal_of(request), job_id)))
 
     @routes.get("/jobs/<job_id>/log")
     def log(job_id: str) -> BaseResponse:
         query_of_request()
-        jobs.store.summary(job_id)
-        return Response(jobs.log_tail(job_id), mimetype="text/plain")
+        return Response(jobs.log_tail(principal_of(request), job_id), mimetype="text/plain")
 
     @routes.get("/jobs/<job_id>/events")
     def events(job_id: str) -> BaseResponse:
         query_of_request()
-        jobs.store.summary(job_id)
         return jsonify(
             events=[
                 {"time": _time(event.time), "state": event.state, "message": event.message}
-                for event in jobs.store.events(job_id)
+                for event in jobs.events(principal_of(request), job_id)
             ]
         )
 
     @routes.post("/jobs/<job_id>/progress")
     def progress(job_id: str) -> BaseResponse:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        found = jobs.store.summary(job_id)
-        if not is_valid(api.key, job_id, found.attempt, token):
+        if not _is_of_worker(jobs, api.key, job_id, token):
             raise TokenError("this token does not belong to the job", "Authorization")
         report = json_document(MAX_REPORT_BYTES)
         if not isinstance(report, dict):
             raise InvalidValueError("expected {percent: number, message: text}", "body")
         percent = finite(report.get("percent"), "percent")
         message = plain_text(report.get("message"), "message", MAX_REPORT_BYTES)[:500]
-        jobs.store.report(job_id, min(100.0, max(0.0, percent)), message)
+        jobs.report(SYSTEM, job_id, min(100.0, max(0.0, percent)), message)
         return Response(status=204)
 
     return routes

@@ -1,41 +1,65 @@
-"""Results by address: /outputs/<job>/<file>, with Range and ETag."""
+"""Results by address, with Range and ETag.
 
+/outputs/<job>/<file>            for those who see the job
+/outputs/<token>/<job>/<file>    for a GeoServer that reads by HTTP, where owners are told apart
+"""
+
+import hmac
 from collections.abc import Iterator
 from mimetypes import guess_type
 
-from flask import Blueprint, Response, request, send_file
+from flask import Blueprint, Response, abort, request, send_file
 from werkzeug.datastructures import ContentRange
 from werkzeug.http import parse_range_header
 from werkzeug.wrappers import Response as BaseResponse
 
 from candela.contract.job import OUTPUTS_FOLDER, OutputFile, job_key
 from candela.errors import NotFoundError
+from candela.gateway.access.identity import principal_of
+from candela.jobs.principal import SYSTEM, Principal
 from candela.jobs.service import JobService
-from candela.jobs.store import JobStore
+from candela.jobs.tokens import map_server_token
+from candela.settings import Settings
 from candela.storage.base import Storage
 
 
-def blueprint(jobs: JobService) -> Blueprint:
-    """Return the route of the results."""
+def token_of_map_server(settings: Settings) -> str:
+    """Return the token by which a map server reads outputs; empty where it needs none."""
+    is_reader = settings.publisher == "geoserver" and settings.geoserver_mode == "http"
+    return map_server_token(settings.signing_key) if is_reader and settings.owner_header else ""
+
+
+def blueprint(jobs: JobService, *, map_server: str = "") -> Blueprint:
+    """Return the routes of the results.
+
+    Parameters
+    ----------
+    map_server : str, optional
+        The token by which a map server reads all of them.
+    """
     routes = Blueprint("outputs", __name__)
 
     @routes.get("/outputs/<job_id>/<file>")
     def output(job_id: str, file: str) -> BaseResponse:
-        try:
-            return file_response(jobs.storage, job_id, _made(jobs.store, job_id, file))
-        except NotFoundError:
-            raise NotFoundError(f"there is no output {file!r} of a job {job_id!r}") from None
+        return _output(jobs, principal_of(request), job_id, file)
+
+    if map_server:
+
+        @routes.get("/outputs/<token>/<job_id>/<file>")
+        def output_for_maps(token: str, job_id: str, file: str) -> BaseResponse:
+            if not hmac.compare_digest(token.encode(errors="replace"), map_server.encode()):
+                abort(404)
+            return _output(jobs, SYSTEM, job_id, file)
 
     return routes
 
 
-def _made(store: JobStore, job_id: str, file: str) -> OutputFile:
-    """Return the output of a finished job that is this file; no other file is served."""
-    result = store.outcome(job_id).result
-    for made in result.outputs.values() if result else ():
-        if isinstance(made, OutputFile) and made.file == file:
-            return made
-    raise NotFoundError(f"there is no output {file!r}")
+def _output(jobs: JobService, principal: Principal, job_id: str, file: str) -> BaseResponse:
+    try:
+        made = jobs.output_file(principal, job_id, file)
+        return file_response(jobs.storage, job_id, made)
+    except NotFoundError:
+        raise NotFoundError(f"there is no output {file!r} of a job {job_id!r}") from None
 
 
 def file_response(storage: Storage, job_id: str, made: OutputFile) -> BaseResponse:

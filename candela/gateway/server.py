@@ -20,6 +20,7 @@ from candela.gateway.app import Gateway
 from candela.gateway.front.limits import FrontLimits
 from candela.gateway.front.worker import FrontWorker, affordable_connections
 from candela.gateway.maps.publisher import check_styles
+from candela.gateway.staging import staging_of
 from candela.jobs.store import JobStore
 from candela.memory import keep_no_large_blocks
 from candela.settings import ConfigurationError, Limits, Metadata, Settings
@@ -85,7 +86,7 @@ def _stop(_: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn's own type
 def check(settings: Settings) -> None:
     """Find what is wrong before a server process is started, where it is hard to say."""
     Metadata.load(settings.config)
-    Limits.load(settings.config)
+    staging_of(settings, Limits.load(settings.config))
     check_styles(load_specs())
     _ = settings.signing_key
     _ = settings.proxy_proof

@@ -14,6 +14,7 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from candela.errors import InvalidValueError, TooLargeError
+from candela.gateway.access.identity import principal_of
 from candela.jobs.uploads import PART_BYTES, Upload, Uploads
 from candela.settings import Limits, Settings
 from candela.storage.base import Storage
@@ -75,8 +76,9 @@ def blueprint(uploads: Uploads) -> Blueprint:
     @routes.post("/uploads")
     def create() -> BaseResponse:
         announced = Announcement.read()
-        secret = uploads.create(announced.name, announced.size, announced.sha256)
-        response = _answer(201, uploads.find(secret))
+        principal = principal_of(request)
+        secret = uploads.create(principal, announced.name, announced.size, announced.sha256)
+        response = _answer(201, uploads.find(principal, secret))
         response.headers["Location"] = f"{uploads.address}{secret}"
         return response
 
@@ -90,7 +92,7 @@ def blueprint(uploads: Uploads) -> Blueprint:
 
     @routes.get("/uploads/<secret>")  # HEAD too
     def state(secret: str) -> BaseResponse:
-        upload = uploads.find(secret)
+        upload = uploads.find(principal_of(request), secret)
         return _answer(200, upload, _told(uploads, upload))
 
     @routes.patch("/uploads/<secret>")
@@ -103,11 +105,12 @@ def blueprint(uploads: Uploads) -> Blueprint:
             raise TooLargeError(
                 f"the part has {request.content_length} bytes, at most {PART_BYTES} are expected"
             )
-        return _answer(204, uploads.append(secret, _number("Upload-Offset"), request.stream))
+        principal, offset = principal_of(request), _number("Upload-Offset")
+        return _answer(204, uploads.append(principal, secret, offset, request.stream))
 
     @routes.delete("/uploads/<secret>")
     def terminate(secret: str) -> BaseResponse:
-        uploads.delete(secret)
+        uploads.delete(principal_of(request), secret)
         return _answer(204)
 
     @routes.after_request

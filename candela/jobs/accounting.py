@@ -69,7 +69,10 @@ def record(connection: Connection, job: JobOutcome) -> None:
 
 
 def totals(
-    connection: Connection, since: dt.datetime | None, until: dt.datetime | None
+    connection: Connection,
+    since: dt.datetime | None,
+    until: dt.datetime | None,
+    owner: str | None = None,
 ) -> list[Consumption]:
     """Return what was used by each owner and process, of jobs that ended in a span of time."""
     columns = (CONSUMPTION.c.owner, CONSUMPTION.c.process)
@@ -82,5 +85,7 @@ def totals(
         query = query.where(CONSUMPTION.c.finished >= since)
     if until is not None:
         query = query.where(CONSUMPTION.c.finished < until)
+    if owner is not None:
+        query = query.where(CONSUMPTION.c.owner == owner)
     rows = connection.execute(query.group_by(*columns).order_by(*columns))
     return [Consumption(**row._mapping) for row in rows]

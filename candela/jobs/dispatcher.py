@@ -25,6 +25,7 @@ from candela.errors import NotFoundError, RunnerError, StorageError, Unavailable
 from candela.jobs.endings import failure_of, fault_of, pause_before, with_id
 from candela.jobs.logs import tail, without_folders
 from candela.jobs.model import ACTIVE, JobSummary, State, now
+from candela.jobs.principal import SYSTEM
 from candela.jobs.publication import Publication
 from candela.jobs.request import UnreadableRequest
 from candela.jobs.service import JobService
@@ -250,8 +251,8 @@ class Dispatcher:
 
     def _last_words(self, job: JobSummary) -> str | None:
         try:
-            return tail(self._service.log_tail(job.id)) or None
-        except (StorageError, OSError) as error:
+            return tail(self._service.log_tail(SYSTEM, job.id)) or None
+        except (NotFoundError, StorageError, OSError) as error:
             logger.warning("The log of job %s cannot be read: %s", job.id, error)
             return None
 

@@ -1,31 +1,40 @@
-"""What the protocols ask for: submit, look, wait, dismiss."""
+"""The only door to jobs: submit, look, wait, dismiss, each for a principal.
 
+An owner sees their own jobs. What belongs to somebody else raises what is not there at all raises.
+"""
+
+import datetime as dt
 import logging
 import math
 import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from sqlalchemy.exc import IntegrityError
 
 from candela.contract.documents import whole_inputs
-from candela.contract.job import INPUTS_FOLDER, job_key
+from candela.contract.job import INPUTS_FOLDER, OutputFile, job_key
 from candela.errors import (
     BusyError,
     CandelaError,
     InvalidValueError,
+    NotFoundError,
     PublisherAwayError,
     StorageError,
     TooLargeError,
 )
+from candela.jobs.accounting import Consumption
 from candela.jobs.admission import Capacity
 from candela.jobs.large_values import ROW_LENGTH, length_of, set_apart
 from candela.jobs.logs import public_log
-from candela.jobs.model import UNFINISHED, Job, JobOutcome, JobSummary, State, new_id, now
+from candela.jobs.model import UNFINISHED, Event, Job, JobOutcome, JobSummary, State, new_id, now
+from candela.jobs.principal import Principal
 from candela.jobs.queue import Bounds, about, ahead, wait_s
+from candela.jobs.references import check_outputs
 from candela.jobs.request import ExecuteRequest, checked
 from candela.jobs.store import JobStore
-from candela.jobs.uploads import Uploads, references
+from candela.jobs.uploads import Uploads
 from candela.publish.base import Publisher
 from candela.runners.base import Runner
 from candela.settings import Limits
@@ -61,11 +70,11 @@ class JobService:
 
     def submit(
         self,
+        principal: Principal,
         process: str,
         request: ExecuteRequest,
         *,
         mode: str = "async",
-        owner: str = "",
         idempotency_key: str | None = None,
         priority: int = 0,
         title: str = "",
@@ -74,6 +83,8 @@ class JobService:
 
         Parameters
         ----------
+        principal : Principal
+            Who owns the job; its references may lead to what this principal sees.
         idempotency_key : str, optional
             The same request under the same key of an owner is the same job, however often it is
             submitted.
@@ -102,15 +113,17 @@ class JobService:
             created,
             request=request,
             mode=mode,
-            owner=owner,
+            owner=principal.name,
             title=title,
             priority=min(highest, max(-highest, priority)),
             idempotency_key=idempotency_key,
         )
         if before := self._submitted_before(job):
             return before
+        if self.base_url:
+            check_outputs(request, f"{self.base_url}/outputs", self._may_use(principal))
         if self.uploads:
-            self.uploads.claim(references(request), job.id)
+            self.uploads.claim(principal, request, job.id)
         job = self._added(job)
         logger.info("Job %s of %s is accepted", job.id, job.process)
         return job
@@ -220,7 +233,111 @@ class JobService:
         """Return the description of a job's process."""
         return find_spec(self.specs, job.process)
 
-    def dismiss(self, job_id: str) -> JobOutcome:
+    def get(self, principal: Principal, job_id: str) -> Job:
+        """Return a job with its request.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none with this id that the principal sees; so do all methods that take one.
+        """
+        return self.store.get(job_id, owner=principal.scope)
+
+    def outcome(self, principal: Principal, job_id: str) -> JobOutcome:
+        """Return a job with what came of it."""
+        return self.store.outcome(job_id, owner=principal.scope)
+
+    def summary(self, principal: Principal, job_id: str) -> JobSummary:
+        """Return a job without its documents."""
+        return self.store.summary(job_id, owner=principal.scope)
+
+    def wait(self, principal: Principal, job_id: str, timeout_s: float) -> Job:
+        """Wait until a job has ended or the time is over; return it as it is then."""
+        self.summary(principal, job_id)
+        return self.store.wait(job_id, timeout_s)
+
+    def outcomes(
+        self,
+        principal: Principal,
+        *,
+        states: Collection[State] | None = None,
+        process: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[JobOutcome]:
+        """List jobs with what came of them, the newest first; large results are left out."""
+        return self.store.outcomes(
+            states=states, process=process, owner=principal.scope, limit=limit, offset=offset
+        )
+
+    def newest(self, principal: Principal, limit: int) -> list[JobSummary]:
+        """List the jobs that were submitted last."""
+        return self.store.jobs(owner=principal.scope, limit=limit)
+
+    def count(
+        self,
+        principal: Principal,
+        *,
+        states: Collection[State] | None = None,
+        process: str | None = None,
+    ) -> int:
+        """Count jobs."""
+        return self.store.count(states=states, process=process, owner=principal.scope)
+
+    def events(self, principal: Principal, job_id: str) -> list[Event]:
+        """Return what happened to a job, in order."""
+        self.summary(principal, job_id)
+        return self.store.events(job_id)
+
+    def log_tail(self, principal: Principal, job_id: str) -> str:
+        """Return the end of what the worker said, as users may see it."""
+        self.summary(principal, job_id)
+        return public_log(self.runner.logs(job_id))
+
+    def output_file(self, principal: Principal, job_id: str, file: str) -> OutputFile:
+        """Return the output of a finished job that is this file; no other file is an output."""
+        result = self.outcome(principal, job_id).result
+        for made in result.outputs.values() if result else ():
+            if isinstance(made, OutputFile) and made.file == file:
+                return made
+        raise NotFoundError(f"there is no output {file!r}")
+
+    def consumption(
+        self,
+        principal: Principal,
+        *,
+        since: dt.datetime | None = None,
+        until: dt.datetime | None = None,
+    ) -> list[Consumption]:
+        """Return what owners have used with each process, by jobs that ended in this time."""
+        return self.store.consumption(since=since, until=until, owner=principal.scope)
+
+    def report(self, principal: Principal, job_id: str, percent: float, message: str) -> None:
+        """Note the progress of a running job; a report that comes late is dropped."""
+        self.summary(principal, job_id)
+        self.store.report(job_id, percent, message)
+
+    def ping(self) -> None:
+        """Ask the database for nothing; raises ``UnavailableError`` if it does not answer."""
+        self.store.ping()
+
+    def close(self) -> None:
+        """Release all connections of the database."""
+        self.store.close()
+
+    def _may_use(self, principal: Principal) -> Callable[[str], bool]:
+        """Return what tells whether a principal's jobs may take outputs of a job as inputs."""
+
+        def may_use(job_id: str) -> bool:
+            try:
+                self.summary(principal, job_id)
+            except NotFoundError:
+                return False
+            return True
+
+        return may_use
+
+    def dismiss(self, principal: Principal, job_id: str) -> JobOutcome:
         """End a job that is not finished, or remove one that is; nothing of it remains.
 
         Returns
@@ -228,7 +345,7 @@ class JobService:
         JobOutcome
             The job as it was last, in state dismissed.
         """
-        job = self.store.outcome(job_id)
+        job = self.outcome(principal, job_id)
         dismissed = self.store.move(
             job_id, UNFINISHED, State.DISMISSED, message="dismissed by the user", error=None
         )
@@ -255,10 +372,6 @@ class JobService:
             logger.warning("The layers of job %s are removed later: %s", job_id, error)
         if self.copies:
             self.copies.remove(job_key(job_id))
-
-    def log_tail(self, job_id: str) -> str:
-        """Return the end of what the worker said, as users may see it."""
-        return public_log(self.runner.logs(job_id))
 
 
 def _compared(job: Job) -> ExecuteRequest:

@@ -117,35 +117,37 @@ class JobStore:
             _log(connection, job.id, job.created, job.state, job.message)
         self.moved(job)
 
-    def get(self, job_id: str) -> Job:
+    def get(self, job_id: str, *, owner: str | None = None) -> Job:
         """Return a job with its request.
+
+        Parameters
+        ----------
+        owner : str, optional
+            Whose job it must be.
 
         Raises
         ------
         NoSuchJobError
-            If there is none with this id.
+            If there is none with this id, or of this owner.
         """
-        with self._read() as connection:
-            row = connection.execute(sa.select(JOBS).where(JOBS.c.id == job_id)).first()
-        if row is None:
-            raise _no_job(job_id)
-        return job_of(row)
+        return job_of(self._row(sa.select(JOBS), job_id, owner))
 
-    def outcome(self, job_id: str) -> JobOutcome:
+    def outcome(self, job_id: str, *, owner: str | None = None) -> JobOutcome:
         """Return a job with what came of it; raises as ``get``."""
-        with self._read() as connection:
-            row = connection.execute(sa.select(*OUTCOME).where(JOBS.c.id == job_id)).first()
-        if row is None:
-            raise _no_job(job_id)
-        return outcome_of(row)
+        return outcome_of(self._row(sa.select(*OUTCOME), job_id, owner))
 
-    def summary(self, job_id: str) -> JobSummary:
+    def summary(self, job_id: str, *, owner: str | None = None) -> JobSummary:
         """Return a job without its documents; raises as ``get``."""
+        return summary_of(self._row(sa.select(*SUMMARY), job_id, owner))
+
+    def _row(self, query: sa.Select[Any], job_id: str, owner: str | None) -> sa.Row[Any]:
         with self._read() as connection:
-            row = connection.execute(sa.select(*SUMMARY).where(JOBS.c.id == job_id)).first()
+            row = connection.execute(
+                _filtered(query.where(JOBS.c.id == job_id), owner=owner)
+            ).first()
         if row is None:
-            raise _no_job(job_id)
-        return summary_of(row)
+            raise NoSuchJobError(f"there is no job {job_id!r}", "jobId")
+        return row
 
     def jobs(
         self,
@@ -153,12 +155,14 @@ class JobStore:
         states: Collection[State] | None = None,
         process: str | None = None,
         runner: str | None = None,
+        owner: str | None = None,
         limit: int = 100,
         offset: int = 0,
         oldest_first: bool = False,
     ) -> list[JobSummary]:
         """List jobs, the newest first unless told otherwise."""
-        query = _filtered(sa.select(*SUMMARY), states, process, runner).limit(limit).offset(offset)
+        query = _filtered(sa.select(*SUMMARY), states, process, runner, owner)
+        query = query.limit(limit).offset(offset)
         by_time = JOBS.c.created if oldest_first else JOBS.c.created.desc()
         with self._read() as connection:
             return [summary_of(row) for row in connection.execute(query.order_by(by_time))]
@@ -168,11 +172,13 @@ class JobStore:
         *,
         states: Collection[State] | None = None,
         process: str | None = None,
+        owner: str | None = None,
         limit: int = 100,
         offset: int = 0,
     ) -> list[JobOutcome]:
         """List jobs with what came of them, the newest first; large results are left out."""
-        query = _filtered(sa.select(*LISTED), states, process, None).limit(limit).offset(offset)
+        query = _filtered(sa.select(*LISTED), states, process, owner=owner)
+        query = query.limit(limit).offset(offset)
         with self._read() as connection:
             rows = connection.execute(query.order_by(JOBS.c.created.desc()))
             return [outcome_of(row) for row in rows]
@@ -183,9 +189,11 @@ class JobStore:
         states: Collection[State] | None = None,
         process: str | None = None,
         runner: str | None = None,
+        owner: str | None = None,
     ) -> int:
         """Count jobs."""
-        query = _filtered(sa.select(sa.func.count()).select_from(JOBS), states, process, runner)
+        query = sa.select(sa.func.count()).select_from(JOBS)
+        query = _filtered(query, states, process, runner, owner)
         with self._read() as connection:
             return int(connection.execute(query).scalar_one())
 
@@ -333,11 +341,15 @@ class JobStore:
         return bool(done.rowcount)
 
     def consumption(
-        self, *, since: dt.datetime | None = None, until: dt.datetime | None = None
+        self,
+        *,
+        since: dt.datetime | None = None,
+        until: dt.datetime | None = None,
+        owner: str | None = None,
     ) -> list[Consumption]:
         """Return what each owner has used with each process, by jobs that ended in this time."""
         with self._read() as connection:
-            return totals(connection, since, until)
+            return totals(connection, since, until, owner)
 
     def tally(self) -> dict[tuple[str, State], int]:
         """Count jobs by process and state."""
@@ -426,9 +438,10 @@ def batched(items: Iterable[str], size: int) -> Iterator[list[str]]:
 
 def _filtered(
     query: sa.Select[Any],
-    states: Collection[State] | None,
-    process: str | None,
-    runner: str | None,
+    states: Collection[State] | None = None,
+    process: str | None = None,
+    runner: str | None = None,
+    owner: str | None = None,
 ) -> sa.Select[Any]:
     if states is not None:
         query = query.where(JOBS.c.state.in_(list(states)))
@@ -436,11 +449,9 @@ def _filtered(
         query = query.where(JOBS.c.process == process)
     if runner is not None:
         query = query.where(JOBS.c.runner == runner)
+    if owner is not None:
+        query = query.where(JOBS.c.owner == owner)
     return query
-
-
-def _no_job(job_id: str) -> NoSuchJobError:
-    return NoSuchJobError(f"there is no job {job_id!r}", "jobId")
 
 
 def _move(

@@ -109,6 +109,7 @@ JOBS = sa.Table(
     ),
     sa.Index("job_by_end", "process", "state", "finished"),
     sa.Index("job_by_time", "created"),
+    sa.Index("job_by_owner", "owner", "created"),
     sa.Index("job_by_expiry", "expires"),
     sa.Index(
         "job_by_stored_bytes",

@@ -1,4 +1,4 @@
-"""Tokens with which a worker proves that it speaks for its job, or asks for one."""
+"""Tokens of workers, which report on their job or ask for one, and of a map server."""
 
 import hashlib
 import hmac
@@ -16,3 +16,8 @@ def is_valid(key: bytes, job_id: str, attempt: int, token: str) -> bool:
     # NOTE: bytes, since texts beyond ASCII cannot be compared, and a header may have any.
     told = token.encode(errors="replace")
     return hmac.compare_digest(token_for(key, job_id, attempt).encode(), told)
+
+
+def map_server_token(key: bytes) -> str:
+    """Return the token by which a map server reads outputs, of whichever owner."""
+    return hmac.new(key, b"map server", hashlib.sha256).hexdigest()

@@ -2,14 +2,14 @@
 
 An upload lives in storage under ``uploads/<id>/``::
 
-    upload-<bytes>.json     what was announced: name, size, checksum
+    upload-<bytes>.json     what was announced: name, size, checksum, and by whom
     parts/<offset>-<bytes>  what has come so far
     file/<name>             all of it; there as soon as the checksum is right, and the parts go
     jobs/<job>              a job that refers to it
 
 The state is the list of these keys, so every gateway of one storage can take the next part. Who
 begins an upload gets a secret that nobody can guess; the id is made of it, so those who see the id
-in a job's inputs can neither change nor remove the file.
+in a job's inputs can neither change nor remove the file. It is of use to its owner alone.
 """
 
 import errno
@@ -21,15 +21,14 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
-from urllib.parse import unquote
 
-from candela.contract.job import UPLOADED_FOLDER, Reference, upload_key
-from candela.contract.names import safe_name
+from candela.contract.job import UPLOADED_FOLDER, upload_key
+from candela.contract.names import parts_below, safe_name
 from candela.errors import (
     BusyError,
     InputError,
@@ -38,6 +37,8 @@ from candela.errors import (
     StorageError,
     TooLargeError,
 )
+from candela.jobs.principal import Principal
+from candela.jobs.references import references
 from candela.jobs.request import ExecuteRequest
 from candela.storage.base import Storage
 
@@ -49,6 +50,9 @@ PIECE_BYTES = 2**20
 MOST_UPLOADS = 10_000
 MOST_HASHES = 64  # of files under way, kept in memory
 
+NO_UPLOAD = "there is no such upload"
+
+_ID = re.compile(r"[0-9a-f]{32}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ANNOUNCED = re.compile(r"upload-([0-9]+)\.json")
 _PART = re.compile(r"([0-9]{15})-([0-9]+)")
@@ -76,6 +80,8 @@ class Upload:
         Part of its storage key and of its address.
     size : int
         Bytes that were announced.
+    owner : str
+        Who announced it.
     offset : int
         Bytes that have come.
     is_complete : bool
@@ -86,6 +92,7 @@ class Upload:
     name: str
     size: int
     sha256: str
+    owner: str = ""
     offset: int = 0
     is_complete: bool = False
     parts: tuple[str, ...] = ()
@@ -131,7 +138,7 @@ class Uploads:
         self._busy: set[str] = set()
         self._hashes: dict[str, tuple[int, hashlib._Hash]] = {}
 
-    def create(self, name: str, size: int, sha256: str) -> str:
+    def create(self, principal: Principal, name: str, size: int, sha256: str) -> str:
         """Begin an upload.
 
         Returns
@@ -158,8 +165,8 @@ class Uploads:
                 "Upload-Metadata",
             )
         secret = secrets.token_hex(24)
-        upload = Upload(id_of(secret), safe_name(name, "input"), size, sha256)
-        told = {"name": upload.name, "size": size, "sha256": sha256}
+        upload = Upload(id_of(secret), safe_name(name, "input"), size, sha256, principal.name)
+        told = {"name": upload.name, "size": size, "sha256": sha256, "owner": upload.owner}
         with self._lock:
             self._check_room(size)
             self._storage.write(
@@ -176,24 +183,29 @@ class Uploads:
         if sum(sizes) + size > self._stored_bytes or len(sizes) >= MOST_UPLOADS:
             raise FullError("there is no room for more uploads now; please try again later")
 
-    def find(self, secret: str) -> Upload:
+    def find(self, principal: Principal, secret: str) -> Upload:
         """Return an upload by its secret.
 
         Raises
         ------
         NotFoundError
-            If there is none.
+            If the principal sees none.
         """
-        return self._find(id_of(secret))
+        upload = self._find(id_of(secret))
+        if not principal.sees(upload.owner):
+            raise NotFoundError(NO_UPLOAD)
+        return upload
 
     def _find(self, upload_id: str) -> Upload:
         keys = self._storage.list(upload_key(upload_id))
         names = [key.removeprefix(f"{upload_key(upload_id)}/") for key in keys]
         announced = next((name for name in names if _ANNOUNCED.fullmatch(name)), None)
         if announced is None:
-            raise NotFoundError("there is no such upload")
+            raise NotFoundError(NO_UPLOAD)
         told = json.loads(self._storage.read(upload_key(upload_id, announced)))
-        upload = Upload(upload_id, told["name"], told["size"], told["sha256"])
+        upload = Upload(
+            upload_id, told["name"], told["size"], told["sha256"], told.get("owner", "")
+        )
         jobs = tuple(name.removeprefix("jobs/") for name in names if name.startswith("jobs/"))
         if f"{UPLOADED_FOLDER}/{upload.name}" in names:
             return replace(upload, offset=upload.size, is_complete=True, jobs=jobs)
@@ -201,7 +213,7 @@ class Uploads:
         offset = sum(size for _, size in parts)
         return replace(upload, offset=offset, parts=tuple(name for name, _ in parts), jobs=jobs)
 
-    def append(self, secret: str, offset: int, content: IO[bytes]) -> Upload:
+    def append(self, principal: Principal, secret: str, offset: int, content: IO[bytes]) -> Upload:
         """Add a part, and make a file of all parts when the last one has come.
 
         An empty part at the end of a file tries the latter again.
@@ -222,7 +234,7 @@ class Uploads:
             If it cannot be stored.
         """
         with self._alone(id_of(secret)):
-            upload = self.find(secret)
+            upload = self.find(principal, secret)
             if offset != upload.offset:
                 raise OffsetError(
                     f"the part begins at {offset}, expected {upload.offset}", "Upload-Offset"
@@ -294,7 +306,7 @@ class Uploads:
         logger.info("Upload %s is complete: %s, %s bytes", upload.id, upload.name, upload.size)
         return replace(upload, is_complete=True, parts=())
 
-    def delete(self, secret: str) -> None:
+    def delete(self, principal: Principal, secret: str) -> None:
         """Remove an upload.
 
         Raises
@@ -303,34 +315,40 @@ class Uploads:
             If there is none.
         """
         with self._alone(id_of(secret)):
-            self._storage.delete(upload_key(self.find(secret).id))
+            self._storage.delete(upload_key(self.find(principal, secret).id))
 
     def url(self, upload: Upload) -> str:
         """Return the address by which jobs refer to a file; nothing answers there."""
         return f"{self.address}{upload.id}/{upload.name}"
 
-    def claim(self, hrefs: Iterable[str], job_id: str) -> None:
+    def claim(self, principal: Principal, request: ExecuteRequest, job_id: str) -> None:
         """Keep the uploads that a job refers to until it has ended.
 
         Raises
         ------
         InvalidValueError
-            If an address is that of no complete upload.
+            If an address is that of no complete upload that the principal sees.
         """
-        for href in hrefs:
-            if not href.startswith(self.address):
+        for name, href in references(request):
+            parts = parts_below(href, self.address)
+            if parts is None:
                 continue
-            upload_id, _, name = href.removeprefix(self.address).partition("/")
-            if not (
-                re.fullmatch(r"[0-9a-f]{32}", upload_id)
-                and name == safe_name(unquote(name), "input")
-                and self._storage.exists(upload_key(upload_id, UPLOADED_FOLDER, name))
-            ):
+            if not self._is_usable(principal, parts):
                 raise InvalidValueError(
                     f"there is no upload {href}, or it is not complete; it may have "
-                    "expired: please send the file again"
+                    "expired: please send the file again",
+                    name,
                 )
-            self._storage.write(upload_key(upload_id, "jobs", job_id), b"")
+            self._storage.write(upload_key(parts[0], "jobs", job_id), b"")
+
+    def _is_usable(self, principal: Principal, parts: Sequence[str]) -> bool:
+        if len(parts) != 2 or not _ID.fullmatch(parts[0]):
+            return False
+        try:
+            upload = self._find(parts[0])
+        except NotFoundError:
+            return False
+        return upload.is_complete and upload.name == parts[1] and principal.sees(upload.owner)
 
     def remove_expired(self, alive: Callable[[Collection[str]], bool]) -> None:
         """Remove what nobody has changed or used for too long.
@@ -370,16 +388,6 @@ class Uploads:
 def id_of(secret: str) -> str:
     """Return the id of an upload; nobody learns the secret from it."""
     return hashlib.sha256(secret.encode()).hexdigest()[:32]
-
-
-def references(request: ExecuteRequest) -> Iterator[str]:
-    """Return the addresses that a request refers to."""
-    for values in request.inputs.values():
-        for value in values:
-            if isinstance(value, Reference):
-                yield value.href
-                if value.body_reference:
-                    yield value.body_reference
 
 
 def _contiguous(names: Iterable[str]) -> list[tuple[str, int]]:

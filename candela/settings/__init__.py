@@ -70,6 +70,10 @@ class Settings(
         has_secret = bool(self.proxy_secret.get_secret_value() or self.proxy_secret_file)
         if self.owner_header and self.runner == "kubernetes" and not has_secret:
             raise ValueError("owner_header in a cluster needs a proxy_secret or proxy_secret_file")
+        if self.operators and not self.owner_header:
+            raise ValueError("operators needs an owner_header")
+        if not all(self.operators):
+            raise ValueError("operators has an empty name")
         return self
 
     @model_validator(mode="after")

@@ -15,8 +15,12 @@ class AccessSettings(Group):
     """Identity, and web sites that may read answers."""
 
     owner_header: Annotated[str, Default("none")] = ""
-    """The header in which a reverse proxy says who asks; owners share the machine fairly. It counts
-    only from the [trusted proxy](operators/secure.md#who-asks)."""
+    """The header in which a reverse proxy names who asks: each owner sees their own jobs, results,
+    uploads and patches, and owners share the machine fairly. It counts only from the
+    [trusted proxy](operators/secure.md#who-asks). Without it everybody sees everything."""
+
+    operators: tuple[str, ...] = ()
+    """Names in that header that see what all owners have, such as `["ada"]`."""
 
     proxy_secret_file: Path | None = None
     """The file with what that proxy proves itself by, in the header `X-Candela-Proxy` (16 bytes or
@@ -26,7 +30,8 @@ class AccessSettings(Group):
     """The same as text."""
 
     private_layers: bool = False
-    """Whether layers are for their owner only; needs `CANDELA_OWNER_HEADER`."""
+    """Whether layers are for their owner (and operators) only; otherwise a published layer is
+    public, its pixels too. Needs `CANDELA_OWNER_HEADER`."""
 
     readers: tuple[str, ...] = ("*",)
     """Web sites, such as `https://maps.example.org`, whose pages may read answers in a browser

@@ -15,7 +15,13 @@ from candela.contract.job import (
     job_key,
     upload_key,
 )
-from candela.contract.names import address_name, safe_name, suffix_of, without_secrets
+from candela.contract.names import (
+    address_name,
+    parts_below,
+    safe_name,
+    suffix_of,
+    without_secrets,
+)
 from candela.eo.progress import Progress
 from candela.eo.raster.images import Source
 from candela.errors import (
@@ -127,17 +133,17 @@ class Resolver:
         """Return the storage key of another job's output, or of an upload, if it is one."""
         places = ((self._staging.outputs_url, "job"), (self._staging.uploads_url, "upload"))
         for address, kind in places:
-            base = f"{address.rstrip('/')}/"
-            if not address or not href.startswith(base):
+            parts = parts_below(href, address)
+            if parts is None:
                 continue
-            parts = [unquote(part) for part in href[len(base) :].split("/")]
             if kind == "upload":
                 key = upload_key(parts[0], UPLOADED_FOLDER, *parts[1:])
             else:
                 key = job_key(parts[0], OUTPUTS_FOLDER, *parts[1:])
             if len(parts) != 2 or any("/" in part for part in parts) or not _can_be_key(key):
                 raise ReferenceUnavailableError(
-                    f"{without_secrets(href)!a} is no stored file (expected {base}<{kind}>/<file>)"
+                    f"{without_secrets(href)!a} is no stored file "
+                    f"(expected {address.rstrip('/')}/<{kind}>/<file>)"
                 )
             return key
         return None

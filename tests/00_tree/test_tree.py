@@ -253,3 +253,20 @@ def test_only_one_module_puts_text_behind_a_work_folder():
     assert [line.split(":")[0] for line in found if not line.startswith(training)] == [
         "candela/eo/file_names.py"
     ]
+
+
+def test_the_gateway_asks_for_jobs_at_their_service_alone():
+    """What asks the store itself asks for nobody: it would see the jobs of all owners."""
+    assembly = {"app.py", "server.py", "ops/metrics.py"}  # make a store, and count all it has
+    folder = ROOT / "candela" / "gateway"
+    for path in folder.rglob("*.py"):
+        if path.relative_to(folder).as_posix() in assembly:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        asked = [
+            ast.unparse(node)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and ast.unparse(node).endswith("jobs.store")
+        ]
+        assert not asked, f"{path.relative_to(ROOT)}: {asked}"
+        assert not imports_of(path) & {"candela.jobs.store", "candela.jobs.store.JobStore"}, path

@@ -20,6 +20,7 @@ from real_geoserver import RealGeoServer
 from werkzeug.serving import make_server
 
 from candela.errors import PublicationError
+from candela.gateway.access.identity import TrustedProxy, identify
 from candela.gateway.console import pages_blueprint
 from candela.gateway.maps.ows import ows_blueprint
 from candela.publish.base import Layer, Publisher
@@ -316,11 +317,13 @@ class Gateway:
 
     def __init__(self, folder: Path, *, owner_header: str = "") -> None:
         app = Flask("gateway")
+        identify(app, TrustedProxy(owner_header, operators=frozenset({"operator"})))
         self._server = make_server("127.0.0.1", 0, app, threaded=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.publisher = MapServerPublisher(folder, self.url, title="Test", workers=2)
-        app.register_blueprint(ows_blueprint(self.publisher, owner_header=owner_header))
-        app.register_blueprint(pages_blueprint(self.publisher, METADATA, owner_header=owner_header))
+        private = bool(owner_header)
+        app.register_blueprint(ows_blueprint(self.publisher, private=private))
+        app.register_blueprint(pages_blueprint(self.publisher, METADATA, private=private))
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )

@@ -7,6 +7,7 @@ from databases import find_binaries, postgres_server
 from candela.contract.job import Staging
 from candela.errors import PublicationError
 from candela.jobs.dispatcher import Dispatcher
+from candela.jobs.principal import SYSTEM
 from candela.jobs.service import JobService
 from candela.jobs.store import JobStore
 from candela.publish.base import LayerLinks
@@ -117,5 +118,5 @@ def engine(tmp_path, database):
     for engine in engines:
         for job in engine.store.jobs():
             if not job.state.is_final:
-                engine.service.dismiss(job.id)
+                engine.service.dismiss(SYSTEM, job.id)
         engine.close()

@@ -8,6 +8,7 @@ import pytest
 from candela.errors import BusyError
 from candela.jobs.admission import Capacity
 from candela.jobs.model import Job, new_id, now
+from candela.jobs.principal import SYSTEM, Principal
 from candela.jobs.request import ExecuteRequest
 from candela.jobs.store import JobStore
 
@@ -36,7 +37,7 @@ with ThreadPoolExecutor(8) as threads:
 
 
 def submit(engine, owner=""):
-    return engine.service.submit("Echo", ExecuteRequest(), owner=owner)
+    return engine.service.submit(Principal(owner), "Echo", ExecuteRequest())
 
 
 def limit(engine, **limits):
@@ -73,7 +74,7 @@ def test_a_queue_that_has_moved_on_takes_more(engine):
     engine = engine()
     limit(engine, queued_jobs_of_owner=1)
     first = submit(engine, "a")
-    engine.service.dismiss(first.id)
+    engine.service.dismiss(SYSTEM, first.id)
     assert submit(engine, "a").id != first.id
 
 

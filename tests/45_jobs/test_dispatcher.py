@@ -19,12 +19,13 @@ from candela.contract.job import (
 from candela.errors import BusyError, InvalidValueError
 from candela.jobs import endings
 from candela.jobs.model import State, now
+from candela.jobs.principal import SYSTEM, Principal
 from candela.jobs.request import ExecuteRequest
 
 
 def echo(engine, **inputs):
     values = {name: value if isinstance(value, list) else [value] for name, value in inputs.items()}
-    return engine.service.submit("Echo", ExecuteRequest(inputs=values)).id
+    return engine.service.submit(SYSTEM, "Echo", ExecuteRequest(inputs=values)).id
 
 
 def go_on(engine, job_id, *, until=lambda job: job.state.is_final, timeout_s=60):
@@ -63,7 +64,7 @@ def test_only_so_many_jobs_run_at_once(engine):
     for _ in range(5):
         engine.dispatcher.round()
     assert engine.store.get(second).state is State.ACCEPTED
-    engine.service.dismiss(first)
+    engine.service.dismiss(SYSTEM, first)
     assert go_on(engine, second).state is State.SUCCEEDED
 
 
@@ -145,7 +146,7 @@ def test_a_job_dismissed_before_it_starts_is_not_started(engine):
     engine = engine()
     job_id = echo(engine, pause=60)
     claimed = claim(engine, job_id)
-    engine.service.dismiss(job_id)
+    engine.service.dismiss(SYSTEM, job_id)
     engine.dispatcher._submit(claimed)
     assert engine.store.get(job_id).state is State.DISMISSED
     assert engine.service.runner.find(job_id, 1) is None
@@ -159,7 +160,7 @@ def test_a_job_dismissed_while_it_starts_does_not_go_on(engine, monkeypatch):
     start = engine.service.runner.submit
 
     def dismissed_meanwhile(*given):
-        engine.service.dismiss(job_id)
+        engine.service.dismiss(SYSTEM, job_id)
         return start(*given)
 
     monkeypatch.setattr(engine.service.runner, "submit", dismissed_meanwhile)
@@ -194,7 +195,7 @@ def test_published_rasters_become_layers_with_links(engine):
     (layer,) = engine.board.layers()
     assert (layer.job_id, layer.style) == (job_id, "change")
     assert job.links["change"].wms == f"http://map/{layer.name}/wms"
-    engine.service.dismiss(job_id)
+    engine.service.dismiss(SYSTEM, job_id)
     assert engine.board.layers() == []
 
 
@@ -212,7 +213,7 @@ def test_the_same_key_is_the_same_job_however_often_it_is_submitted(engine):
     ids = []
 
     def submit():
-        ids.append(engine.service.submit("Echo", request, idempotency_key="k").id)
+        ids.append(engine.service.submit(SYSTEM, "Echo", request, idempotency_key="k").id)
 
     threads = [threading.Thread(target=submit) for _ in range(8)]
     for thread in threads:
@@ -221,10 +222,11 @@ def test_the_same_key_is_the_same_job_however_often_it_is_submitted(engine):
         thread.join()
     assert len(ids) == 8
     assert len(set(ids)) == 1
-    assert engine.service.submit("Echo", request, owner="b", idempotency_key="k").id not in ids
+    theirs = engine.service.submit(Principal("b"), "Echo", request, idempotency_key="k")
+    assert theirs.id not in ids
     other = ExecuteRequest(inputs={"literal": ["y"]})
     with pytest.raises(InvalidValueError, match="was used for another request"):
-        engine.service.submit("Echo", other, idempotency_key="k")
+        engine.service.submit(SYSTEM, "Echo", other, idempotency_key="k")
 
 
 def test_a_waiting_job_says_its_place(engine):
@@ -270,7 +272,7 @@ def test_a_process_runs_no_more_jobs_at_once_than_it_may(engine):
     for _ in range(5):
         engine.dispatcher.round()
     assert engine.store.get(second).state is State.ACCEPTED
-    engine.service.dismiss(first)
+    engine.service.dismiss(SYSTEM, first)
     assert go_on(engine, second).state is State.SUCCEEDED
 
 
@@ -293,7 +295,7 @@ def test_an_internal_error_names_the_job_and_nothing_inside(engine, tmp_path):
     engine = engine()
     ghost = engine.service.specs["Echo"].model_copy(update={"identifier": "Ghost"})
     engine.service.specs["Ghost"] = ghost  # the worker knows of no such process
-    job_id = engine.service.submit("Ghost", ExecuteRequest(inputs={})).id
+    job_id = engine.service.submit(SYSTEM, "Ghost", ExecuteRequest(inputs={})).id
     job = go_on(engine, job_id)
     assert (job.state, job.attempt, job.error.kind) == (State.FAILED, 1, "InternalError")
     said = f"internal error, job {job_id}: the worker ended without a result (exit code 1)"

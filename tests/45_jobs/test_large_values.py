@@ -17,6 +17,7 @@ from candela.contract.job import (
 from candela.errors import BusyError, InvalidValueError, StorageError, TooLargeError
 from candela.jobs.large_values import ROW_LENGTH
 from candela.jobs.model import ACTIVE, Job, State, new_id, now
+from candela.jobs.principal import SYSTEM, Principal
 from candela.jobs.queue import Bounds
 from candela.jobs.reconciler import Reconciler
 from candela.jobs.request import ExecuteRequest
@@ -30,7 +31,7 @@ POST = Reference(href="http://127.0.0.1:9/x", method="POST", body="z" * 50_000)
 
 def submit(engine, *, lineage=False, key=None, owner="", **inputs):
     request = ExecuteRequest(inputs=inputs, lineage=lineage)
-    return engine.service.submit("Echo", request, idempotency_key=key, owner=owner)
+    return engine.service.submit(Principal(owner), "Echo", request, idempotency_key=key)
 
 
 def limit(engine, **limits):
@@ -69,7 +70,7 @@ def test_large_values_stand_in_storage_and_the_worker_gets_them(engine):
     assert done.result.outputs["literalOutput"].value == WORD
     made = engine.service.storage.read(job_key(job.id, "outputs", "complexOutput.xml"))
     assert made.decode() == XML.value
-    engine.service.dismiss(job.id)
+    engine.service.dismiss(SYSTEM, job.id)
     assert engine.service.storage.list("jobs") == ()
 
 
@@ -80,7 +81,7 @@ def test_a_bucket_keeps_large_values_too(engine, bucket, s3_url):
     job = submit(engine, complex=[XML])
     assert storage.list(job_key(job.id)) == (job_key(job.id, "inputs", "1.json"),)
     assert engine.service.with_inputs(job).request.inputs == {"complex": [XML], "pause": [0.0]}
-    engine.service.dismiss(job.id)
+    engine.service.dismiss(SYSTEM, job.id)
     assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=bucket)
 
 
@@ -123,7 +124,7 @@ def test_a_request_that_is_not_accepted_leaves_no_files(engine):
     with pytest.raises(BusyError, match=r"take \d+ of the 300000 bytes.*remove jobs"):
         submit(engine, complex=[XML])
     assert engine.service.storage.folders("jobs") == (kept.id,)
-    engine.service.dismiss(kept.id)
+    engine.service.dismiss(SYSTEM, kept.id)
     engine.store.remove(kept.id)
     assert submit(engine, complex=[XML])
 

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from candela.contract.job import OutputFile, ResultDocument
 from candela.errors import PublicationError, PublisherAwayError
 from candela.jobs.model import Link, State
+from candela.jobs.principal import SYSTEM
 from candela.jobs.publication import Publication, reconcile
 from candela.jobs.reconciler import Reconciler
 from candela.jobs.request import ExecuteRequest
@@ -23,7 +24,7 @@ from candela.storage.copies import LocalCopies
 
 def publishing(engine, *, raster=None, parcels=None):
     """Bring a job to publishing, with what ChangeDetect could have made."""
-    job_id = engine.service.submit("Echo", ExecuteRequest(inputs={})).id
+    job_id = engine.service.submit(SYSTEM, "Echo", ExecuteRequest(inputs={})).id
     change = OutputFile(file="change_20200101.tif", media_type="image/tiff", size=1, sha256="0")
     if raster is not None:
         engine.service.storage.put(f"jobs/{job_id}/outputs/{change.file}", raster)
@@ -238,7 +239,7 @@ def test_a_job_dismissed_while_it_is_published_leaves_nothing(publication, monke
     publish = engine.board.publish
 
     def slow(layer):
-        engine.service.dismiss(layer.job_id)
+        engine.service.dismiss(SYSTEM, layer.job_id)
         return publish(layer)
 
     monkeypatch.setattr(engine.board, "publish", slow)
@@ -258,7 +259,7 @@ def test_a_dismissal_does_not_wait_for_the_map_server(publication, monkeypatch):
         raise PublisherAwayError("away")
 
     monkeypatch.setattr(engine.board, "remove", away)
-    engine.service.dismiss(job.id)
+    engine.service.dismiss(SYSTEM, job.id)
     assert len(engine.board.layers()) == 1
     Reconciler(engine.service).remove_litter()  # harmless while it is away
     monkeypatch.setattr(engine.board, "remove", remove)
@@ -334,7 +335,7 @@ def test_a_job_goes_through_an_outage_of_geoserver_and_expires_without_a_trace(
         double.catalog.delete_datastore("candela_all", name, recurse=True)
         reconcile(engine.service)
         assert name in place.datastores
-        engine.service.dismiss(job.id)
+        engine.service.dismiss(SYSTEM, job.id)
         assert double.catalog.layers == {}
         assert (place.stores, place.datastores) == ({}, {})
         assert [item for item in (tmp_path / "published").rglob("*") if item.is_file()] == []

@@ -11,6 +11,7 @@ import pytest
 from candela.errors import NotFoundError
 from candela.jobs import reconciler
 from candela.jobs.model import UNFINISHED, State, now
+from candela.jobs.principal import SYSTEM
 from candela.jobs.reconciler import Reconciler
 from candela.jobs.request import ExecuteRequest
 from candela.publish.base import Layer
@@ -18,7 +19,7 @@ from candela.storage import open_storage
 
 
 def submit(engine, **inputs):
-    return engine.service.submit("Echo", ExecuteRequest(inputs=inputs)).id
+    return engine.service.submit(SYSTEM, "Echo", ExecuteRequest(inputs=inputs)).id
 
 
 def show(engine, job_id):
@@ -170,7 +171,7 @@ def test_a_job_that_another_gateway_dismisses_stops_here(engine):
     job_id = submit(mine, pause=[60])
     mine.dispatcher.round()
     job = mine.store.get(job_id)
-    other.service.dismiss(job_id)
+    other.service.dismiss(SYSTEM, job_id)
     Reconciler(mine.service).look_at_jobs()
     assert not mine.service.runner.state(job.backend).is_running
     assert mine.service.storage.list(f"jobs/{job_id}") == ()

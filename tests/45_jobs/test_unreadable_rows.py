@@ -7,13 +7,14 @@ import sqlalchemy as sa
 
 from candela.contract.job import ResultDocument
 from candela.jobs.model import State
+from candela.jobs.principal import SYSTEM
 from candela.jobs.request import ExecuteRequest
 
 DAMAGES = ['{"inputs": {"a": [{"bbox": [null, null, null, null]}]}}', "{", "", "[]", '{"x": 1}']
 
 
 def echo(engine) -> str:
-    return engine.service.submit("Echo", ExecuteRequest(inputs={})).id
+    return engine.service.submit(SYSTEM, "Echo", ExecuteRequest(inputs={})).id
 
 
 def damage(engine, job_id, column, text) -> None:
@@ -44,7 +45,7 @@ def test_a_job_whose_request_cannot_be_read_fails_and_others_run(engine, text) -
     job = ended(engine, bad)
     assert job.state is State.FAILED
     assert "its request in the database is not valid" in job.error.message
-    assert engine.service.dismiss(bad).state is State.DISMISSED
+    assert engine.service.dismiss(SYSTEM, bad).state is State.DISMISSED
     assert {job.id for job in engine.store.jobs()} == {good}
 
 
@@ -57,7 +58,7 @@ def test_a_finished_job_that_cannot_be_read_is_listed_and_removed(engine, column
     damage(engine, bad, column, '{"status": NaN')
     assert {job.id for job in engine.store.jobs()} == {bad, good}
     engine.store.published(engine.service.runner.name)
-    assert engine.service.dismiss(bad).state is State.DISMISSED
+    assert engine.service.dismiss(SYSTEM, bad).state is State.DISMISSED
     assert {job.id for job in engine.store.jobs()} == {good}
 
 

@@ -13,6 +13,7 @@ from candela.contract.job import Reference, job_key
 from candela.errors import NotFoundError, PublicationError
 from candela.gateway.app import Gateway
 from candela.jobs.model import Job
+from candela.jobs.principal import SYSTEM
 from candela.jobs.publication import layers_of
 from candela.jobs.request import ExecuteRequest
 from candela.settings import ConfigurationError, Settings
@@ -35,14 +36,14 @@ class Engine:
 
     def run(self, process: str, **inputs: object) -> Job:
         jobs = self.gateway.jobs
-        job = jobs.submit(process, ExecuteRequest(inputs=inputs))
+        job = jobs.submit(SYSTEM, process, ExecuteRequest(inputs=inputs))
         self.until(job, lambda: jobs.store.get(job.id).state.is_final)
         return jobs.store.get(job.id)
 
     def until(self, job: Job, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE_S
         while not condition():
-            assert time.monotonic() < deadline, self.gateway.jobs.log_tail(job.id)
+            assert time.monotonic() < deadline, self.gateway.jobs.log_tail(SYSTEM, job.id)
             self.gateway.dispatcher.round()
             time.sleep(0.05)
 
@@ -72,7 +73,7 @@ def engine(bucket, input_bucket, s3_url, tmp_path, monkeypatch):
     yield Engine(gateway)
     for job in gateway.jobs.store.jobs():
         if not job.state.is_final:
-            gateway.jobs.dismiss(job.id)
+            gateway.jobs.dismiss(SYSTEM, job.id)
     gateway.jobs.runner.close()
     gateway.jobs.publisher.stop()
     gateway.jobs.store.close()
@@ -104,20 +105,20 @@ def test_a_job_lives_in_a_bucket(engine, bucket, s3_url, tmp_path):
     document = engine.gateway.jobs.storage.read(job_key(job.id, "job.json")).decode()
     assert s3_url not in document
     assert "secret" not in document
-    assert "Attempt 1 succeeded" in engine.gateway.jobs.log_tail(job.id)
-    engine.gateway.jobs.dismiss(job.id)
+    assert "Attempt 1 succeeded" in engine.gateway.jobs.log_tail(SYSTEM, job.id)
+    engine.gateway.jobs.dismiss(SYSTEM, job.id)
     assert keys(bucket) == []
     assert [path.name for path in (tmp_path / "data" / "work").glob("*.log")] == []
 
 
 def test_a_second_attempt_goes_on_with_the_log(engine):
     jobs = engine.gateway.jobs
-    job = jobs.submit("Echo", ExecuteRequest(inputs={"pause": [30]}))
-    engine.until(job, lambda: "Attempt 1 of Echo" in jobs.log_tail(job.id))
+    job = jobs.submit(SYSTEM, "Echo", ExecuteRequest(inputs={"pause": [30]}))
+    engine.until(job, lambda: "Attempt 1 of Echo" in jobs.log_tail(SYSTEM, job.id))
     (worker,) = (it for it in psutil.Process().children() if job.id in it.cmdline())
     worker.kill()
-    engine.until(job, lambda: "Attempt 2 of Echo" in jobs.log_tail(job.id))
-    assert "Attempt 1 has ended: vanished" in jobs.log_tail(job.id)
+    engine.until(job, lambda: "Attempt 2 of Echo" in jobs.log_tail(SYSTEM, job.id))
+    assert "Attempt 1 has ended: vanished" in jobs.log_tail(SYSTEM, job.id)
 
 
 def test_results_are_served_by_range(engine):
@@ -164,7 +165,7 @@ def test_nothing_of_a_removed_job_remains(engine, input_bucket, bucket, write_pr
     job = engine.run("Jpeg2Tiff", product=[Reference(href=href)])
     (layer,) = engine.gateway.jobs.publisher.layers()
     assert layer.path.exists()
-    engine.gateway.jobs.dismiss(job.id)
+    engine.gateway.jobs.dismiss(SYSTEM, job.id)
     assert engine.gateway.jobs.publisher.layers() == []
     assert not layer.path.exists()
     assert keys(bucket) == []

@@ -6,7 +6,11 @@ import pytest
 from geoserver_double import PASSWORD, USER, GeoServerDouble
 from schemas import assert_valid
 
+from candela.contract.job import OutputFile, ResultDocument
 from candela.gateway.app import Gateway
+from candela.jobs.model import State
+from candela.jobs.principal import Principal
+from candela.jobs.request import ExecuteRequest
 from candela.publish.geoserver.publisher import GeoServerPublisher
 from candela.settings import ConfigurationError, Settings
 
@@ -147,6 +151,34 @@ def test_nothing_is_guessed_that_geoserver_needs(settings, without, message) -> 
     del settings[without]
     with pytest.raises(ConfigurationError, match=f"publisher geoserver needs {message}"):
         Settings.from_environment(**settings)
+
+
+def test_geoserver_reads_outputs_of_all_owners_by_a_token(settings, tmp_path) -> None:
+    settings |= {"geoserver_mode": "http", "owner_header": "X-User"}
+    gateway = Gateway.assemble(Settings(**settings))
+    http, jobs = gateway.application().test_client(), gateway.jobs
+    job_id = jobs.submit(Principal("ann"), "Echo", ExecuteRequest()).id
+    made = OutputFile(file="a.tif", media_type="image/tiff", size=4, sha256="0")
+    (tmp_path / "a.tif").write_bytes(b"II*\0")
+    jobs.storage.put(f"jobs/{job_id}/outputs/a.tif", tmp_path / "a.tif")
+    move = jobs.store.move
+    move(job_id, [State.ACCEPTED], State.DISPATCHING)
+    move(job_id, [State.DISPATCHING], State.RUNNING)
+    result = ResultDocument(job=job_id, status="succeeded", outputs={"raster": made})
+    move(job_id, [State.RUNNING], State.PUBLISHING, result=result)
+    address = jobs.publisher.granules.outputs_url
+    with http.get(f"{address}/{job_id}/a.tif", headers={"Range": "bytes=0-1"}) as answer:
+        assert (answer.status_code, answer.data) == (206, b"II")
+    wrong = f"{BASE}/outputs/{64 * '0'}"
+    for path in (f"/outputs/{job_id}/a.tif", f"{wrong}/{job_id}/a.tif", f"{address}/{job_id}/b"):
+        assert http.get(path).status_code == 404
+    gateway.stop()
+
+
+def test_geoserver_needs_no_token_where_everybody_sees_everything(settings) -> None:
+    gateway = Gateway.assemble(Settings(**settings, geoserver_mode="http"))
+    assert gateway.jobs.publisher.granules.outputs_url == f"{BASE}/outputs"
+    gateway.stop()
 
 
 def test_a_password_file_that_is_not_there_is_named(settings, tmp_path) -> None:

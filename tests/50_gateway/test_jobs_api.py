@@ -3,6 +3,7 @@
 import time
 
 from candela.jobs.model import State
+from candela.jobs.principal import SYSTEM
 from candela.jobs.queue import Bounds
 from candela.jobs.request import ExecuteRequest
 from candela.jobs.tokens import token_for
@@ -66,7 +67,7 @@ def test_a_waiting_job_that_is_dismissed_never_runs(idle, idle_gateway):
 
 
 def test_a_running_job_that_is_dismissed_stops(gateway, http):
-    job = gateway.jobs.submit("Echo", ExecuteRequest(inputs={"pause": [60]}))
+    job = gateway.jobs.submit(SYSTEM, "Echo", ExecuteRequest(inputs={"pause": [60]}))
     running = wait_for(gateway, job.id, State.RUNNING)
     assert http.delete(f"/jobs/{job.id}").json["status"] == "dismissed"
     assert not gateway.jobs.runner.state(running.backend).is_running

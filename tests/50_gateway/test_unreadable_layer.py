@@ -11,6 +11,7 @@ from affine import Affine
 from candela.contract.job import OutputFile, ResultDocument
 from candela.gateway.app import Gateway
 from candela.jobs.model import Link, State
+from candela.jobs.principal import SYSTEM
 from candela.jobs.publication import layers_of, reconcile
 from candela.jobs.request import ExecuteRequest
 from candela.settings import Settings
@@ -25,7 +26,7 @@ def assembled(folder: Path) -> Gateway:
 def succeeded(gateway: Gateway, path: Path) -> str:
     """Bring a job of ChangeDetect to its end, with a layer; nothing runs yet."""
     service, move = gateway.jobs, gateway.jobs.store.move
-    job_id = service.submit("Echo", ExecuteRequest(inputs={})).id
+    job_id = service.submit(SYSTEM, "Echo", ExecuteRequest(inputs={})).id
     runner = service.runner.name
     made = OutputFile(file="change.tif", media_type="image/tiff", size=1, sha256="0")
     service.storage.put(f"jobs/{job_id}/outputs/change.tif", path)

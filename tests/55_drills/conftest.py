@@ -10,6 +10,7 @@ from databases import Postgres, find_binaries
 
 from candela.gateway.app import Gateway
 from candela.jobs.model import Job
+from candela.jobs.principal import SYSTEM
 from candela.settings import Settings
 
 BASE = "http://candela.test"
@@ -99,7 +100,7 @@ class Drill:
         """End the gateway and its jobs."""
         for job in self.store.jobs(limit=1000):
             if not job.state.is_final:
-                self.gateway.jobs.dismiss(job.id)
+                self.gateway.jobs.dismiss(SYSTEM, job.id)
         self.gateway.stop()
 
 

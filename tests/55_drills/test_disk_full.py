@@ -18,6 +18,7 @@ from candela.contract.documents import read_result
 from candela.contract.job import Inline, JobDocument, OutputFile, Reference, ResultDocument
 from candela.errors import LimitError, StorageError
 from candela.jobs.model import Job, State, new_id, now
+from candela.jobs.principal import SYSTEM
 from candela.jobs.request import ExecuteRequest
 from candela.runners.base import Limits
 from candela.runners.local import LocalRunner
@@ -47,7 +48,7 @@ def fill(folder):
 
 
 def submit(drill, value):
-    return drill.gateway.jobs.submit("Echo", ExecuteRequest(inputs={"complex": [value]})).id
+    return drill.gateway.jobs.submit(SYSTEM, "Echo", ExecuteRequest(inputs={"complex": [value]})).id
 
 
 def test_a_job_that_fills_the_disk_fails_and_says_so(disk, drill, tmp_path):

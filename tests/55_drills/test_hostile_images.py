@@ -6,6 +6,7 @@ from hostile_images import IMAGES, damaged_scene, endless_scene, jp2
 from candela.contract.job import Reference
 from candela.errors import InputError, LimitError
 from candela.jobs.model import State
+from candela.jobs.principal import SYSTEM
 from candela.jobs.request import ExecuteRequest
 from candela.models.encoder import BANDS
 
@@ -25,7 +26,7 @@ def worker(drill, tmp_path):
         inputs = {
             name: [Reference(href=path.as_uri()) for path in paths] for name, paths in files.items()
         }
-        job_id = drill.gateway.jobs.submit(process, ExecuteRequest(inputs=inputs)).id
+        job_id = drill.gateway.jobs.submit(SYSTEM, process, ExecuteRequest(inputs=inputs)).id
         return drill.finished(job_id)
 
     yield run

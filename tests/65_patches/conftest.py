@@ -2,17 +2,12 @@
 
 from contextlib import contextmanager
 
-import numpy as np
 import pytest
 import sqlalchemy as sa
-from affine import Affine
 from databases import find_binaries, postgres_server
-from rasterio.crs import CRS
+from patch_models import patch_model
 
-from candela.eo.raster.grid import Grid, Shape
-from candela.eo.raster.patches import quad_tree
 from candela.patches.store.database import open_database, open_server
-from candela.patches.store.model import FeatureSetRecord, Patches, PatchModel, Scene
 
 SERVICE, DATABASE = "candela_service", "patches"
 
@@ -81,27 +76,4 @@ def database(database_url):
 @pytest.fixture
 def make_model():
     """Return a function that makes a model with random vectors on a grid of 240 pixels."""
-
-    def make(
-        name="pair", *, size=240, sizes=(120, 60), dimension=8, seed=1, left=500_000.0, time=None
-    ):
-        grid = Grid(CRS.from_epsg(32633), Affine(10, 0, left, 0, -10, 5_000_000), Shape(size, size))
-        levels = quad_tree(grid.shape, sizes)
-        parts = [
-            (level.size, row, col)
-            for level in levels
-            for row in range(level.shape.rows)
-            for col in range(level.shape.cols)
-        ]
-        side, row, col = np.array(parts, np.int64).T
-        patches = Patches(grid, side, row, col, np.ones(len(parts), np.float32))
-        random = np.random.default_rng(seed)
-        vectors = random.normal(size=(len(parts), dimension)).astype(np.float32)
-        record = FeatureSetRecord("texture", 1, "s2", dimension, {"scales": 4}, "somebody 1999")
-        quicklooks = dict.fromkeys(np.flatnonzero(side == 120), b"\xff\xd8 picture")
-        return PatchModel(
-            name, Scene("S1", time), Scene("S2", time), levels, patches, [record],
-            {"texture": vectors}, quicklooks,
-        )  # fmt: skip
-
-    return make
+    return patch_model

@@ -10,6 +10,7 @@ from webserver import Answer, web_server
 from candela.contract.job import Reference, job_key
 from candela.gateway.app import Gateway
 from candela.jobs.model import Job, State
+from candela.jobs.principal import SYSTEM
 from candela.jobs.request import ExecuteRequest
 
 PATIENCE_S = 180
@@ -20,7 +21,7 @@ def dismissed(deployment) -> Callable[[Gateway, Job], None]:
     """Return a function that dismisses a job, and sees that nothing of it is left."""
 
     def dismiss(gateway: Gateway, job: Job) -> None:
-        assert gateway.jobs.dismiss(job.id).message == "dismissed by the user"
+        assert gateway.jobs.dismiss(SYSTEM, job.id).message == "dismissed by the user"
         until(lambda: not running_pods(job), seconds=30)
         assert gateway.jobs.storage.list(job_key(job.id)) == ()
         gateway.dispatcher.round()
@@ -38,7 +39,9 @@ def follow(gateway: Gateway, job: Job, is_there: Callable[[Job], bool]) -> Job:
     deadline = time.monotonic() + PATIENCE_S
     while not is_there(found := gateway.jobs.store.get(job.id)):
         assert not found.state.is_final, found.message
-        assert time.monotonic() < deadline, f"{found.message}\n{gateway.jobs.log_tail(job.id)}"
+        assert time.monotonic() < deadline, (
+            f"{found.message}\n{gateway.jobs.log_tail(SYSTEM, job.id)}"
+        )
         gateway.dispatcher.round()
         time.sleep(0.05)
     return found
@@ -46,7 +49,7 @@ def follow(gateway: Gateway, job: Job, is_there: Callable[[Job], bool]) -> Job:
 
 def test_before_a_machine_has_room(make_gateway, dismissed):
     gateway = make_gateway(run={"cpu": 10_000}, room_patience_s=3600)
-    job = gateway.jobs.submit("Echo", ExecuteRequest())
+    job = gateway.jobs.submit(SYSTEM, "Echo", ExecuteRequest())
     dismissed(gateway, follow(gateway, job, lambda job: "Insufficient cpu" in job.message))
 
 
@@ -55,15 +58,18 @@ def test_while_inputs_are_fetched(make_gateway, dismissed, deployment):
         gateway = make_gateway(allowed_hosts=(web.url.removeprefix("http://"),))
         href = web.serve("/slow.xml", Answer(b"<a/>", hold_s=PATIENCE_S))
         job = gateway.jobs.submit(
-            "Echo", ExecuteRequest(inputs={"complex": [Reference(href=href)]})
+            SYSTEM, "Echo", ExecuteRequest(inputs={"complex": [Reference(href=href)]})
         )
         dismissed(gateway, follow(gateway, job, lambda _: bool(web.asked)))
 
 
 def test_while_the_algorithm_runs(make_gateway, dismissed):
     gateway = make_gateway()
-    job = gateway.jobs.submit("Echo", ExecuteRequest(inputs={"pause": [PATIENCE_S]}))
-    dismissed(gateway, follow(gateway, job, lambda job: "running" in gateway.jobs.log_tail(job.id)))
+    job = gateway.jobs.submit(SYSTEM, "Echo", ExecuteRequest(inputs={"pause": [PATIENCE_S]}))
+    dismissed(
+        gateway,
+        follow(gateway, job, lambda job: "running" in gateway.jobs.log_tail(SYSTEM, job.id)),
+    )
 
 
 def test_while_the_map_server_is_away(make_gateway, dismissed, products, tmp_path):
@@ -77,7 +83,7 @@ def test_while_the_map_server_is_away(make_gateway, dismissed, products, tmp_pat
         geoserver_mode="http",
     )
     product = Reference(href=f"s3://products/{products.before.name}")
-    job = gateway.jobs.submit("Jpeg2Tiff", ExecuteRequest(inputs={"product": [product]}))
+    job = gateway.jobs.submit(SYSTEM, "Jpeg2Tiff", ExecuteRequest(inputs={"product": [product]}))
     waiting = follow(gateway, job, lambda job: "waiting for the map server" in job.message)
     assert waiting.state is State.PUBLISHING
     dismissed(gateway, waiting)

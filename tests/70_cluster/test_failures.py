@@ -4,6 +4,7 @@ import time
 
 from candela.gateway.app import Gateway
 from candela.jobs.model import Job
+from candela.jobs.principal import SYSTEM
 from candela.jobs.request import ExecuteRequest
 
 PATIENCE_S = 120
@@ -12,10 +13,10 @@ PATIENCE_S = 120
 def ended(gateway: Gateway, **inputs: object) -> Job:
     """Run an Echo to its end."""
     request = ExecuteRequest(inputs={name: [value] for name, value in inputs.items()})
-    job = gateway.jobs.submit("Echo", request)
+    job = gateway.jobs.submit(SYSTEM, "Echo", request)
     deadline = time.monotonic() + PATIENCE_S
     while not gateway.jobs.store.get(job.id).state.is_final:
-        assert time.monotonic() < deadline, gateway.jobs.log_tail(job.id)
+        assert time.monotonic() < deadline, gateway.jobs.log_tail(SYSTEM, job.id)
         gateway.dispatcher.round()
         time.sleep(0.1)
     return gateway.jobs.store.get(job.id)
@@ -26,7 +27,7 @@ def test_too_little_memory(make_gateway):
     job = ended(gateway, literal="a")
     assert job.error.kind == "LimitError"
     assert job.message == "the job needed more memory than the 40Mi that it may have"
-    assert "out of memory" in gateway.jobs.log_tail(job.id)
+    assert "out of memory" in gateway.jobs.log_tail(SYSTEM, job.id)
 
 
 def test_too_little_time(make_gateway):
@@ -34,7 +35,7 @@ def test_too_little_time(make_gateway):
     job = ended(gateway, pause=60)
     assert job.error.kind == "LimitError"
     assert job.message == "the job ran longer than the 6 s that Echo may"
-    assert "Attempt 1 of Echo" in gateway.jobs.log_tail(job.id)
+    assert "Attempt 1 of Echo" in gateway.jobs.log_tail(SYSTEM, job.id)
 
 
 def test_an_image_that_is_missing(make_gateway):
@@ -58,11 +59,11 @@ def test_a_refused_input(make_gateway):
 
 def test_why_a_job_does_not_start_is_told_while_it_waits(make_gateway):
     gateway = make_gateway(image_tag="nowhere", image_patience_s=3600)
-    job = gateway.jobs.submit("Echo", ExecuteRequest())
+    job = gateway.jobs.submit(SYSTEM, "Echo", ExecuteRequest())
     deadline = time.monotonic() + PATIENCE_S
     while "candela-python:nowhere" not in gateway.jobs.store.get(job.id).message:
         assert time.monotonic() < deadline
         gateway.dispatcher.round()
         time.sleep(0.1)
-    gateway.jobs.dismiss(job.id)
+    gateway.jobs.dismiss(SYSTEM, job.id)
     assert not gateway.jobs.runner.state(gateway.jobs.store.get(job.id).backend).is_running

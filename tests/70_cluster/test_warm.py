@@ -14,6 +14,7 @@ from werkzeug.serving import make_server
 from candela.contract.job import JobDocument
 from candela.gateway.app import Gateway
 from candela.jobs.model import Job, State
+from candela.jobs.principal import SYSTEM
 from candela.jobs.request import ExecuteRequest
 from candela.runners.base import Limits
 from candela.settings import Settings
@@ -108,7 +109,7 @@ def pods_of(cluster, namespace):
 
 def submit(gateway: Gateway, **inputs: object) -> Job:
     request = ExecuteRequest(inputs={name: [value] for name, value in inputs.items()})
-    return gateway.jobs.submit("Echo", request)
+    return gateway.jobs.submit(SYSTEM, "Echo", request)
 
 
 def ended(gateway: Gateway, job: Job) -> Job:
@@ -138,7 +139,7 @@ def test_a_request_is_run_by_the_pod_that_waits(make_gateway, pods_of):
     until(lambda: pods_of(job))
     (name,) = pods_of(job)
     assert name.startswith("warm-echo-")
-    assert "Attempt 1 succeeded" in gateway.jobs.log_tail(job.id)
+    assert "Attempt 1 succeeded" in gateway.jobs.log_tail(SYSTEM, job.id)
     until(lambda: gateway.jobs.runner.warm_pods()["Echo", "idle"] == 1)
 
 
@@ -164,7 +165,7 @@ def test_a_job_in_a_warm_pod_is_dismissed(make_gateway, pods_of, cluster, namesp
     gateway.dispatcher.start()
     job = submit(gateway, pause=120)
     until(lambda: is_at_work(gateway, job))
-    gateway.jobs.dismiss(job.id)
+    gateway.jobs.dismiss(SYSTEM, job.id)
     assert gateway.jobs.storage.list(f"jobs/{job.id}") == ()
     until(lambda: not running_pods(cluster, namespace, pods_of(job)), seconds=30)
 

@@ -41,7 +41,7 @@ from flask import Blueprint, jsonify, render_template, request
 from werkzeug.wrappers import Response
 
 from candela.gateway.access.browsers import Page
-from candela.gateway.access.owners import owner_of
+from candela.gateway.access.identity import principal_of
 from candela.gateway.problems import Problem
 from candela.publish.base import Publisher, ServedLayer, ServedSeries
 from candela.settings import Metadata
@@ -78,12 +78,12 @@ class PageOutput(NamedTuple):
 
 
 def pages_blueprint(
-    publisher: Publisher, metadata: Metadata, *, owner_header: str = ""
+    publisher: Publisher, metadata: Metadata, *, private: bool = False
 ) -> Blueprint:
     """Make the routes ``/map``, ``/layers.json`` and ``/assets``, and add templates and filters.
 
     The landing page and a job's page are templates only: their routes belong to the job service.
-    With ``owner_header`` everybody sees his own layers only.
+    Layers that are ``private`` are listed for their owners (and operators) only.
     """
     blueprint = Blueprint(
         "pages",
@@ -103,8 +103,8 @@ def pages_blueprint(
     @blueprint.get("/layers.json")
     def layers() -> Response:
         """List the layers for the map page."""
-        owner = owner_of(request.headers, owner_header)
-        mine = [layer for layer in publisher.layers() if owner in {None, layer.owner}]
+        principal = principal_of(request)
+        mine = [layer for layer in publisher.layers() if not private or principal.sees(layer.owner)]
         by_name = {layer.name: layer for layer in mine}
         series = [
             series_document(item, [by_name[name] for name in item.layers])

@@ -11,6 +11,7 @@ from candela.gateway.console import PageLink, PageOutput, PageValue, file_size, 
 from candela.gateway.problems import problem_of_failure
 from candela.gateway.results import Addresses, JobOutput, literal_text, outputs_of
 from candela.jobs.model import Job, JobOutcome, JobSummary
+from candela.jobs.principal import Principal
 from candela.jobs.service import JobService
 from candela.publish.base import ServedLayer
 from candela.settings import Metadata
@@ -28,21 +29,25 @@ LINKS = (
 )
 
 
-def landing_page(jobs: JobService, metadata: Metadata, base_url: str, maps_url: str) -> Page:
+def landing_page(
+    jobs: JobService, principal: Principal, metadata: Metadata, base_url: str, maps_url: str
+) -> Page:
     """Draw the landing page."""
     return page(
         "landing.html",
         metadata=metadata,
         specs=jobs.specs,
-        jobs=[_shown(job) for job in jobs.store.jobs(limit=NEWEST_JOBS)],
-        job_count=jobs.store.count(),
+        jobs=[_shown(job) for job in jobs.newest(principal, NEWEST_JOBS)],
+        job_count=jobs.count(principal),
         links=LINKS,
         base_url=base_url,
         maps_url=maps_url,
     )
 
 
-def job_page(jobs: JobService, metadata: Metadata, addresses: Addresses, job: Job) -> Page:
+def job_page(
+    jobs: JobService, principal: Principal, metadata: Metadata, addresses: Addresses, job: Job
+) -> Page:
     """Draw the page of a job."""
     spec = jobs.specs.get(job.process)
     return page(
@@ -57,7 +62,7 @@ def job_page(jobs: JobService, metadata: Metadata, addresses: Addresses, job: Jo
         ],
         outputs=[_output(output) for output in outputs_of(job, spec, addresses).values()],
         layers=_layers(jobs, job),
-        log=jobs.log_tail(job.id),
+        log=jobs.log_tail(principal, job.id),
     )
 
 

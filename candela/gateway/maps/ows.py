@@ -28,7 +28,7 @@ from candela.errors import (
     PublicError,
     TooLargeError,
 )
-from candela.gateway.access.owners import owner_of
+from candela.gateway.access.identity import principal_of
 from candela.gateway.maps.answer import UNWANTED, corrected
 from candela.gateway.maps.exceptions import (
     Kind,
@@ -71,17 +71,16 @@ FORM = "application/x-www-form-urlencoded"
 HEADERS = ("Content-Type", "Content-Length", "Content-Disposition")
 
 
-def ows_blueprint(publisher: MapServerPublisher, *, owner_header: str = "") -> Blueprint:
+def ows_blueprint(publisher: MapServerPublisher, *, private: bool = False) -> Blueprint:
     """Make the routes of the services of a publisher.
 
     Parameters
     ----------
-    owner_header : str, optional
-        The header in which a reverse proxy says who asks; then everybody sees his own layers
-        only. Without it everybody sees all.
+    private : bool, optional
+        Whether layers are for their owners (and operators) only.
     """
     blueprint = Blueprint("ows", __name__, url_prefix="/ows")
-    proxy = _Proxy(publisher, owner_header)
+    proxy = _Proxy(publisher, private=private)
 
     @blueprint.route("", methods=["GET", "POST"])
     def everything() -> Response:
@@ -118,9 +117,9 @@ def problem_response(problem: Problem) -> Response:
 class _Proxy:
     """Passes requests on to a publisher's server."""
 
-    def __init__(self, publisher: MapServerPublisher, owner_header: str) -> None:
+    def __init__(self, publisher: MapServerPublisher, *, private: bool) -> None:
         self.publisher = publisher
-        self.owner_header = owner_header
+        self.private = private
         self.pool = urllib3.PoolManager(num_pools=4, maxsize=32, retries=False, timeout=TIMEOUT)
 
     def answer(self, layer: str | None, kind: Kind | None) -> Response:
@@ -144,8 +143,8 @@ class _Proxy:
 
     @property
     def _owner(self) -> str | None:
-        """Who asks, or None where everybody sees all."""
-        return owner_of(request.headers, self.owner_header)
+        """The owner whose layers alone are shown; None: those of all."""
+        return principal_of(request).scope if self.private else None
 
     def _may_see(self, layer: str) -> bool:
         owner = self.publisher.owner(layer)
@@ -309,7 +308,7 @@ class _Proxy:
             answer.drain_conn()
             answer.release_conn()
             raise NotFoundError(f"no layer {','.join(layers)!r}: it was just removed")
-        return _response(answer, purpose, cacheable=body is None)
+        return _response(answer, purpose, cacheable=body is None, private=self.private)
 
     def _send_again_after_a_crash(
         self,
@@ -379,13 +378,15 @@ def _is_whole(query: MultiDict[str, str]) -> bool:
     )
 
 
-def _response(answer: urllib3.BaseHTTPResponse, purpose: Purpose, *, cacheable: bool) -> Response:
+def _response(
+    answer: urllib3.BaseHTTPResponse, purpose: Purpose, *, cacheable: bool, private: bool
+) -> Response:
     headers = {name: answer.headers[name] for name in HEADERS if name in answer.headers}
     headers["Access-Control-Allow-Origin"] = "*"
     if headers.get("Content-Type") == OPAQUE_PNG:
         headers["Content-Type"] = PICTURE_FORMATS[0]
     if cacheable and _is_image(answer):
-        headers["Cache-Control"] = f"public, max-age={MAX_AGE_S}"
+        headers["Cache-Control"] = f"{'private' if private else 'public'}, max-age={MAX_AGE_S}"
     chunks = _chunks(answer)
     if purpose in UNWANTED and "xml" in headers.get("Content-Type", ""):
         headers.pop("Content-Length", None)

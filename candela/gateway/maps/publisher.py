@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from candela.errors import PublicationError, SpecError
+from candela.gateway.outputs import token_of_map_server
 from candela.publish.base import Publisher
 from candela.publish.mapfile import Provider
 from candela.publish.mapserver import MapServerPublisher
@@ -41,7 +42,7 @@ def make_publisher(settings: Settings, metadata: Metadata) -> Publisher:
         mode=settings.geoserver_mode,
         folder=settings.geoserver_folder
         or (settings.folder / "published" if settings.geoserver_mode == "file" else None),
-        outputs_url=f"{settings.base_url}/outputs",
+        outputs_url=f"{settings.base_url}/outputs/{token_of_map_server(settings)}",
         private=settings.private_layers,
         mosaic_index=_text(settings.geoserver_mosaic_index),
     )

@@ -23,6 +23,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from candela.errors import CandelaError
+from candela.gateway.access.identity import require_operator
 from candela.jobs.accounting import Consumption
 from candela.jobs.model import Event, JobOutcome, State, now
 from candela.jobs.store import JobStore
@@ -126,6 +127,7 @@ class Metrics:
 
         @routes.get("/metrics")
         def metrics() -> Response:
+            require_operator()
             return Response(generate_latest(self.registry), content_type=CONTENT_TYPE_LATEST)
 
         return routes

@@ -20,7 +20,7 @@ def blueprint(jobs: JobService) -> Blueprint:
     routes = Blueprint("probes", __name__)
     publisher = jobs.publisher
     needed: dict[str, Callable[[], object]] = {
-        "database": jobs.store.ping,
+        "database": jobs.ping,
         "storage": lambda: _look_at(jobs.storage),
     }
     useful: dict[str, Callable[[], object]] = {}  # jobs go on without

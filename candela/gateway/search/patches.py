@@ -14,7 +14,7 @@ from flask import request
 from sqlalchemy.engine import Connection
 
 from candela.errors import NotFoundError, StorageError, UnavailableError
-from candela.gateway.request_preferences import wishes_of
+from candela.gateway.access.identity import principal_of
 from candela.patches.query.shelf import VectorShelf
 from candela.patches.store.database import PatchDatabase, open_database
 from candela.patches.store.target import NOBODY
@@ -54,7 +54,7 @@ class PatchesApi:
     @property
     def viewer(self) -> str:
         """Who asks: as for jobs."""
-        return wishes_of(request.headers, self._settings).owner or NOBODY
+        return principal_of(request).name or NOBODY
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -19,6 +19,7 @@ from candela.errors import (
     UnavailableError,
 )
 from candela.gateway.access.browsers import OF_OURS, Sites, refuse_other_sites
+from candela.gateway.access.identity import principal_of
 from candela.gateway.front.large import release_large_body
 from candela.gateway.outputs import file_response
 from candela.gateway.problems import problem_of_failure
@@ -31,9 +32,10 @@ from candela.gateway.protocols.wps10.exceptions import (
 from candela.gateway.protocols.wps10.execute import execute_response
 from candela.gateway.protocols.wps10.request import Wps10Request
 from candela.gateway.protocols.wps10.xml import MEDIA_TYPE, clean, document
-from candela.gateway.request_preferences import wishes_of
+from candela.gateway.request_preferences import RequestPreferences
 from candela.gateway.results import Addresses, literal_text, outputs_of
 from candela.jobs.model import Job, State
+from candela.jobs.principal import Principal
 from candela.jobs.service import JobService
 from candela.settings import Metadata, Settings
 from candela.spec import find_spec
@@ -101,12 +103,13 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
         """Answer Execute: the job is on disk before anything is said about it."""
         refuse_other_sites(self._sites)
         assert wps_request.execute_request is not None  # the parser knows three operations
+        principal = principal_of(wps_request.http_request)
         is_raw = wps_request.execute_request.request.response == "raw"
         if wps_request.execute_request.is_async:
-            job = self._submit(wps_request)
+            job = self._submit(principal, wps_request)
             with self._place(self._grace_places) as has_place, suppress(UnavailableError):
                 if has_place:
-                    job = self._jobs.store.wait(job.id, self._settings.grace_s)
+                    job = self._jobs.wait(principal, job.id, self._settings.grace_s)
             return self.status(job)
         with self._place(self._sync_places) as has_place:
             if not has_place:
@@ -114,24 +117,25 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
                     f"{WAITING_SYNC} synchronous requests are being waited for already; "
                     "please ask asynchronously (storeExecuteResponse=true, status=true)"
                 )
-            job = self._submit(wps_request)
-            job = self._jobs.store.wait(job.id, self._settings.sync_timeout_s)
+            job = self._submit(principal, wps_request)
+            job = self._jobs.wait(principal, job.id, self._settings.sync_timeout_s)
         if not job.state.is_final:
-            self._jobs.dismiss(job.id)
+            self._jobs.dismiss(principal, job.id)
             raise BusyError(
                 f"the job did not end within {self._settings.sync_timeout_s:g} s and was "
                 "dismissed; please ask asynchronously (storeExecuteResponse=true, status=true)"
             )
         return self._raw(job) if is_raw else self.status(job)
 
-    def _submit(self, wps_request: Wps10Request) -> Job:
+    def _submit(self, principal: Principal, wps_request: Wps10Request) -> Job:
         """Make a job of a request, which is let go: nobody holds its inputs while the job runs."""
         asked, wps_request.execute_request = wps_request.execute_request, None
         assert asked is not None
-        headers = wps_request.http_request.headers
+        preferences = RequestPreferences.of(wps_request.http_request.headers)
         mode = "async" if asked.is_async else "sync"
-        wishes = wishes_of(headers, self._settings)
-        job = self._jobs.submit(asked.process, asked.request, mode=mode, **wishes._asdict())
+        job = self._jobs.submit(
+            principal, asked.process, asked.request, mode=mode, **preferences._asdict()
+        )
         del asked
         release_large_body(request.environ)
         return job
@@ -191,7 +195,7 @@ def blueprint(service: Wps10, jobs: JobService) -> Blueprint:
 
     @routes.get("/wps/status/<job_id>")
     def status(job_id: str) -> BaseResponse:
-        return service.status(jobs.store.get(job_id))
+        return service.status(jobs.get(principal_of(request), job_id))
 
     answer_in_reports(routes)
     return routes

@@ -1,11 +1,10 @@
-"""What is asked for in headers: key, owner, priority."""
+"""What is asked for in headers: key, priority."""
 
 import pytest
 from werkzeug.datastructures import Headers
 
 from candela.errors import InvalidValueError
-from candela.gateway.request_preferences import Wishes, wishes_of
-from candela.settings import Settings
+from candela.gateway.request_preferences import RequestPreferences
 
 EXECUTE = (
     "/wps?service=WPS&version=1.0.0&request=Execute&identifier=Echo"
@@ -26,18 +25,12 @@ EXECUTE = (
     ],
 )
 def test_the_priority_is_a_preference(prefer, priority):
-    assert wishes_of(Headers({"Prefer": prefer}), Settings()).priority == priority
-
-
-def test_the_owner_is_who_the_proxy_says_and_nobody_else():
-    headers = Headers({"X-User": "ann", "Idempotency-Key": "k"})
-    assert wishes_of(headers, Settings()) == Wishes("", "k", 0)
-    assert wishes_of(headers, Settings(owner_header="X-User")) == Wishes("ann", "k", 0)
+    assert RequestPreferences.of(Headers({"Prefer": prefer})).priority == priority
 
 
 def test_a_key_that_is_too_long_is_refused():
     with pytest.raises(InvalidValueError, match="201 characters") as caught:
-        wishes_of(Headers({"Idempotency-Key": 201 * "k"}), Settings())
+        RequestPreferences.of(Headers({"Idempotency-Key": 201 * "k"}))
     assert caught.value.locator == "Idempotency-Key"
 
 
