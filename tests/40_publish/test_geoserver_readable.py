@@ -111,7 +111,7 @@ def test_a_pixel_that_is_read_otherwise_is_logged(
     def keep(*_: object) -> None: ...
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("candela.publish.geoserver.granules._link", keep)
+        patch.setattr("candela.publish.geoserver.granules.link_file", keep)
         publisher.publish(change_layer)
     assert "0.125" in caplog.text
 
