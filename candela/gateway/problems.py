@@ -18,7 +18,7 @@ from candela import errors
 from candela.contract.job import Failure
 from candela.gateway.access.browsers import wants_html
 from candela.gateway.parameters import shown
-from candela.jobs.uploads import FullError, OffsetError, PartUnderWayError
+from candela.jobs.uploads import ChecksumError, FullError, OffsetError, PartUnderWayError
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +71,9 @@ TABLE: dict[type[errors.CandelaError], Kind] = {
     errors.NoSuchProcessError: Kind(
         "NotFound", 404, f"{OGC_TYPES}/no-such-process", "No such process"
     ),
-    errors.InputError: Kind("InvalidParameterValue", 422),
-    errors.ReferenceUnavailableError: Kind("InvalidParameterValue", 422),
+    errors.InputError: Kind("InvalidParameterValue", 400),
+    ChecksumError: Kind("InvalidParameterValue", 422),
+    errors.ReferenceUnavailableError: Kind("InvalidParameterValue", 400),
     errors.UnavailableError: Kind("NoApplicableCode", 503, retry_after_s=10),
     errors.StorageError: Kind(
         "NoApplicableCode",

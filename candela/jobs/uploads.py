@@ -66,6 +66,10 @@ class FullError(BusyError):
     """There is no room for what is to be uploaded."""
 
 
+class ChecksumError(InputError):
+    """The content is another one than announced."""
+
+
 class PartUnderWayError(BusyError):
     """A part of the same upload is being stored."""
 
@@ -226,7 +230,7 @@ class Uploads:
             If the part does not begin where the last one ended.
         TooLargeError, InvalidValueError
             If the part is too large or too small.
-        InputError
+        ChecksumError
             If the checksum is wrong; then the upload is gone.
         BusyError
             If another part of this upload is just coming.
@@ -296,7 +300,7 @@ class Uploads:
                     hasher.update(piece)
         if hasher.hexdigest() != upload.sha256:
             self._storage.delete(upload_key(upload.id))
-            raise InputError(
+            raise ChecksumError(
                 f"the checksum of {upload.name} is {hasher.hexdigest()}, "
                 f"announced was {upload.sha256}; the upload is removed"
             )

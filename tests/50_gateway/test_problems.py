@@ -11,7 +11,7 @@ from candela.contract.job import Failure
 from candela.gateway import problems
 from candela.gateway.maps.exceptions import OwsError, exception_report, problem_of_request
 from candela.gateway.protocols.wps10 import exceptions as wps10
-from candela.jobs.uploads import FullError
+from candela.jobs.uploads import ChecksumError, FullError
 
 SECRET = "bucket s3://inner/secret"
 TYPES = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0"
@@ -34,6 +34,7 @@ def http():
         "site": errors.OtherSiteError("another site"),
         "token": errors.TokenError("not yours"),
         "input": errors.InputError("no raster"),
+        "checksum": ChecksumError("another content"),
         "limit": errors.LimitError("too slow"),
         "away": errors.UnavailableError("away"),
         "storage": errors.StorageError(SECRET),
@@ -61,7 +62,8 @@ def http():
         ("full", 507, "NotEnoughStorage"),
         ("site", 403, "NoApplicableCode"),
         ("token", 403, "NoApplicableCode"),
-        ("input", 422, "InvalidParameterValue"),
+        ("input", 400, "InvalidParameterValue"),
+        ("checksum", 422, "InvalidParameterValue"),
         ("limit", 400, "NoApplicableCode"),
         ("away", 503, "NoApplicableCode"),
         ("storage", 503, "NoApplicableCode"),
