@@ -299,3 +299,11 @@ def test_what_is_made_belongs_to_who_asks(owned: Estate, key: str, ask: Ask) -> 
         else:
             secret = answer.headers["Location"].rpartition("/")[2]
             assert owned.gateway.jobs.uploads.find(SYSTEM, secret).owner == who.get("X-User", "")
+
+
+def test_answers_to_owners_are_not_for_shared_caches(owned: Estate) -> None:
+    paths = [ask.values[1].path for ask in asks("own", "listed") if "GET" in ask.values[0]]
+    for path in paths:
+        answer = owned.http.get(path.format(**owned.things), headers=ROLES["owner"], buffered=True)
+        assert answer.cache_control.private, path
+        assert not answer.cache_control.public, path

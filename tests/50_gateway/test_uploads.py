@@ -189,6 +189,25 @@ def test_an_upload_that_is_not_complete_is_no_input(idle, idle_gateway):
     assert idle_gateway.jobs.store.jobs() == []
 
 
+def test_an_upload_of_another_owner_is_no_input(tmp_path):
+    settings = Settings(url=BASE, data=tmp_path, grace_s=0, owner_header="X-User")
+    gateway = Gateway.assemble(settings)
+    ann, bob, nobody = (gateway.application().test_client() for _ in range(3))
+    ann.environ_base["HTTP_X_USER"], bob.environ_base["HTTP_X_USER"] = "ann", "bob"
+    address = uploaded(ann, b"<a/>")
+    href = ann.get(address).json["href"]
+    missing = href.replace(href.split("/")[-2], 32 * "0")
+    for other in (bob, nobody):
+        assert other.get(address).status_code == 404
+        refused, unknown = execute(other, href), execute(other, missing)
+        assert refused.status_code == unknown.status_code == 400
+        assert refused.text == unknown.text.replace(missing, href)
+        assert 'locator="complex"' in refused.text
+    assert gateway.jobs.store.jobs() == []
+    assert execute(ann, href).status_code == 200
+    gateway.stop()
+
+
 def test_uploads_have_a_limit_together(tmp_path):
     config = configured(tmp_path / "config", maxstoreduploads="1mb")
     gateway = Gateway.assemble(Settings(url=BASE, data=tmp_path / "data", config=config))
