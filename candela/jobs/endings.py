@@ -6,14 +6,14 @@ The machine's faults are tried again, each time after a longer pause; the job's 
 import datetime as dt
 from typing import NamedTuple
 
+from candela.backoff import Backoff
 from candela.contract.job import EXIT_UNAVAILABLE, Failure
 from candela.jobs.model import JobSummary
 from candela.runners.base import Cause, RunState
 from candela.spec import RunSpec
 
 NOT_RUN = frozenset({Cause.IMAGE, Cause.UNSCHEDULABLE, Cause.DISRUPTED})
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 60.0
+BACKOFF = Backoff(1.0, 60.0)
 
 
 class Fault(NamedTuple):
@@ -40,8 +40,7 @@ def fault_of(run: RunState) -> Fault | None:
 
 def pause_before(attempt: int) -> dt.timedelta:
     """Return how long a job waits before an attempt; the first one comes at once."""
-    pause_s = FIRST_PAUSE_S * 2.0 ** (attempt - 2) if attempt > 1 else 0.0
-    return dt.timedelta(seconds=min(LONGEST_PAUSE_S, pause_s))
+    return dt.timedelta(seconds=BACKOFF.pause_s(attempt - 1))
 
 
 def with_id(failure: Failure, job: JobSummary) -> Failure:

@@ -51,6 +51,7 @@ def test_every_style_that_a_process_asks_for_exists(identifier):
 # What each room may import beside itself. Rooms further down know nothing of those above.
 ARROWS = {
     "errors": [],
+    "backoff": [],
     "eo": ["errors"],
     "memory": [],
     "signing": [],
@@ -58,15 +59,16 @@ ARROWS = {
     "sqlite": [],
     "synthetic": ["eo", "errors"],
     "storage": ["errors"],
-    "contract": ["eo", "storage", "errors"],
+    "contract": ["backoff", "eo", "storage", "errors"],
     "spec": ["errors"],
     "settings": ["contract", "signing", "spec", "errors"],
     "patches": ["eo", "errors", "postgresql", "sqlite"],
     "services": ["eo", "patches", "errors"],
-    "worker": ["contract", "storage", "spec", "patches", "eo", "errors"],
-    "publish": ["eo", "errors"],
-    "runners": ["contract", "storage", "spec", "errors"],
+    "worker": ["backoff", "contract", "storage", "spec", "patches", "eo", "errors"],
+    "publish": ["backoff", "eo", "errors"],
+    "runners": ["backoff", "contract", "storage", "spec", "errors"],
     "jobs": [
+        "backoff",
         "contract",
         "eo",
         "errors",

@@ -10,6 +10,7 @@ from affine import Affine
 from geoserver_double import PASSWORD, USER, GeoServerDouble
 from pydantic import TypeAdapter
 
+from candela.backoff import Backoff
 from candela.contract.job import OutputFile, ResultDocument
 from candela.errors import PublicationError, PublisherAwayError
 from candela.jobs.model import Link, State
@@ -317,7 +318,7 @@ def test_a_job_goes_through_an_outage_of_geoserver_and_expires_without_a_trace(
     with GeoServerDouble() as double:
         rest = GeoServerRest(double.url, Account(USER, PASSWORD))
         site = Site("https://maps.example", folder=tmp_path / "published")
-        publisher = GeoServerPublisher(rest, site, first_pause_s=0.001)
+        publisher = GeoServerPublisher(rest, site, backoff=Backoff(0.001, 0.1))
         object.__setattr__(engine.service, "publisher", publisher)
         double.break_all("after")
         job = publishing(engine, raster=path, parcels=parcels)
