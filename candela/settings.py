@@ -111,6 +111,8 @@ class Settings(BaseSettings):
         How many pods of a process are started before there is a job for them, by its identifier.
     worker_url : str
         The address under which workers reach the gateway, if it is not ``url``.
+    publish_timeout_s : float
+        How long a job waits for a map server that is away before it fails.
     publisher : str
         What serves layers: ``mapserver`` (on this machine) or ``geoserver``.
     private_layers : bool
@@ -169,6 +171,7 @@ class Settings(BaseSettings):
     queue: str = ""
     warm: dict[str, PositiveInt] = Field(default_factory=dict)
     worker_url: str = ""
+    publish_timeout_s: float = Field(default=86_400, gt=0)
     publisher: Literal["mapserver", "geoserver"] = "mapserver"
     private_layers: bool = False
     geoserver_url: str = ""

@@ -81,7 +81,11 @@ class Gateway:
             max_input_bytes=limits.max_input_bytes,
         )
         dispatcher = Dispatcher(
-            jobs, base_url=settings.progress_url, key=settings.signing_key, staging=staging
+            jobs,
+            base_url=settings.progress_url,
+            key=settings.signing_key,
+            staging=staging,
+            publish_timeout_s=settings.publish_timeout_s,
         )
         return cls(
             settings,
