@@ -1,12 +1,10 @@
 """Exponential backoff: pauses between tries that grow up to a bound."""
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from logging import Logger
 from typing import TypeVar
-
-logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -36,6 +34,7 @@ def retry(
     backoff: Backoff,
     *,
     tries: int,
+    logger: Logger,
     subject: str = "",
 ) -> Result:
     """Return what an action returns, at the last of several tries at the latest.
@@ -50,6 +49,8 @@ def retry(
         The pauses between tries.
     tries : int
         How many there are in all.
+    logger : Logger
+        Of who asks for it: what a job's user may see of a log depends on that.
     subject : str, optional
         What the log says before the error.
     """

@@ -127,4 +127,4 @@ def patiently(store: Callable[[], Result]) -> Result:
     StorageError
         If the last try raises it.
     """
-    return retry(store, StorageError, BACKOFF, tries=TRIES)
+    return retry(store, StorageError, BACKOFF, tries=TRIES, logger=logger)

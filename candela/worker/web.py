@@ -110,7 +110,7 @@ def with_patience(url: str, attempt: Callable[[], Result]) -> Result:
     """
     shown = without_secrets(url)
     try:
-        return retry(attempt, TransientError, BACKOFF, tries=TRIES, subject=shown)
+        return retry(attempt, TransientError, BACKOFF, tries=TRIES, logger=logger, subject=shown)
     except TransientError as error:
         raise ReferenceUnavailableError(f"{shown} cannot be fetched: {error}") from error
 

@@ -1,10 +1,14 @@
 """Pauses between tries, and the tries themselves."""
 
+import logging
+
 import pytest
 
 from candela import backoff
 from candela.backoff import Backoff, retry
 from candela.errors import StorageError
+
+LOGGER = logging.getLogger("test")
 
 
 @pytest.fixture
@@ -36,18 +40,21 @@ def test_pauses_grow_up_to_a_bound():
 
 
 def test_an_action_is_tried_again_after_growing_pauses(slept, caplog):
-    assert retry(fail_first(2), StorageError, Backoff(1, 60), tries=4, subject="bucket") == 3
+    assert (
+        retry(fail_first(2), StorageError, Backoff(1, 60), tries=4, logger=LOGGER, subject="bucket")
+        == 3
+    )
     assert slept == [1, 2]
     assert "bucket: failure 2; next try in 2 s" in caplog.text
 
 
 def test_the_error_of_the_last_try_is_raised(slept):
     with pytest.raises(StorageError, match="failure 3"):
-        retry(fail_first(5), StorageError, Backoff(1, 60), tries=3)
+        retry(fail_first(5), StorageError, Backoff(1, 60), tries=3, logger=LOGGER)
     assert slept == [1, 2]
 
 
 def test_other_errors_end_it_at_once(slept):
     with pytest.raises(StorageError, match="failure 1"):
-        retry(fail_first(1), ValueError, Backoff(1, 60), tries=3)
+        retry(fail_first(1), ValueError, Backoff(1, 60), tries=3, logger=LOGGER)
     assert slept == []

@@ -196,7 +196,7 @@ class GeoServerPublisher:
 
         What is done already is looked up, not done twice.
         """
-        return retry(action, PublisherAwayError, self.backoff, tries=TRIES)
+        return retry(action, PublisherAwayError, self.backoff, tries=TRIES, logger=logger)
 
     def _publish(self, record: LayerRecord) -> None:
         layer, workspace = record.layer, self._workspace(record.layer.owner)
