@@ -101,8 +101,8 @@ class Settings(BaseSettings):
         The Job that is filled in for each attempt (``k8s/base/job-template.yaml``).
     image_prefix, image_tag : str
         What the names of workers' images begin and end with: ``<prefix><kind>:<tag>``.
-    image_patience_s, room_patience_s : float
-        How long a pod may wait for its image, and for a machine with room for it.
+    image_pull_timeout_s, unschedulable_timeout_s : float
+        How long a pod may wait for its image, and be unschedulable.
     cpu_share : float
         How much of its cores a process is promised in a cluster, 0 to 1; it may use all of them.
     queue : str
@@ -165,8 +165,8 @@ class Settings(BaseSettings):
     job_template: Path | None = None
     image_prefix: str = "localhost/candela-"
     image_tag: str = "dev"
-    image_patience_s: float = Field(default=300, gt=0)
-    room_patience_s: float = Field(default=86_400, gt=0)
+    image_pull_timeout_s: float = Field(default=300, gt=0)
+    unschedulable_timeout_s: float = Field(default=86_400, gt=0)
     cpu_share: float = Field(default=1, gt=0, le=1)
     queue: str = ""
     warm: dict[str, PositiveInt] = Field(default_factory=dict)

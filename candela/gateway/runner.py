@@ -46,7 +46,9 @@ def make_runner(settings: Settings, storage: Storage, specs: dict[str, ProcessSp
         template,
         namespace=settings.namespace,
         images=Images(settings.image_prefix, settings.image_tag),
-        patience=Patience(image_s=settings.image_patience_s, room_s=settings.room_patience_s),
+        patience=Patience(
+            image_s=settings.image_pull_timeout_s, room_s=settings.unschedulable_timeout_s
+        ),
         queue=settings.queue,
         cpu_share=settings.cpu_share,
         warm=WarmSettings(

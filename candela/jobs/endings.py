@@ -33,9 +33,7 @@ def fault_of(run: RunState) -> Fault | None:
     """Return the machine's fault at the end of an attempt; None if it was the job's own."""
     if run.cause is Cause.FINISHED and run.exit_code == EXIT_UNAVAILABLE:
         return NO_STORAGE
-    return {Cause.VANISHED: KILLED, Cause.MACHINE_MEMORY: NO_MEMORY}.get(
-        run.cause or Cause.FINISHED
-    )
+    return {Cause.LOST: KILLED, Cause.MACHINE_MEMORY: NO_MEMORY}.get(run.cause or Cause.FINISHED)
 
 
 def pause_before(attempt: int) -> dt.timedelta:

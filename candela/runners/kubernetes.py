@@ -49,7 +49,7 @@ from candela.runners.verdict import (
     is_finished,
     is_overdue,
     run_state,
-    trouble_of,
+    start_failure,
 )
 from candela.runners.warm import NOT_WARM, Want, WarmPods, WarmSettings, owner_of
 from candela.storage import Storage
@@ -321,19 +321,19 @@ class KubernetesRunner:
     def _look(self, reference: str) -> None:
         jobs, pods = self._jobs.group(reference), self._pods.group(reference)
         if jobs and is_overdue(jobs[0], pods, _now()):
-            self._end(reference, Cause.DEADLINE, "it has had its time")
+            self._end(reference, Cause.DEADLINE, "DeadlineExceeded: the job ran longer than it may")
         for pod in pods if jobs else ():
             self._warm.label(pod, jobs[0])
-        trouble = trouble_of(pods)
-        if trouble is None:
+        failure = start_failure(pods)
+        if failure is None:
             return
-        key = (reference, trouble.cause)
+        key = (reference, failure.cause)
         since = self._waiting_since.setdefault(key, time.monotonic())
         if not jobs or is_finished(jobs[0]):
             self._waiting_since.pop(key)
-        elif time.monotonic() - since > self._patience.limits[trouble.cause]:
-            logger.warning("Ending %s: %s", reference, trouble.message)
-            self._end(reference, trouble.cause, trouble.message)
+        elif time.monotonic() - since > self._patience.limits[failure.cause]:
+            logger.warning("Ending %s: %s", reference, failure.message)
+            self._end(reference, failure.cause, failure.message)
 
     def _end(self, reference: str, cause: Cause, message: str) -> None:
         """Let the cluster end a Job, and write into it why; the first cause counts."""

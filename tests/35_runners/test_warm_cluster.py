@@ -130,14 +130,14 @@ def test_a_job_in_a_warm_pod_that_eats_memory_is_ended(warm, job_id):
     assert [is_warm(pod) for pod in pods_of(warm, reference)] == [True]
 
 
-def test_a_warm_pod_that_is_killed_with_its_job_has_vanished(warm, job_id):
+def test_a_warm_pod_that_is_killed_with_its_job_is_lost(warm, job_id):
     runner = warm.make()
     reference = runner.submit(trial("pause", job_id=job_id), LIMITS)
     until(lambda: "trying pause" in runner.logs(job_id))
     (pod,) = pods_of(warm, reference)
     name = pod["metadata"]["name"]
     warm.place.cluster.run("delete", "pod", "-n", warm.place.namespace, name, "--wait=false")
-    assert ended(runner, reference).cause is Cause.VANISHED
+    assert ended(runner, reference).cause is Cause.LOST
 
 
 def test_an_idle_pod_that_is_deleted_is_replaced(warm):
