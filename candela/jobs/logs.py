@@ -18,9 +18,7 @@ HIDDEN = "(for the operator)"
 _RECORD = re.compile(r"(\d{4}-\d\d-\d\d [\d:,]+ ([A-Z]+) \[[^\]]*\] ([\w.]+): )(.*)")
 _ENDED = re.compile(r"Attempt \d+ has ended: ")
 _TRACEBACK = "Traceback (most recent call last):"
-_INTERNAL = re.compile(
-    r"(__main__|candela\.(contract|storage)|bot|boto|url)"
-)
+_INTERNAL = re.compile(r"(__main__|candela\.(contract|storage)|bot|boto|url)")
 _PATH = re.compile(r"(?<![\w:/.])(?:/[\w.+@%~-]+)+/(?=[\w.+@%~-])")
 _SECRET = re.compile(r"(?<=://)[^/\s@]+@")
 _QUERY = re.compile(r"(\w://[^\s?#'\"<>]*)[?#][^\s'\"<>]*")

@@ -10,8 +10,8 @@ from trials import LIMITS, ended, trial, until
 from candela.contract.job import job_key
 from candela.errors import RunnerError
 from candela.runners.base import Cause
-from candela.runners.kubernetes import Patience
 from candela.runners.manifest import Images
+from candela.runners.startup import StartTimeouts
 
 pytestmark = [pytest.mark.cluster, pytest.mark.allow_hosts(NETWORKS)]
 
@@ -32,7 +32,7 @@ def test_an_image_that_cannot_be_pulled_is_told_and_ends_the_job(in_cluster, job
 
 
 def test_an_unschedulable_job_waits_and_says_so(in_cluster, job_id):
-    runner = in_cluster.make(patience=Patience(room_s=3600))
+    runner = in_cluster.make(timeouts=StartTimeouts(unschedulable_s=3600))
     limits = dataclasses.replace(LIMITS, cpu=1000)
     reference = runner.submit(trial("finish", job_id=job_id), limits)
     until(lambda: "Unschedulable: " in runner.state(reference).message)
@@ -50,9 +50,9 @@ def test_an_unschedulable_job_ends_after_the_timeout(in_cluster, job_id):
 
 
 def test_a_job_that_fills_the_disk_is_evicted(in_cluster, job_id):
-    runner = in_cluster.make()
-    volumes = runner._template["spec"]["template"]["spec"]["volumes"]
-    volumes[0]["emptyDir"]["sizeLimit"] = "20Mi"
+    template = in_cluster.template()
+    template["spec"]["template"]["spec"]["volumes"][0]["emptyDir"]["sizeLimit"] = "20Mi"
+    runner = in_cluster.make(template=template)
     # NOTE: the kubelet looks at the size of volumes once a minute.
     limits = dataclasses.replace(LIMITS, timeout_s=280)
     reference = runner.submit(trial("fill the disk", job_id=job_id), limits)
@@ -72,8 +72,9 @@ def test_a_pod_that_is_deleted_is_lost(in_cluster, job_id):
 
 
 def test_a_job_that_waits_in_a_queue_is_cancelled(in_cluster, job_id):
-    runner = in_cluster.make()
-    runner._template["spec"]["suspend"] = True
+    template = in_cluster.template()
+    template["spec"]["suspend"] = True
+    runner = in_cluster.make(template=template)
     reference = runner.submit(trial("finish", job_id=job_id), LIMITS)
     until(lambda: "Suspended" in runner.state(reference).message)
     assert not runner.cancel(reference).is_running
@@ -81,8 +82,9 @@ def test_a_job_that_waits_in_a_queue_is_cancelled(in_cluster, job_id):
 
 
 def test_a_job_that_the_cluster_refuses_is_told(in_cluster, job_id):
-    runner = in_cluster.make()
-    runner._template["spec"]["template"]["spec"]["restartPolicy"] = "Always"
+    template = in_cluster.template()
+    template["spec"]["template"]["spec"]["restartPolicy"] = "Always"
+    runner = in_cluster.make(template=template)
     with pytest.raises(RunnerError, match="restartPolicy"):
         runner.submit(trial("finish", job_id=job_id), LIMITS)
     assert not in_cluster.storage.exists(job_key(job_id, "result.json"))
