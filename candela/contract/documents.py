@@ -2,12 +2,12 @@
 
 import hashlib
 import logging
-import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from candela.backoff import Backoff, retry
 from candela.contract.job import (
     INPUTS_FOLDER,
     RESULT_FILE,
@@ -27,7 +27,8 @@ Result = TypeVar("Result")
 _VALUE: TypeAdapter[Value] = TypeAdapter(Value)
 
 RESULT_BYTES = 4 * 2**20  # of a result.json; its literals have far less
-WAITS_S = (1.0, 4.0, 15.0)  # before the second, third and fourth try
+TRIES = 4  # to store something
+BACKOFF = Backoff(1.0, 15.0, factor=4.0)
 
 
 def read_job(storage: Storage, job_id: str, attempt: int = 1) -> JobDocument:
@@ -126,10 +127,4 @@ def patiently(store: Callable[[], Result]) -> Result:
     StorageError
         If the last try raises it.
     """
-    for wait_s in WAITS_S:
-        try:
-            return store()
-        except StorageError as error:
-            logger.warning("%s; next try in %s s", error, wait_s)
-            time.sleep(wait_s)
-    return store()
+    return retry(store, StorageError, BACKOFF, tries=TRIES, logger=logger)

@@ -78,6 +78,7 @@ class Gateway:
             base_url=settings.progress_url,
             key=settings.signing_key,
             staging=staging_of(settings, limits),
+            publish_timeout_s=settings.publish_timeout_s,
         )
         return cls(
             settings,

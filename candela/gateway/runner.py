@@ -25,8 +25,9 @@ def make_runner(settings: Settings, storage: Storage, specs: dict[str, ProcessSp
             storage, settings.folder / "work", environment=_worker_environment(settings)
         )
     # Imported where they are needed: the client of the cluster takes a while.
-    from candela.runners.kubernetes import KubernetesRunner, Patience
+    from candela.runners.kubernetes import KubernetesRunner
     from candela.runners.manifest import Images, TemplateError, load_template
+    from candela.runners.startup import StartTimeouts
     from candela.runners.warm import WarmSettings
 
     assert settings.job_template is not None  # the settings see to it
@@ -46,7 +47,7 @@ def make_runner(settings: Settings, storage: Storage, specs: dict[str, ProcessSp
         template,
         namespace=settings.namespace,
         images=Images(settings.image_prefix, settings.image_tag),
-        patience=Patience(image_s=settings.image_patience_s, room_s=settings.room_patience_s),
+        timeouts=StartTimeouts(settings.image_pull_timeout_s, settings.unschedulable_timeout_s),
         queue=settings.queue,
         cpu_share=settings.cpu_share,
         warm=WarmSettings(

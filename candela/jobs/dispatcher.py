@@ -26,7 +26,7 @@ from candela.jobs.endings import failure_of, fault_of, pause_before, with_id
 from candela.jobs.logs import tail, without_folders
 from candela.jobs.model import ACTIVE, JobSummary, State, now
 from candela.jobs.principal import SYSTEM
-from candela.jobs.publication import Publication
+from candela.jobs.publication import TIMEOUT_S, Publication
 from candela.jobs.request import UnreadableRequest
 from candela.jobs.service import JobService
 from candela.jobs.tokens import token_for
@@ -56,14 +56,22 @@ class Dispatcher:
         Where workers may take inputs from.
     """
 
-    def __init__(self, service: JobService, *, base_url: str, key: bytes, staging: Staging) -> None:
+    def __init__(
+        self,
+        service: JobService,
+        *,
+        base_url: str,
+        key: bytes,
+        staging: Staging,
+        publish_timeout_s: float = TIMEOUT_S,
+    ) -> None:
         self._service = service
         self._store = service.store
         self._runner = service.runner
         self._base_url = base_url
         self._key = key
         self._staging = staging
-        self._publication = Publication(service)
+        self._publication = Publication(service, timeout_s=publish_timeout_s)
         self._pauses: dict[str, float] = {}  # until when (monotonic) a job waits for the storage
         self._looked = -math.inf  # into the queue
         self._seen = -1  # changes of the store, then

@@ -6,14 +6,14 @@ The machine's faults are tried again, each time after a longer pause; the job's 
 import datetime as dt
 from typing import NamedTuple
 
+from candela.backoff import Backoff
 from candela.contract.job import EXIT_UNAVAILABLE, Failure
 from candela.jobs.model import JobSummary
 from candela.runners.base import Cause, RunState
 from candela.spec import RunSpec
 
 NOT_RUN = frozenset({Cause.IMAGE, Cause.UNSCHEDULABLE, Cause.DISRUPTED})
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 60.0
+BACKOFF = Backoff(1.0, 60.0)
 
 
 class Fault(NamedTuple):
@@ -33,15 +33,12 @@ def fault_of(run: RunState) -> Fault | None:
     """Return the machine's fault at the end of an attempt; None if it was the job's own."""
     if run.cause is Cause.FINISHED and run.exit_code == EXIT_UNAVAILABLE:
         return NO_STORAGE
-    return {Cause.VANISHED: KILLED, Cause.MACHINE_MEMORY: NO_MEMORY}.get(
-        run.cause or Cause.FINISHED
-    )
+    return {Cause.LOST: KILLED, Cause.MACHINE_MEMORY: NO_MEMORY}.get(run.cause or Cause.FINISHED)
 
 
 def pause_before(attempt: int) -> dt.timedelta:
     """Return how long a job waits before an attempt; the first one comes at once."""
-    pause_s = FIRST_PAUSE_S * 2.0 ** (attempt - 2) if attempt > 1 else 0.0
-    return dt.timedelta(seconds=min(LONGEST_PAUSE_S, pause_s))
+    return dt.timedelta(seconds=BACKOFF.pause_s(attempt - 1))
 
 
 def with_id(failure: Failure, job: JobSummary) -> Failure:

@@ -1,8 +1,9 @@
 """The last step of a job: its rasters and polygons become layers of the map server.
 
 The step has threads of its own, since a file may have to come out of a bucket first, and tries
-of its own: while the map server is away a job waits in ``publishing``, and no result is lost.
-What the map server refuses for good fails the job, and nothing of it stays published.
+of its own. A job waits in ``publishing`` while the map server is away, for so long and no longer.
+What the map server refuses for good, and what goes wrong again and again, fails the job with its
+reason; its outputs stay, and nothing of it stays published.
 """
 
 import errno
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from candela.backoff import Backoff
 from candela.contract.job import OUTPUTS_FOLDER, Failure, OutputFile, job_key
 from candela.contract.layers import LayerContent
 from candela.contract.names import layer_name
@@ -33,18 +35,19 @@ from candela.publish.titles import layer_title
 logger = logging.getLogger(__name__)
 
 THREADS = 4
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 60.0
+BACKOFF = Backoff(0.5, 60.0)
+TIMEOUT_S = 86_400.0
 MOST_FAULTS = 5
 
 
 @dataclass
-class _Waiting:
-    """A job whose map server was away."""
+class _Retries:
+    """How often a job was tried in vain, by this gateway."""
 
-    tries: int
-    again_at: float  # time.monotonic()
+    tries: int = 0
     faults: int = 0  # tries that an unexpected error has ended
+    next_try: float = 0.0  # time.monotonic()
+    away_since: float | None = None  # time.monotonic(), of map server or storage
 
 
 class Publication:
@@ -54,30 +57,37 @@ class Publication:
     ----------
     service : JobService
         The jobs.
-    first_pause_s : float
-        How long a job waits after its first try in vain; each further pause is twice as long.
+    timeout_s : float, optional
+        How long a job waits for a map server or a storage that is away before it fails; the time
+        begins again where the gateway does.
+    backoff : Backoff, optional
+        The pauses between tries of one job.
     """
 
-    def __init__(self, service: JobService, *, first_pause_s: float = FIRST_PAUSE_S) -> None:
+    def __init__(
+        self, service: JobService, *, timeout_s: float = TIMEOUT_S, backoff: Backoff = BACKOFF
+    ) -> None:
         self._service = service
-        self._first_pause_s = first_pause_s
+        self._timeout_s = timeout_s
+        self._backoff = backoff
         self._lock = threading.Lock()
         self._at_work: set[str] = set()
-        self._waiting: dict[str, _Waiting] = {}
+        self._retries: dict[str, _Retries] = {}
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="publication")
 
     def stop(self) -> None:
         """End after the layers in hand; other jobs are published after the next start."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def offer(self, job: JobSummary) -> None:
-        """Publish a job soon, unless it is in hand or its pause is not over."""
+    def offer(self, job: JobSummary) -> bool:
+        """Publish a job soon, unless it is in hand or its pause is not over; tell whether."""
         with self._lock:
-            waiting = self._waiting.get(job.id)
-            if job.id in self._at_work or (waiting and time.monotonic() < waiting.again_at):
-                return
+            retries = self._retries.get(job.id)
+            if job.id in self._at_work or (retries and time.monotonic() < retries.next_try):
+                return False
             self._at_work.add(job.id)
         self._threads.submit(self._work, job)
+        return True
 
     def _work(self, job: JobSummary) -> None:
         try:
@@ -97,58 +107,70 @@ class Publication:
         try:
             return self._service.store.outcome(job.id)
         except NotFoundError:  # removed in the meantime
-            self._waiting.pop(job.id, None)
+            self._retries.pop(job.id, None)
             return None
 
     def _count_fault(self, job: JobSummary, error: Exception) -> None:
         """Try again after an error that nobody has thought of, but not for ever."""
-        self._pause(job)
-        waiting = self._waiting[job.id]
-        waiting.faults += 1
+        retries = self._pause(job)
+        retries.faults += 1
         logger.error(
             "Job %s is not published: internal error (%d of %d)",
-            job.id, waiting.faults, MOST_FAULTS, exc_info=error,
+            job.id, retries.faults, MOST_FAULTS, exc_info=error,
         )  # fmt: skip
         try:
-            if waiting.faults >= MOST_FAULTS:
-                outcome = self._service.store.outcome(job.id)
-                failure = Failure(kind="InternalError", message="internal error while publishing")
-                self._refuse(outcome, with_id(failure, job))
-            else:
-                told = f"publishing was cut off by an internal error (try {waiting.faults})"
-                self._tell(job, told)
-        except Exception:
-            logger.exception("Job %s cannot be told so; trying again", job.id)
+            if retries.faults < MOST_FAULTS:
+                name = type(error).__name__
+                self._tell(job, f"internal error while publishing: {name} (try {retries.faults})")
+                return
+            message = f"internal error while publishing: {type(error).__name__}"
+            failure = with_id(Failure(kind="InternalError", message=message), job)
+            self._fail(self._service.store.outcome(job.id), failure)
+        except (NotFoundError, UnavailableError):
+            logger.exception("The fault of job %s cannot be written down; trying again", job.id)
 
     def publish(self, job: JobOutcome) -> None:
         """Publish the layers of a job and move it on; what was published before is no harm."""
         try:
             links = self._links(job)
-        except (PublisherAwayError, StorageError, OSError) as error:
-            if isinstance(error, OSError) and not _is_full(error):
+        except PublisherAwayError as error:
+            self._wait(job, error, "map server", without_folders(str(error)))
+            return
+        except StorageError as error:
+            self._wait(job, error, "storage")
+            return
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:  # has room again some day
                 raise
-            logger.warning("Job %s waits to be published: %s", job.id, error)
-            tries = f"(try {self._pause(job)} to publish)"
-            if isinstance(error, PublisherAwayError):
-                reason = without_folders(str(error))
-                self._tell(job, f"waiting for the map server {tries}: {reason}")
-            else:
-                self._tell(job, f"waiting for the storage {tries}")
+            self._wait(job, error, "storage", "its disk is full")
             return
         except PublicationError as error:
             logger.exception("The layers of job %s cannot be published", job.id)
             failure = Failure(kind="PublicationError", message=without_folders(str(error)))
-            self._refuse(job, failure)
+            self._fail(job, failure)
             return
-        self._waiting.pop(job.id, None)
+        self._retries.pop(job.id, None)
         moved = self._service.store.move(
             job.id, [State.PUBLISHING], State.SUCCEEDED,
             links=links, percent=100.0, message="succeeded",
         )  # fmt: skip
         if moved:
             logger.info("Job %s of %s succeeded", job.id, job.process)
-        elif self._is_over(job):  # dismissed in the meantime
+        elif self._is_dismissed(job):
             self._service.clear(job)
+
+    def _wait(self, job: JobOutcome, error: Exception, part: str, reason: str = "") -> None:
+        """Let a job wait for a part that is away; fail it if that takes too long."""
+        logger.warning("Job %s waits to be published: %s", job.id, error)
+        retries, now_s = self._pause(job), time.monotonic()
+        if retries.away_since is None:
+            retries.away_since = now_s
+        told = f": {reason}" if reason else ""
+        if now_s - retries.away_since < self._timeout_s:
+            self._tell(job, f"waiting for the {part} (try {retries.tries} to publish){told}")
+            return
+        message = f"not published: the {part} was away for {self._timeout_s:g} s{told}"
+        self._fail(job, Failure(kind="UnavailableError", message=message))
 
     def _links(self, job: JobOutcome) -> dict[str, Link]:
         if job.result is None:
@@ -161,41 +183,43 @@ class Publication:
             self._service.copies.remove(job_key(job.id))
         return links
 
-    def _refuse(self, job: JobOutcome, failure: Failure) -> None:
-        self._service.withdraw(job.id)
-        logger.info("Job %s of %s failed: %s", job.id, job.process, failure.message)
-        self._service.store.move(
+    def _fail(self, job: JobOutcome, failure: Failure) -> None:
+        """End a job whose layers cannot be published; its outputs stay where they are."""
+        failed = self._service.store.move(
             job.id, [State.PUBLISHING], State.FAILED,
             error=failure, result=job.result, message=failure.message,
         )  # fmt: skip
-        self._waiting.pop(job.id, None)
+        self._retries.pop(job.id, None)
+        if failed:
+            logger.info("Job %s of %s failed: %s", job.id, job.process, failure.message)
+            self._withdraw(job)
 
-    def _pause(self, job: JobSummary) -> int:
-        """Let a job wait, each time longer; return how often it was tried."""
-        tries = self._waiting[job.id].tries + 1 if job.id in self._waiting else 1
-        pause_s = min(LONGEST_PAUSE_S, self._first_pause_s * 2 ** (tries - 1))
-        faults = self._waiting[job.id].faults if job.id in self._waiting else 0
-        self._waiting[job.id] = _Waiting(tries, time.monotonic() + pause_s, faults)
-        return tries
+    def _withdraw(self, job: JobOutcome) -> None:
+        try:
+            self._service.withdraw(job.id)
+        except Exception:  # of what has failed to publish already
+            logger.exception("The layers of job %s are left to the reconciler", job.id)
+
+    def _pause(self, job: JobSummary) -> _Retries:
+        """Let a job wait, each time longer."""
+        retries = self._retries.setdefault(job.id, _Retries())
+        retries.tries += 1
+        retries.next_try = time.monotonic() + self._backoff.pause_s(retries.tries)
+        return retries
 
     def _tell(self, job: JobSummary, message: str) -> None:
         told = self._service.store.move(
             job.id, [State.PUBLISHING], State.PUBLISHING, message=message
         )
         if told is None:
-            self._waiting.pop(job.id, None)  # dismissed
+            self._retries.pop(job.id, None)  # dismissed
 
-    def _is_over(self, job: JobSummary) -> bool:
+    def _is_dismissed(self, job: JobSummary) -> bool:
         """Tell whether a job was dismissed, and not moved on by another gateway."""
         try:
             return self._service.store.summary(job.id).state is State.DISMISSED
         except NotFoundError:
             return True
-
-
-def _is_full(error: OSError) -> bool:
-    """Tell whether an error is one of a full disk, which has room again some day."""
-    return error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def reconcile(service: JobService, refused: set[str] | None = None) -> None:

@@ -52,12 +52,12 @@ class Cause(StrEnum):
     DEADLINE = "deadline"
     CANCELLED = "cancelled"
     MACHINE_MEMORY = "machine_memory"  # the kernel ended it: the machine had no more memory
-    VANISHED = "vanished"  # the machine broke it, or nobody knows any more
+    LOST = "lost"  # killed, or lost with its machine
     # Of a cluster; the message is for the user:
-    IMAGE = "image"  # its image cannot be had
-    UNSCHEDULABLE = "unschedulable"  # no machine has room for it
+    IMAGE = "image"  # the image cannot be pulled, or the container not be created
+    UNSCHEDULABLE = "unschedulable"  # no node has the resources that it asks for
     EVICTED = "evicted"  # it used more disk than it may
-    DISRUPTED = "disrupted"  # machines gave it up again and again
+    DISRUPTED = "disrupted"  # evicted, preempted, drained or refused by nodes, too often
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Runner(Protocol):
         """Return the backend reference of an attempt, or None if it was never started."""
 
     def state(self, reference: str) -> RunState:
-        """Tell where an attempt stands; one that nobody knows has vanished."""
+        """Tell where an attempt stands; one that nobody knows is lost."""
 
     def cancel(self, reference: str) -> RunState:
         """End an attempt; on return all of its processes are gone."""

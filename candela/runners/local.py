@@ -157,7 +157,7 @@ class LocalRunner:
         """
         record = self._running.get(reference.partition(":")[0]) or self._records.find(reference)
         if record is None or record.reference != reference:
-            return RunState(Cause.VANISHED, message=f"nothing is known of {reference}")
+            return RunState(Cause.LOST, message=f"nothing is known of {reference}")
         if record.ended or is_alive(record.pid, self._mark(record)):
             return record.state
         try:
@@ -413,7 +413,7 @@ def _verdict(record: Record, *, has_result: bool) -> dict[str, object]:
         return {}
     is_broken = record.exit_code is None or record.exit_code in FROM_OUTSIDE
     if is_broken and not has_result:
-        return {"cause": Cause.VANISHED, "message": "ended from outside, or unseen"}
+        return {"cause": Cause.LOST, "message": "killed from outside, or ended unseen"}
     return {"cause": Cause.FINISHED}
 
 

@@ -14,13 +14,14 @@ from typing import Any
 from kubernetes.client import ApiException
 from urllib3.exceptions import HTTPError
 
+from candela.backoff import Backoff
+
 logger = logging.getLogger(__name__)
 
 WATCH_S = 300  # then everything is listed again, in case a watch has missed something
 CONNECT_S = 5.0
 SILENCE_S = 45.0  # a watch without even a bookmark for so long is taken for broken
-FIRST_PAUSE_S = 0.2
-LONGEST_PAUSE_S = 15.0
+BACKOFF = Backoff(0.2, 15.0)
 
 Object = Mapping[str, Any]
 
@@ -94,18 +95,18 @@ class Reflector:
         return self._all.get(name)
 
     def _follow(self) -> None:
-        pause_s = FIRST_PAUSE_S
+        failures = 0
         while not self._closing.is_set():
             try:
                 self._watch(self._list_all())
-                pause_s = FIRST_PAUSE_S
+                failures = 0
             except (ApiException, HTTPError, OSError, ValueError, AttributeError) as error:
                 # NOTE: an AttributeError is what http.client raises when another thread closes it.
                 if self._closing.is_set():
                     return
                 logger.warning("The %s cannot be followed: %s; trying again", self._name, error)
-                self._closing.wait(pause_s * random.uniform(0.8, 1.2))
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                failures += 1
+                self._closing.wait(BACKOFF.pause_s(failures) * random.uniform(0.8, 1.2))
 
     def _list_all(self) -> str:
         """List everything; return the version to watch from."""

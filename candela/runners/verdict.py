@@ -11,9 +11,11 @@ Document = Mapping[str, Any]  # a Kubernetes object, as JSON has it
 
 ENDED = "candela/ended"  # annotation of a Job that a gateway has ended: the cause
 ENDED_MESSAGE = "candela/ended-message"
-LOST_S = 60.0  # how long the machine of a pod that should be gone may stay silent
+LOST_S = 60.0  # how long the node of a pod that was deleted may not respond
 KILLED = frozenset({137, 143})  # exit codes of SIGKILL and SIGTERM
-NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})  # the machine could not run it at all
+NOT_STARTED = frozenset(
+    {"StartError", "ContainerCannotRun"}
+)  # the node could not run the container
 UNSEEN = frozenset({"Unknown", "ContainerStatusUnknown"})  # ended while nobody looked: a reboot
 NO_IMAGE = frozenset(
     {
@@ -29,8 +31,8 @@ NO_CONTAINER = frozenset(
 )
 
 
-class Trouble(NamedTuple):
-    """Why a pod does not start: it may get better by itself, or not."""
+class StartFailure(NamedTuple):
+    """Why a pod has not started yet; it may pass by itself."""
 
     cause: Cause
     message: str
@@ -51,12 +53,13 @@ def run_state(job: Document | None, pods: Sequence[Document], now: dt.datetime) 
     Returns
     -------
     RunState
-        Its message is for people: what a pod that does not start waits for, or how it ended.
+        Its message is for people, and has the cluster's own words: why a pod does not start, or
+        how it ended.
     """
     pods = sorted(pods, key=_age)
     newest = pods[-1] if pods else None
     if job is None:
-        return RunState(Cause.VANISHED, message="its Job is gone")
+        return RunState(Cause.LOST, message="the Job does not exist")
     ended = _annotations(job).get(ENDED)
     if ended is not None:
         if not is_finished(job) or any(not is_over(pod) for pod in pods):
@@ -71,7 +74,7 @@ def run_state(job: Document | None, pods: Sequence[Document], now: dt.datetime) 
             return verdict
     if not is_finished(job):
         is_suspended = bool(job["spec"].get("suspend"))
-        return RunState(message="waiting for its turn in the cluster" if is_suspended else "")
+        return RunState(message="Suspended: waiting for quota of the queue" if is_suspended else "")
     return _job_state(job)
 
 
@@ -98,7 +101,7 @@ def is_overdue(job: Document, pods: Sequence[Document], now: dt.datetime) -> boo
     return (now - began).total_seconds() > limit_s
 
 
-def trouble_of(pods: Sequence[Document]) -> Trouble | None:
+def start_failure(pods: Sequence[Document]) -> StartFailure | None:
     """Tell why the newest pod does not start, if it does not."""
     if not pods:
         return None
@@ -107,14 +110,14 @@ def trouble_of(pods: Sequence[Document]) -> Trouble | None:
         waiting = status.get("state", {}).get("waiting", {})
         reason, message = waiting.get("reason", ""), waiting.get("message", "")
         if reason in NO_IMAGE:
-            text = f"the image {status.get('image', '')} cannot be had: {message or reason}"
-            return Trouble(Cause.IMAGE, text)
+            text = _sentence(f"{reason}: {status.get('image', '')}", message)
+            return StartFailure(Cause.IMAGE, text)
         if reason in NO_CONTAINER:
-            return Trouble(Cause.IMAGE, f"the container cannot be made: {message or reason}")
+            return StartFailure(Cause.IMAGE, _sentence(reason, message))
     scheduled = _condition(pod, "PodScheduled")
     if scheduled and scheduled["status"] == "False" and scheduled.get("reason") == "Unschedulable":
-        text = f"no machine has room for it: {scheduled.get('message', '')}"
-        return Trouble(Cause.UNSCHEDULABLE, text)
+        text = _sentence("Unschedulable", scheduled.get("message"))
+        return StartFailure(Cause.UNSCHEDULABLE, text)
     return None
 
 
@@ -124,32 +127,35 @@ def _pod_state(pod: Document, now: dt.datetime) -> RunState:
     disruption = _condition(pod, "DisruptionTarget")
     if terminated is None and status.get("phase") not in {"Failed", "Succeeded"}:
         if disruption and _is_lost(pod, now):
-            return RunState(Cause.VANISHED, message=f"the machine {_node(pod)} does not answer")
-        trouble = trouble_of([pod])
-        return RunState(message=trouble.message if trouble else "")
+            return RunState(Cause.LOST, message=f"node {_node(pod)} does not respond")
+        failure = start_failure([pod])
+        return RunState(message=failure.message if failure else "")
     exit_code = _exit_code(pod)
     reason = status.get("reason", "")
     message = status.get("message", "")
     if exit_code == 0:
         return RunState(Cause.FINISHED, 0)
     if reason == "DeadlineExceeded":
-        return RunState(Cause.DEADLINE, exit_code, message)
+        return RunState(Cause.DEADLINE, exit_code, _sentence(reason, message))
     if terminated is not None and terminated.get("reason") == "OOMKilled":
-        return RunState(Cause.OUT_OF_MEMORY, exit_code, "killed by the kernel: out of memory")
+        return RunState(
+            Cause.OUT_OF_MEMORY, exit_code, "OOMKilled: the container reached its memory limit"
+        )
     if disruption and disruption["status"] == "True":
-        text = f"the machine {_node(pod)} gave it up: {disruption.get('message', '')}"
+        reason = disruption.get("reason") or "DisruptionTarget"
+        text = _sentence(f"{reason} on node {_node(pod)}", disruption.get("message"))
         return RunState(Cause.DISRUPTED, exit_code, text)
     if reason == "Evicted":
-        return RunState(Cause.EVICTED, exit_code, message)
-    if exit_code is None:  # the machine refused it
-        return RunState(Cause.DISRUPTED, None, message or reason)
+        return RunState(Cause.EVICTED, exit_code, _sentence(reason, message))
+    if exit_code is None:  # the node refused it
+        return RunState(Cause.DISRUPTED, None, _sentence(reason, message))
     if terminated is not None and terminated.get("reason") in UNSEEN:
-        return RunState(Cause.VANISHED, exit_code, f"the machine {_node(pod)} was restarted")
+        return RunState(Cause.LOST, exit_code, f"node {_node(pod)} was restarted")
     if terminated is not None and terminated.get("reason") in NOT_STARTED:
-        text = f"the machine {_node(pod)} could not start it: {terminated.get('message', '')}"
-        return RunState(Cause.VANISHED, exit_code, text)
+        text = _sentence(f"{terminated['reason']} on node {_node(pod)}", terminated.get("message"))
+        return RunState(Cause.LOST, exit_code, text)
     if exit_code in KILLED:
-        return RunState(Cause.VANISHED, exit_code, "ended from outside")
+        return RunState(Cause.LOST, exit_code, f"killed from outside (exit code {exit_code})")
     return RunState(Cause.FINISHED, exit_code)
 
 
@@ -159,8 +165,10 @@ def _job_state(job: Document) -> RunState:
     if finish.get("type") == "Complete":
         return RunState(Cause.FINISHED, 0)
     if finish.get("reason") == "DeadlineExceeded":
-        return RunState(Cause.DEADLINE, message=finish.get("message", ""))
-    return RunState(Cause.VANISHED, message=finish.get("message", ""))
+        return RunState(
+            Cause.DEADLINE, message=_sentence("DeadlineExceeded", finish.get("message"))
+        )
+    return RunState(Cause.LOST, message=_sentence(finish.get("reason", ""), finish.get("message")))
 
 
 def _finish(job: Document) -> Document | None:
@@ -203,6 +211,11 @@ def _condition(document: Document, kind: str) -> Document | None:
 def _annotations(document: Document) -> Mapping[str, str]:
     annotations: Mapping[str, str] = document["metadata"].get("annotations") or {}
     return annotations
+
+
+def _sentence(reason: str, message: str | None) -> str:
+    """Return a reason as the cluster names it, by which operators search, and its message."""
+    return ": ".join(filter(None, (reason, message)))
 
 
 def _node(pod: Document) -> str:

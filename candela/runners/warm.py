@@ -49,7 +49,7 @@ _NAME = re.compile(r"-(\d+)-(\d+)$")  # slot and generation
 
 
 @dataclass(frozen=True)
-class Want:
+class WarmPodSpec:
     """Warm pods of one process.
 
     Attributes
@@ -106,12 +106,12 @@ NOT_WARM = WarmSettings({})
 class Plan(NamedTuple):
     """What is to be done about warm pods."""
 
-    missing: list[tuple[Want, str]]  # with the name
+    missing: list[tuple[WarmPodSpec, str]]  # with the name
     unwanted: list[Object]
 
 
 def plan(
-    wants: Sequence[Want], pods: Sequence[Object], now: dt.datetime, *, since: dt.datetime
+    specs: Sequence[WarmPodSpec], pods: Sequence[Object], now: dt.datetime, *, since: dt.datetime
 ) -> Plan:
     """Tell which warm pods are missing, and which are to go.
 
@@ -120,7 +120,7 @@ def plan(
 
     Parameters
     ----------
-    wants : sequence of Want
+    specs : sequence of WarmPodSpec
         What there should be.
     pods : sequence of mapping
         All warm pods, also those that a Job has taken.
@@ -132,13 +132,13 @@ def plan(
     for pod in sorted(pods, key=_place):
         newest[pod["metadata"]["labels"][REVISION_LABEL], _place(pod)[0]] = pod
     missing, wanted = [], set()
-    for want in wants:
-        for slot in range(want.count):
-            last = newest.get((want.revision, slot))
+    for spec in specs:
+        for slot in range(spec.count):
+            last = newest.get((spec.revision, slot))
             if last is None:
-                missing.append((want, want.name(slot, 0)))
+                missing.append((spec, spec.name(slot, 0)))
             elif owner_of(last) or _is_going(last):
-                missing.append((want, want.name(slot, _place(last)[1] + 1)))
+                missing.append((spec, spec.name(slot, _place(last)[1] + 1)))
             else:
                 wanted.add(last["metadata"]["name"])
     unwanted = []
@@ -166,7 +166,7 @@ class WarmPods:
         Makes and removes pods.
     namespace : str
         Where they are.
-    wants : sequence of Want
+    specs : sequence of WarmPodSpec
         What there should be.
     token_of : callable
         Returns the token with which a pod of a name asks for its job.
@@ -177,13 +177,13 @@ class WarmPods:
         pods: Reflector,
         core: client.CoreV1Api,
         namespace: str,
-        wants: Sequence[Want],
+        specs: Sequence[WarmPodSpec],
         token_of: Callable[[str], str],
     ) -> None:
         self._pods = pods
         self._core = core
         self._namespace = namespace
-        self._wants = {want.process: want for want in wants}
+        self._specs = {spec.process: spec for spec in specs}
         self._token_of = token_of
         self._since = dt.datetime.now(dt.UTC)
         self._changing = threading.Lock()
@@ -197,11 +197,11 @@ class WarmPods:
         Those come first that ask this gateway for their job: they have imported all, and other
         gateways are asked by others. Else it is the oldest, which may still be at it.
         """
-        want = self._wants.get(process)
-        if want is None or want.limits != limits:
+        spec = self._specs.get(process)
+        if spec is None or spec.limits != limits:
             return ""
         with self._changing:
-            return self._choose(want, time.monotonic())
+            return self._choose(spec, time.monotonic())
 
     def note_asking(self, name: str) -> None:
         """Take note that a pod asks this gateway for its job."""
@@ -210,8 +210,8 @@ class WarmPods:
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Count the pods of nobody, by process and whether they are idle or starting."""
-        counts = {(process, state): 0 for process in self._wants for state in ("idle", "starting")}
-        revisions = {want.revision for want in self._wants.values()}
+        counts = {(process, state): 0 for process in self._specs for state in ("idle", "starting")}
+        revisions = {spec.revision for spec in self._specs.values()}
         for pod in self._pods.group(NOBODY):
             labels = pod["metadata"]["labels"]
             if labels.get(REVISION_LABEL) in revisions and not is_over(pod) and not _is_going(pod):
@@ -221,10 +221,10 @@ class WarmPods:
     def keep(self) -> None:
         """Make what is missing, and remove what is not wanted; repeated every few seconds."""
         pods = [pod for pod in self._pods.all() if is_warm(pod)]
-        made = plan(list(self._wants.values()), pods, dt.datetime.now(dt.UTC), since=self._since)
+        made = plan(list(self._specs.values()), pods, dt.datetime.now(dt.UTC), since=self._since)
         try:
-            for want, name in made.missing:
-                self._make(want, name)
+            for spec, name in made.missing:
+                self._make(spec, name)
             for pod in made.unwanted:
                 self._remove(pod)
         except ApiException as error:
@@ -246,14 +246,14 @@ class WarmPods:
                 _request_timeout=TIMEOUT_S,
             )
 
-    def _choose(self, want: Want, now: float) -> str:
+    def _choose(self, spec: WarmPodSpec, now: float) -> str:
         self._reserved = {word: end for word, end in self._reserved.items() if end > now}
         self._asked = {name: last for name, last in self._asked.items() if last > now - ASKED_S}
         free = [
             pod["metadata"]
             for pod in self._pods.group(NOBODY)
             if _is_idle(pod)
-            and pod["metadata"]["labels"].get(REVISION_LABEL) == want.revision
+            and pod["metadata"]["labels"].get(REVISION_LABEL) == spec.revision
             and pod["metadata"]["labels"][WARM_LABEL] not in self._reserved
         ]
         if not free:
@@ -263,8 +263,8 @@ class WarmPods:
         self._reserved[word] = now + RESERVED_S
         return word
 
-    def _make(self, want: Want, name: str) -> None:
-        pod = warm_pod(want.manifest, name, uuid.uuid4().hex, self._token_of(name))
+    def _make(self, spec: WarmPodSpec, name: str) -> None:
+        pod = warm_pod(spec.manifest, name, uuid.uuid4().hex, self._token_of(name))
         with _unless_harmless():
             self._core.create_namespaced_pod(
                 self._namespace, pod, _preload_content=False, _request_timeout=TIMEOUT_S

@@ -27,11 +27,11 @@ class ClusterSettings(Group):
     image_tag: str = "dev"
     """The tag of workers' images."""
 
-    image_patience_s: float = Field(default=300, gt=0)
-    """How long a pod may wait for an image that cannot be pulled."""
+    image_pull_timeout_s: float = Field(default=300, gt=0)
+    """How long a pod may wait for an image that cannot be pulled (`ImagePullBackOff`)."""
 
-    room_patience_s: float = Field(default=86_400, gt=0)
-    """How long a pod may be Unschedulable."""
+    unschedulable_timeout_s: float = Field(default=86_400, gt=0)
+    """How long a pod may be `Unschedulable`."""
 
     cpu_share: float = Field(default=1, gt=0, le=1)
     """The part of a process's cores that its pod requests, 0 to 1; it may use all of them."""

@@ -15,6 +15,10 @@ class PublishSettings(Group):
     """What serves layers: `mapserver` on the gateway's machine, or `geoserver`, see
     [GeoServer](operators/geoserver.md)."""
 
+    publish_timeout_s: float = Field(default=86_400, gt=0)
+    """How long a job waits for a map server or a storage that is away before it fails; its outputs
+    stay."""
+
     geoserver_url: Annotated[str, Default("none")] = ""
     """Address of GeoServer for the gateway."""
 

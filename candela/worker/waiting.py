@@ -9,14 +9,14 @@ import time
 
 import requests
 
+from candela.backoff import Backoff
 from candela.contract.job import Assignment
 
 logger = logging.getLogger(__name__)
 
 TIMEOUT_S = (2.0, 30.0)  # to connect, to be answered
 PATIENCE_S = 600.0  # for a gateway that does not answer
-FIRST_PAUSE_S = 0.2
-LONGEST_PAUSE_S = 5.0
+BACKOFF = Backoff(0.2, 5.0)
 NOT_YET = requests.codes.no_content
 NOT_WANTED = frozenset({requests.codes.forbidden, requests.codes.not_found})
 
@@ -39,7 +39,7 @@ def await_job(url: str, token: str, *, patience_s: float = PATIENCE_S) -> Assign
         None if there will be none: this worker is not wanted, or there is no gateway.
     """
     heard = time.monotonic()
-    pause_s = FIRST_PAUSE_S
+    failures = 0
     with requests.Session() as session:
         session.headers["Authorization"] = f"Bearer {token}"
         while time.monotonic() < heard + patience_s:
@@ -55,10 +55,10 @@ def await_job(url: str, token: str, *, patience_s: float = PATIENCE_S) -> Assign
                     logger.info("The gateway has no use for this worker (%s)", answer.status_code)
                     return None
                 if answer.status_code == NOT_YET:
-                    heard, pause_s = time.monotonic(), FIRST_PAUSE_S
+                    heard, failures = time.monotonic(), 0
                     time.sleep(float(answer.headers.get("Retry-After", 0)))
                     continue
-            time.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            failures += 1
+            time.sleep(BACKOFF.pause_s(failures))
     logger.warning("No gateway has answered for %.0f s", patience_s)
     return None

@@ -2,7 +2,6 @@
 
 import logging
 import socket
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
+from candela.backoff import Backoff, retry
 from candela.contract.addresses import AddressGuard
 from candela.contract.job import Reference
 from candela.contract.names import without_secrets
@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-WAITS_S = (0.5, 2.0, 8.0)  # before the second, third and fourth try
+TRIES = 4
+BACKOFF = Backoff(0.5, 8.0, factor=4.0)
 TIMEOUT_S = (10.0, 60.0)  # to connect, between two pieces
 MAX_REDIRECTS = 10
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -108,14 +109,8 @@ def with_patience(url: str, attempt: Callable[[], Result]) -> Result:
         If the last try raises ``TransientError``.
     """
     shown = without_secrets(url)
-    for wait_s in WAITS_S:
-        try:
-            return attempt()
-        except TransientError as error:
-            logger.info("%s: %s; next try in %s s", shown, error, wait_s)
-            time.sleep(wait_s)
     try:
-        return attempt()
+        return retry(attempt, TransientError, BACKOFF, tries=TRIES, logger=logger, subject=shown)
     except TransientError as error:
         raise ReferenceUnavailableError(f"{shown} cannot be fetched: {error}") from error
 

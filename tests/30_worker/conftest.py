@@ -9,6 +9,7 @@ import pytest
 from affine import Affine
 from webserver import Answer, Web, web_server
 
+from candela.backoff import Backoff
 from candela.eo.raster.grid import Grid, Shape
 from candela.eo.raster.images import create_image
 from candela.storage import Storage, open_storage
@@ -34,7 +35,7 @@ def unused_port() -> int:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "WAITS_S", (0.0, 0.0))
+    monkeypatch.setattr(asking, "BACKOFF", Backoff(0, 0))
 
 
 @pytest.fixture

@@ -150,7 +150,7 @@ def test_a_server_that_is_not_there_is_reported(get, unused_port):
 
 def test_a_server_that_is_silent_is_reported(web, answer, get, monkeypatch):
     monkeypatch.setattr(asking, "TIMEOUT_S", (1.0, 0.05))
-    monkeypatch.setattr(asking, "WAITS_S", ())
+    monkeypatch.setattr(asking, "TRIES", 1)
     href = web.serve("/x.tif", answer(b"", declared=5, hold_s=0.3))
     with pytest.raises(ReferenceUnavailableError):
         get(href)

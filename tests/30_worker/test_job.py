@@ -6,6 +6,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from candela.backoff import Backoff
 from candela.contract import documents
 from candela.contract.documents import read_result
 from candela.contract.job import JobDocument, ResultDocument
@@ -175,7 +176,7 @@ def test_a_failed_job_leaves_no_outputs(run, storage, monkeypatch):
 
 
 def test_a_storage_that_is_away_for_a_moment_costs_nothing(run, storage, monkeypatch):
-    monkeypatch.setattr(documents, "WAITS_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(documents, "BACKOFF", Backoff(0, 0))
     failures = [StorageError("away")] * 3
 
     def put_later(*arguments):
@@ -193,7 +194,7 @@ def test_a_storage_that_stays_away_is_not_the_jobs_fault(run, storage, monkeypat
     def put(*_):
         raise StorageError("away")
 
-    monkeypatch.setattr(documents, "WAITS_S", (0.0,))
+    monkeypatch.setattr(documents, "BACKOFF", Backoff(0, 0))
     monkeypatch.setattr(storage, "put", put)
     with pytest.raises(StorageError, match="away"):
         run(make_file)

@@ -25,10 +25,11 @@ from candela.contract.job import Assignment
 from candela.gateway.ops.warm_pods import blueprint
 from candela.jobs.tokens import NO_ATTEMPT, token_for
 from candela.runners.base import Limits, Runner
-from candela.runners.kubernetes import KubernetesRunner, Patience
+from candela.runners.kubernetes import KubernetesRunner
 from candela.runners.local import LocalRunner
 from candela.runners.manifest import Images, load_template
 from candela.runners.processes import find_members
+from candela.runners.startup import StartTimeouts
 from candela.runners.warm import WarmSettings
 from candela.storage import Storage, open_storage
 
@@ -81,12 +82,22 @@ class InCluster:
             os.environ.get("CANDELA_IMAGE_PREFIX", "localhost/candela-"),
             os.environ.get("CANDELA_IMAGE_TAG", "dev"),
         )
-        options = {"patience": Patience(image_s=3, room_s=3), "images": images, **options}
-        runner = KubernetesRunner(
-            self.storage, trial_template(), namespace=self.namespace, **options
-        )
+        timeouts = StartTimeouts(image_pull_s=3, unschedulable_s=3)
+        options = {"timeouts": timeouts, "images": images, "template": self.template(), **options}
+        runner = KubernetesRunner(self.storage, namespace=self.namespace, **options)
         self.made.append(runner)
         return runner
+
+    def template(self) -> dict:
+        """Return the project's template with the worker that misbehaves on demand."""
+        template = load_template(ROOT / "k8s/base/job-template.yaml")
+        pod = template["spec"]["template"]["spec"]
+        (worker,) = pod["containers"]
+        worker |= {"command": ["python3"], "args": ["/trial/trial_worker.py"]}
+        worker["volumeMounts"].append({"name": "trial", "mountPath": "/trial"})
+        pod["volumes"].append({"name": "trial", "configMap": {"name": "trial"}})
+        pod["terminationGracePeriodSeconds"] = 1
+        return template
 
     def processes(self, job_id: str, attempt: int) -> int:
         selector = f"candela/job={job_id},candela/attempt={attempt}"
@@ -97,18 +108,6 @@ class InCluster:
         for runner in self.made:
             runner.close()
         self.cluster.run("delete", "jobs", "-n", self.namespace, "--all", "--wait=false")
-
-
-def trial_template() -> dict:
-    """Return the project's template with the worker that misbehaves on demand."""
-    template = load_template(ROOT / "k8s/base/job-template.yaml")
-    pod = template["spec"]["template"]["spec"]
-    (worker,) = pod["containers"]
-    worker |= {"command": ["python3"], "args": ["/trial/trial_worker.py"]}
-    worker["volumeMounts"].append({"name": "trial", "mountPath": "/trial"})
-    pod["volumes"].append({"name": "trial", "configMap": {"name": "trial"}})
-    pod["terminationGracePeriodSeconds"] = 1
-    return template
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from trials import LIMITS, ended, trial, until
 from candela.contract.job import job_key
 from candela.errors import RunnerError
 from candela.runners.base import Cause
-from candela.runners.kubernetes import Patience
 from candela.runners.manifest import Images
+from candela.runners.startup import StartTimeouts
 
 pytestmark = [pytest.mark.cluster, pytest.mark.allow_hosts(NETWORKS)]
 
@@ -21,7 +21,7 @@ def job_id():
     return str(uuid.uuid4())
 
 
-def test_an_image_that_cannot_be_had_is_told_and_then_given_up(in_cluster, job_id):
+def test_an_image_that_cannot_be_pulled_is_told_and_ends_the_job(in_cluster, job_id):
     runner = in_cluster.make(images=Images(tag="nowhere"))
     reference = runner.submit(trial("finish", job_id=job_id), LIMITS)
     until(lambda: "localhost/candela-python:nowhere" in runner.state(reference).message)
@@ -31,16 +31,17 @@ def test_an_image_that_cannot_be_had_is_told_and_then_given_up(in_cluster, job_i
     assert "has ended: image" in runner.logs(job_id)
 
 
-def test_a_job_without_room_waits_and_says_so(in_cluster, job_id):
-    runner = in_cluster.make(patience=Patience(room_s=3600))
+def test_an_unschedulable_job_waits_and_says_so(in_cluster, job_id):
+    runner = in_cluster.make(timeouts=StartTimeouts(unschedulable_s=3600))
     limits = dataclasses.replace(LIMITS, cpu=1000)
     reference = runner.submit(trial("finish", job_id=job_id), limits)
-    until(lambda: "Insufficient cpu" in runner.state(reference).message)
+    until(lambda: "Unschedulable: " in runner.state(reference).message)
+    assert "Insufficient cpu" in runner.state(reference).message
     assert runner.state(reference).is_running
     assert runner.cancel(reference).cause is Cause.CANCELLED
 
 
-def test_a_job_without_room_is_given_up_in_the_end(in_cluster, job_id):
+def test_an_unschedulable_job_ends_after_the_timeout(in_cluster, job_id):
     runner = in_cluster.make()
     limits = dataclasses.replace(LIMITS, gpu=1)
     state = ended(runner, runner.submit(trial("finish", job_id=job_id), limits))
@@ -49,9 +50,9 @@ def test_a_job_without_room_is_given_up_in_the_end(in_cluster, job_id):
 
 
 def test_a_job_that_fills_the_disk_is_evicted(in_cluster, job_id):
-    runner = in_cluster.make()
-    volumes = runner._template["spec"]["template"]["spec"]["volumes"]
-    volumes[0]["emptyDir"]["sizeLimit"] = "20Mi"
+    template = in_cluster.template()
+    template["spec"]["template"]["spec"]["volumes"][0]["emptyDir"]["sizeLimit"] = "20Mi"
+    runner = in_cluster.make(template=template)
     # NOTE: the kubelet looks at the size of volumes once a minute.
     limits = dataclasses.replace(LIMITS, timeout_s=280)
     reference = runner.submit(trial("fill the disk", job_id=job_id), limits)
@@ -60,28 +61,30 @@ def test_a_job_that_fills_the_disk_is_evicted(in_cluster, job_id):
     assert "20Mi" in state.message
 
 
-def test_a_pod_that_is_deleted_has_vanished(in_cluster, job_id):
+def test_a_pod_that_is_deleted_is_lost(in_cluster, job_id):
     runner = in_cluster.make()
     reference = runner.submit(trial("pause", job_id=job_id), LIMITS)
     until(lambda: "trying pause" in runner.logs(job_id))
     selector = f"candela/job={job_id}"
     in_cluster.cluster.run("delete", "pod", "-n", in_cluster.namespace, "-l", selector)
-    assert ended(runner, reference).cause is Cause.VANISHED
-    assert "has ended: vanished" in runner.logs(job_id)
+    assert ended(runner, reference).cause is Cause.LOST
+    assert "has ended: lost" in runner.logs(job_id)
 
 
 def test_a_job_that_waits_in_a_queue_is_cancelled(in_cluster, job_id):
-    runner = in_cluster.make()
-    runner._template["spec"]["suspend"] = True
+    template = in_cluster.template()
+    template["spec"]["suspend"] = True
+    runner = in_cluster.make(template=template)
     reference = runner.submit(trial("finish", job_id=job_id), LIMITS)
-    until(lambda: "waiting for its turn" in runner.state(reference).message)
+    until(lambda: "Suspended" in runner.state(reference).message)
     assert not runner.cancel(reference).is_running
     assert in_cluster.processes(job_id, 1) == 0
 
 
 def test_a_job_that_the_cluster_refuses_is_told(in_cluster, job_id):
-    runner = in_cluster.make()
-    runner._template["spec"]["template"]["spec"]["restartPolicy"] = "Always"
+    template = in_cluster.template()
+    template["spec"]["template"]["spec"]["restartPolicy"] = "Always"
+    runner = in_cluster.make(template=template)
     with pytest.raises(RunnerError, match="restartPolicy"):
         runner.submit(trial("finish", job_id=job_id), LIMITS)
     assert not in_cluster.storage.exists(job_key(job_id, "result.json"))
@@ -90,7 +93,7 @@ def test_a_job_that_the_cluster_refuses_is_told(in_cluster, job_id):
 def test_a_gateway_that_starts_leaves_the_outputs_of_a_later_attempt_alone(in_cluster, job_id):
     first = in_cluster.make()
     lost = first.submit(trial("die", job_id=job_id), LIMITS)
-    assert ended(first, lost).cause is Cause.VANISHED
+    assert ended(first, lost).cause is Cause.LOST
     at_work = first.submit(trial("pause", job_id=job_id, attempt=2), LIMITS)
     part = job_key(job_id, "outputs", "part.tif")
     in_cluster.storage.write(part, b"part")

@@ -259,14 +259,14 @@ def test_a_job_within_its_memory_is_left_alone(runner, submit, tmp_path):
     runner.cancel(reference)
 
 
-def test_a_worker_that_was_killed_by_others_has_vanished(runner, submit):
+def test_a_worker_that_was_killed_by_others_is_lost(runner, submit):
     state = ended(runner, submit("die"))
-    assert (state.cause, state.exit_code) == (Cause.VANISHED, -9)
+    assert (state.cause, state.exit_code) == (Cause.LOST, -9)
 
 
-def test_an_unknown_reference_has_vanished(runner):
-    assert runner.state("nothing:1:1").cause is Cause.VANISHED
-    assert runner.state("").cause is Cause.VANISHED
+def test_an_unknown_reference_is_lost(runner):
+    assert runner.state("nothing:1:1").cause is Cause.LOST
+    assert runner.state("").cause is Cause.LOST
 
 
 GATEWAY = """
@@ -319,9 +319,9 @@ def test_the_worker_of_a_killed_gateway_is_cancelled(
     assert members() == []
 
 
-def test_a_worker_that_died_with_its_gateway_has_vanished(submit_and_die, make_runner):
+def test_a_worker_that_died_with_its_gateway_is_lost(submit_and_die, make_runner):
     reference = submit_and_die("die")
-    assert ended(make_runner(), reference).cause is Cause.VANISHED
+    assert ended(make_runner(), reference).cause is Cause.LOST
 
 
 def test_what_ended_long_ago_is_forgotten(runner, submit, monkeypatch, tmp_path):
@@ -329,7 +329,7 @@ def test_what_ended_long_ago_is_forgotten(runner, submit, monkeypatch, tmp_path)
     ended(runner, reference)
     monkeypatch.setattr(records, "KEEP_S", -1.0)
     runner._records.forget_old()
-    assert runner.state(reference).cause is Cause.VANISHED
+    assert runner.state(reference).cause is Cause.LOST
 
 
 def test_a_new_gateway_keeps_the_deadline(make_runner, tmp_path):
@@ -426,7 +426,7 @@ def test_how_a_worker_ended_is_not_forgotten_while_the_storage_is_away(make_runn
     until(lambda: is_away(runner, reference))
     runner._storage = storage
     state = runner.state(reference)
-    assert (state.cause, state.exit_code) == (Cause.VANISHED, -9)
+    assert (state.cause, state.exit_code) == (Cause.LOST, -9)
 
 
 def is_away(runner, reference):

@@ -143,7 +143,7 @@ def test_cancel_leaves_no_process(runner, place, paused, job_id):
 def test_cancel_may_be_repeated(runner, paused):
     reference = paused()
     assert runner.cancel(reference) == runner.cancel(reference)
-    assert runner.cancel("nothing").cause is Cause.VANISHED
+    assert runner.cancel("nothing").cause is Cause.LOST
 
 
 def test_a_job_is_cancelled_before_it_has_started(runner, place, job_id):
@@ -200,9 +200,9 @@ def test_a_crash_of_the_process_is_its_own_end(runner, job_id):
     assert state.exit_code in {-11, 139}
 
 
-def test_a_worker_that_was_killed_has_vanished(runner, job_id):
+def test_a_worker_that_was_killed_is_lost(runner, job_id):
     state = ended(runner, runner.submit(trial("die", job_id=job_id), LIMITS))
-    assert state.cause is Cause.VANISHED
+    assert state.cause is Cause.LOST
     assert state.exit_code in OUTSIDE
 
 
@@ -215,9 +215,9 @@ def test_each_end_is_told_once(runner, job_id):
     assert job_id not in {end.job_id for end in runner.poll()}
 
 
-def test_an_unknown_reference_has_vanished(runner):
-    assert runner.state("nothing-1").cause is Cause.VANISHED
-    assert runner.state("").cause is Cause.VANISHED
+def test_an_unknown_reference_is_lost(runner):
+    assert runner.state("nothing-1").cause is Cause.LOST
+    assert runner.state("").cause is Cause.LOST
 
 
 def test_a_new_gateway_adopts_running_jobs(place, job_id):

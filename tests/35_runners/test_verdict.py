@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from candela.runners.base import Cause, RunState
-from candela.runners.verdict import run_state, trouble_of
+from candela.runners.verdict import run_state, start_failure
 
 NOW = dt.datetime(2026, 1, 2, 12, 0, tzinfo=dt.UTC)
 EARLY, LATE = "2026-01-02T11:00:00Z", "2026-01-02T11:59:50Z"
@@ -40,7 +40,12 @@ def ended(exit_code, reason="Error"):
     return {"terminated": {"exitCode": exit_code, "reason": reason}}
 
 
-DISRUPTED = {"type": "DisruptionTarget", "status": "True", "message": "node drained"}
+DISRUPTED = {
+    "type": "DisruptionTarget",
+    "status": "True",
+    "reason": "EvictionByEvictionAPI",
+    "message": "Eviction API: evicting",
+}
 FAILED = {"type": "Failed", "reason": "PodFailurePolicy", "message": "why"}
 
 
@@ -55,17 +60,32 @@ FAILED = {"type": "Failed", "reason": "PodFailurePolicy", "message": "why"}
         (pod("Failed", state=ended(143), reason="DeadlineExceeded"), Cause.DEADLINE, 143),
         (pod("Failed", reason="DeadlineExceeded"), Cause.DEADLINE, None),
         (pod("Failed", state=ended(137), reason="Evicted"), Cause.EVICTED, 137),
-        (pod("Failed", state=ended(143)), Cause.VANISHED, 143),
-        (pod("Failed", state=ended(137)), Cause.VANISHED, 137),
-        (pod("Failed", state=ended(255, "Unknown")), Cause.VANISHED, 255),
-        (pod("Failed", state=ended(128, "StartError")), Cause.VANISHED, 128),
-        (pod("Failed", state=ended(137, "ContainerStatusUnknown")), Cause.VANISHED, 137),
+        (pod("Failed", state=ended(143)), Cause.LOST, 143),
+        (pod("Failed", state=ended(137)), Cause.LOST, 137),
+        (pod("Failed", state=ended(255, "Unknown")), Cause.LOST, 255),
+        (pod("Failed", state=ended(128, "StartError")), Cause.LOST, 128),
+        (pod("Failed", state=ended(137, "ContainerStatusUnknown")), Cause.LOST, 137),
     ],
 )
 def test_an_end_has_its_cause(found, cause, exit_code):
     for document in (job(), job(FAILED)):
         state = run_state(document, [found], NOW)
         assert (state.cause, state.exit_code) == (cause, exit_code)
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (pod("Failed", state=ended(137, "OOMKilled")), "OOMKilled: "),
+        (pod("Failed", state=ended(143), reason="DeadlineExceeded", message="x"), "Deadline"),
+        (pod("Failed", reason="Evicted", message="Usage exceeds 20Mi"), "Evicted: Usage exceeds"),
+        (pod("Failed", reason="OutOfcpu", message="no cpu"), "OutOfcpu: no cpu"),
+        (pod("Failed", state=ended(128, "StartError")), "StartError on node node7"),
+        (pod("Failed", state=ended(143)), "killed from outside (exit code 143)"),
+    ],
+)
+def test_an_end_is_told_by_the_reason_that_the_cluster_gives(found, message):
+    assert run_state(job(FAILED), [found], NOW).message.startswith(message)
 
 
 def test_the_end_of_the_container_is_enough():
@@ -75,11 +95,10 @@ def test_the_end_of_the_container_is_enough():
 def test_a_disrupted_pod_is_started_again_by_the_cluster_until_it_gives_up():
     found = pod("Failed", conditions=[DISRUPTED], state=ended(143))
     state = run_state(job(), [found], NOW)
-    assert state.is_running
-    assert "node7" in state.message
+    text = "EvictionByEvictionAPI on node node7: Eviction API: evicting"
+    assert state == RunState(message=f"{text}; starting again")
     state = run_state(job({"type": "Failed", "reason": "BackoffLimitExceeded"}), [found], NOW)
-    assert state.cause is Cause.DISRUPTED
-    assert "node drained" in state.message
+    assert (state.cause, state.message) == (Cause.DISRUPTED, text)
 
 
 def test_a_pod_that_a_machine_refused_is_tried_again():
@@ -101,36 +120,37 @@ def test_what_a_pod_waits_for_is_told():
     found = pod("Pending", state=waiting)
     state = run_state(job(), [found], NOW)
     assert state.is_running
-    assert state.message == "the image kind:1 cannot be had: no such image"
-    assert trouble_of([found]).cause is Cause.IMAGE
+    assert state.message == "ImagePullBackOff: kind:1: no such image"
+    assert start_failure([found]).cause is Cause.IMAGE
 
     unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
     found = pod("Pending", conditions=[{**unscheduled, "message": "0/1 nodes are available"}])
-    assert "0/1 nodes are available" in run_state(job(), [found], NOW).message
-    assert trouble_of([found]).cause is Cause.UNSCHEDULABLE
+    text = "Unschedulable: 0/1 nodes are available"
+    assert run_state(job(), [found], NOW).message == text
+    assert start_failure([found]).cause is Cause.UNSCHEDULABLE
 
 
-def test_a_container_that_is_being_made_is_no_trouble():
+def test_a_container_that_is_being_made_has_not_failed_to_start():
     waiting = {"waiting": {"reason": "ContainerCreating"}}
-    assert trouble_of([pod("Pending", state=waiting)]) is None
+    assert start_failure([pod("Pending", state=waiting)]) is None
     assert run_state(job(), [pod("Pending", state=waiting)], NOW) == RunState()
 
 
 def test_a_job_without_a_pod_waits():
     assert run_state(job(), [], NOW) == RunState()
-    assert "its turn" in run_state(job(suspend=True), [], NOW).message
+    assert run_state(job(suspend=True), [], NOW).message.startswith("Suspended: ")
 
 
 def test_a_job_whose_pods_are_gone_tells_itself():
     assert run_state(job({"type": "Complete"}), [], NOW) == RunState(Cause.FINISHED, 0)
-    assert run_state(job(FAILED), [], NOW).cause is Cause.VANISHED
+    assert run_state(job(FAILED), [], NOW).cause is Cause.LOST
     late = {"type": "Failed", "reason": "DeadlineExceeded"}
     assert run_state(job(late), [], NOW).cause is Cause.DEADLINE
 
 
-def test_no_job_is_a_vanished_one():
-    assert run_state(None, [], NOW).cause is Cause.VANISHED
-    assert run_state(None, [pod()], NOW).cause is Cause.VANISHED
+def test_no_job_is_a_lost_one():
+    assert run_state(None, [], NOW).cause is Cause.LOST
+    assert run_state(None, [pod()], NOW).cause is Cause.LOST
 
 
 def test_what_a_gateway_ended_has_that_cause_when_all_pods_are_gone():

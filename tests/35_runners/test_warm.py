@@ -10,7 +10,7 @@ from candela.contract.job import JobDocument
 from candela.runners.base import Limits
 from candela.runners.manifest import Images, job_manifest, load_template, warm_manifest, warm_pod
 from candela.runners.verdict import is_overdue
-from candela.runners.warm import Want, WarmPods, owner_of, plan
+from candela.runners.warm import WarmPods, WarmPodSpec, owner_of, plan
 
 TEMPLATE = load_template(Path(__file__).parents[2] / "k8s/base/job-template.yaml")
 EXPECTED = Path(__file__).with_name("warm_pod.yaml")
@@ -30,11 +30,13 @@ def manifest(limits: Limits = LIMITS, *, tag: str = "1") -> dict:
     )
 
 
-def want(count: int = 1, **options) -> Want:
-    return Want("ChangeDetect", LIMITS, count, manifest(**options))
+def want(count: int = 1, **options) -> WarmPodSpec:
+    return WarmPodSpec("ChangeDetect", LIMITS, count, manifest(**options))
 
 
-def pod(name: str, made_of: Want, *, age_s: float = 10, phase="Running", owner="", going=False):
+def pod(
+    name: str, made_of: WarmPodSpec, *, age_s: float = 10, phase="Running", owner="", going=False
+):
     metadata = {
         "name": name,
         "creationTimestamp": (NOW - dt.timedelta(seconds=age_s)).isoformat(),
@@ -47,9 +49,9 @@ def pod(name: str, made_of: Want, *, age_s: float = 10, phase="Running", owner="
     return {"metadata": metadata, "status": {"phase": phase}}
 
 
-def names(wants: list[Want], pods: list[dict]) -> tuple[list[str], list[str]]:
+def names(specs: list[WarmPodSpec], pods: list[dict]) -> tuple[list[str], list[str]]:
     """Return the names of what is missing, and of what is to go."""
-    made = plan(wants, pods, NOW, since=START)
+    made = plan(specs, pods, NOW, since=START)
     return [name for _, name in made.missing], [each["metadata"]["name"] for each in made.unwanted]
 
 
@@ -171,7 +173,7 @@ class Pods:
         return list(self.pods) if name == "" else []
 
 
-def idle(word: str, made_of: Want, *, age_s: float = 10, is_ready: bool = True) -> dict:
+def idle(word: str, made_of: WarmPodSpec, *, age_s: float = 10, is_ready: bool = True) -> dict:
     made = pod(f"pod-{word}", made_of, age_s=age_s)
     made["metadata"]["labels"] |= {"candela/warm": word, "candela/process": made_of.process}
     made["status"]["conditions"] = [{"type": "Ready", "status": str(is_ready)}]
@@ -206,7 +208,7 @@ def test_pods_that_wait_are_counted():
 
 
 def test_names_of_pods_are_valid():
-    made = Want("A_long.Process" * 9, LIMITS, 1, manifest()).name(11, 123456)
+    made = WarmPodSpec("A_long.Process" * 9, LIMITS, 1, manifest()).name(11, 123456)
     assert len(made) <= 63
     assert set(made) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
 

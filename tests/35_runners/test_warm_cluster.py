@@ -12,7 +12,6 @@ from trials import LIMITS, ended, trial, until
 from candela.contract.job import job_key
 from candela.runners.base import Cause, RunState
 from candela.runners.manifest import REVISION_LABEL
-from candela.runners.warm import NOBODY
 
 pytestmark = [pytest.mark.cluster, pytest.mark.allow_hosts(NETWORKS)]
 
@@ -33,10 +32,17 @@ def pods_of(warm, reference: str) -> list[dict]:
     ]
 
 
-def the_idle_pod(runner) -> str:
+def waiting(warm) -> list[dict]:
+    """Return the metadata of the pods that no Job owns, also of those that are about to go."""
+    place = warm.place
+    pods = place.cluster.json("get", "pods", "-n", place.namespace, "-l", REVISION_LABEL)["items"]
+    return [pod["metadata"] for pod in pods if not pod["metadata"].get("ownerReferences")]
+
+
+def the_idle_pod(warm) -> str:
     """Return the name of the one pod that waits; those of other runners may be about to go."""
-    (revision,) = {want.revision for want in runner._warm._wants.values()}
-    pods = [pod["metadata"] for pod in runner._pods.group(NOBODY)]
+    pods = waiting(warm)
+    revision = max(pods, key=lambda pod: pod["creationTimestamp"])["labels"][REVISION_LABEL]
     (name,) = (
         pod["name"]
         for pod in pods
@@ -58,7 +64,7 @@ def test_a_warm_pod_takes_one_job_and_ends(warm, job_id):
     assert pod["spec"]["automountServiceAccountToken"] is False
     assert "trying finish" in runner.logs(job_id)
     until(lambda: runner.warm_pods()["Trial", "idle"] == 1)
-    assert the_idle_pod(runner) == pod["metadata"]["name"].removesuffix("-0") + "-1"
+    assert the_idle_pod(warm) == pod["metadata"]["name"].removesuffix("-0") + "-1"
 
 
 def test_people_find_a_warm_pod_by_its_job(warm, job_id):
@@ -71,7 +77,7 @@ def test_people_find_a_warm_pod_by_its_job(warm, job_id):
 
 def test_of_two_gateways_that_want_one_pod_one_gets_it_and_both_jobs_run(warm):
     runners = [warm.make(), warm.make()]
-    idle = the_idle_pod(runners[0])
+    idle = the_idle_pod(warm)
     ids = [str(uuid.uuid4()) for _ in runners]
     references = ["", ""]
     together = threading.Barrier(2)
@@ -130,21 +136,21 @@ def test_a_job_in_a_warm_pod_that_eats_memory_is_ended(warm, job_id):
     assert [is_warm(pod) for pod in pods_of(warm, reference)] == [True]
 
 
-def test_a_warm_pod_that_is_killed_with_its_job_has_vanished(warm, job_id):
+def test_a_warm_pod_that_is_killed_with_its_job_is_lost(warm, job_id):
     runner = warm.make()
     reference = runner.submit(trial("pause", job_id=job_id), LIMITS)
     until(lambda: "trying pause" in runner.logs(job_id))
     (pod,) = pods_of(warm, reference)
     name = pod["metadata"]["name"]
     warm.place.cluster.run("delete", "pod", "-n", warm.place.namespace, name, "--wait=false")
-    assert ended(runner, reference).cause is Cause.VANISHED
+    assert ended(runner, reference).cause is Cause.LOST
 
 
 def test_an_idle_pod_that_is_deleted_is_replaced(warm):
     runner = warm.make()
-    name = the_idle_pod(runner)
+    name = the_idle_pod(warm)
     warm.place.cluster.run("delete", "pod", "-n", warm.place.namespace, name)
-    until(lambda: runner._pods.find(name) is None)
+    until(lambda: name not in {pod["name"] for pod in waiting(warm)})
     until(lambda: runner.warm_pods()["Trial", "idle"] == 1)
 
 
@@ -156,7 +162,7 @@ def test_idle_pods_of_what_was_before_are_replaced_and_jobs_are_not_disturbed(wa
     limits = dataclasses.replace(LIMITS, timeout_s=77)
     time.sleep(1)  # creation times of the cluster are whole seconds
     after = warm.make(limits)
-    until(lambda: len(after._pods.group(NOBODY)) == 1)
+    until(lambda: len(waiting(warm)) == 1)
     assert after.state(reference).is_running
     assert after.submit(trial("pause", job_id=job_id), LIMITS) == reference
     after.cancel(reference)
@@ -165,5 +171,5 @@ def test_idle_pods_of_what_was_before_are_replaced_and_jobs_are_not_disturbed(wa
 def test_without_warm_pods_those_that_are_left_are_removed(warm):
     warm.make(count=2).close()
     time.sleep(1)
-    runner = warm.place.make()
-    until(lambda: runner._pods.wait(0) and runner._pods.group(NOBODY) == [])
+    warm.place.make()
+    until(lambda: waiting(warm) == [])

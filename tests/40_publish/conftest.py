@@ -19,6 +19,7 @@ from geoserver_double import PASSWORD, USER, GeoServerDouble
 from real_geoserver import RealGeoServer
 from werkzeug.serving import make_server
 
+from candela.backoff import Backoff
 from candela.errors import PublicationError
 from candela.gateway.access.identity import TrustedProxy, identify
 from candela.gateway.console import pages_blueprint
@@ -257,7 +258,7 @@ def geoserver(double: GeoServerDouble, tmp_path: Path) -> Callable[..., GeoServe
     def make(**site: object) -> GeoServerPublisher:
         values = {"public_url": "https://maps.example/geoserver", "folder": tmp_path / "published"}
         rest = GeoServerRest(double.url, Account(USER, PASSWORD))
-        return GeoServerPublisher(rest, Site(**(values | site)), first_pause_s=0.01)
+        return GeoServerPublisher(rest, Site(**(values | site)), backoff=Backoff(0.01, 0.1))
 
     return make
 

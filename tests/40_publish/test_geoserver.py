@@ -16,6 +16,7 @@ import requests
 from geoserver_double import PASSWORD, USER, api
 from lxml import etree
 
+from candela.backoff import Backoff
 from candela.errors import PublicationError, PublisherAwayError
 from candela.layers.rasters import read_header
 from candela.publish.geoserver.documents import workspace_name
@@ -537,7 +538,7 @@ def test_a_server_that_is_not_there_or_answers_nonsense_is_away(change_layer, tm
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     rest = GeoServerRest(f"http://127.0.0.1:{port}/geoserver", Account("a", "b"))
-    publisher = GeoServerPublisher(rest, Site("", folder=tmp_path), first_pause_s=0.001)
+    publisher = GeoServerPublisher(rest, Site("", folder=tmp_path), backoff=Backoff(0.001, 0.1))
     with pytest.raises(PublisherAwayError, match="no connection"):
         publisher.publish(change_layer)
     assert "b" not in repr(Account("a", "b")).replace("Account", "").replace("'a'", "")
@@ -705,7 +706,9 @@ def test_an_untrusted_certificate_is_no_connection(tmp_path: Path, change_layer)
         thread.start()
         url = f"https://127.0.0.1:{server.getsockname()[1]}/geoserver"
         publisher = GeoServerPublisher(
-            GeoServerRest(url, Account("a", "b")), Site("", folder=tmp_path), first_pause_s=0.001
+            GeoServerRest(url, Account("a", "b")),
+            Site("", folder=tmp_path),
+            backoff=Backoff(0.001, 0.1),
         )
         with pytest.raises(PublisherAwayError, match="certificate is not trusted"):
             publisher.publish(change_layer)

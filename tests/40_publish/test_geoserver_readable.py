@@ -10,6 +10,7 @@ import rasterio
 import requests
 from geoserver_double import PASSWORD, USER, VERSIONS, GeoServerDouble
 
+from candela.backoff import Backoff
 from candela.errors import PublicationError, PublisherAwayError
 from candela.publish.geoserver.publisher import GeoServerPublisher, Site
 from candela.publish.geoserver.rest import Account, GeoServerRest
@@ -25,7 +26,7 @@ def of_version(request, tmp_path):
         def make(**site):
             rest = GeoServerRest(double.url, Account(USER, PASSWORD))
             values = {"public_url": double.url, "folder": tmp_path / "published"} | site
-            return GeoServerPublisher(rest, Site(**values), first_pause_s=0.01)
+            return GeoServerPublisher(rest, Site(**values), backoff=Backoff(0.01, 0.1))
 
         yield double, make
         assert double.violations == []

@@ -17,8 +17,8 @@ def job(attempt=1):
 @pytest.mark.parametrize(
     ("run", "tries"),
     [
-        (RunState(Cause.VANISHED, -9), 10),
-        (RunState(Cause.VANISHED), 10),
+        (RunState(Cause.LOST, -9), 10),
+        (RunState(Cause.LOST), 10),
         (RunState(Cause.MACHINE_MEMORY, -9), 3),
         (RunState(Cause.FINISHED, 4), 10),
     ],
@@ -51,7 +51,7 @@ def test_each_pause_is_twice_as_long_up_to_a_minute():
         (RunState(Cause.DEADLINE), 1, "LimitError", "longer than the 60 s that Echo may"),
         (RunState(Cause.OUT_OF_MEMORY), 1, "LimitError", "more memory than the 2Gi"),
         (RunState(Cause.MACHINE_MEMORY), 3, "LimitError", "the machine ran out of memory, at the"),
-        (RunState(Cause.VANISHED), 10, "InternalError", "from outside, at the last of 10 tries"),
+        (RunState(Cause.LOST), 10, "InternalError", "from outside, at the last of 10 tries"),
         (RunState(Cause.FINISHED, 4), 10, "InternalError", "the storage did not work, at the last"),
         (
             RunState(Cause.FINISHED, -11),

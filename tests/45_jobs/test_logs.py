@@ -21,7 +21,7 @@ Traceback (most recent call last):
 ValueError: two
 lines
 {TIME} INFO [Echo 7] __main__: Attempt 1 failed: 0.1 s, 0.1 s of CPU, 97.0 MB of memory
-Attempt 1 has ended: vanished, ended from outside, or unseen
+Attempt 1 has ended: lost, killed from outside, or ended unseen
 {TIME} CRITICAL [Echo 7] __main__: cannot read jobs/7/job.json: /data/storage/x
 """
 
@@ -37,7 +37,7 @@ def test_a_user_sees_what_the_job_did_and_not_what_it_stands_on():
 {TIME} ERROR [Echo 7] candela.worker.job: The job failed: internal error
 (for the operator)
 {TIME} INFO [Echo 7] __main__: Attempt 1 failed: 0.1 s, 0.1 s of CPU, 97.0 MB of memory
-Attempt 1 has ended: vanished, ended from outside, or unseen
+Attempt 1 has ended: lost, killed from outside, or ended unseen
 {TIME} CRITICAL [Echo 7] __main__: (for the operator)
 """
     )

@@ -1,5 +1,6 @@
 """The last step of a job: it waits for the map server, and undoes what is refused."""
 
+import errno
 import json
 import time
 
@@ -10,8 +11,9 @@ from affine import Affine
 from geoserver_double import PASSWORD, USER, GeoServerDouble
 from pydantic import TypeAdapter
 
+from candela.backoff import Backoff
 from candela.contract.job import OutputFile, ResultDocument
-from candela.errors import PublicationError, PublisherAwayError
+from candela.errors import PublicationError, PublisherAwayError, StorageError
 from candela.jobs.model import Link, State
 from candela.jobs.principal import SYSTEM
 from candela.jobs.publication import Publication, reconcile
@@ -58,7 +60,7 @@ def parcels(tmp_path):
 def publication(engine):
     """Return a publication that tries again at once, and its engine."""
     made = engine()
-    step = Publication(made.service, first_pause_s=0.01)
+    step = Publication(made.service, backoff=Backoff(0.01, 0.1))
     yield step, made
     step.stop()
 
@@ -130,8 +132,8 @@ def test_links_of_jobs_from_before_there_was_a_wfs_can_still_be_read():
 
 
 def test_pauses_grow_and_no_job_is_tried_within_its_pause(publication, monkeypatch):
-    step, engine = publication
-    step._first_pause_s = 60
+    _, engine = publication
+    step = Publication(engine.service, backoff=Backoff(60, 60))
     tries = []
 
     def away(layer):
@@ -141,11 +143,10 @@ def test_pauses_grow_and_no_job_is_tried_within_its_pause(publication, monkeypat
     monkeypatch.setattr(engine.board, "publish", away)
     job = publishing(engine)
     step.offer(job)
-    wait_until(lambda: tries)
-    wait_until(lambda: not step._at_work)
-    for _ in range(20):
-        step.offer(job)
+    wait_until(lambda: "try 1" in engine.store.get(job.id).message)
     time.sleep(0.05)
+    assert not any(step.offer(job) for _ in range(20))
+    step.stop()
     assert len(tries) == 1
 
 
@@ -182,24 +183,81 @@ def test_what_is_refused_fails_the_job_and_leaves_no_layer(publication, monkeypa
     assert engine.board.layers() == []
 
 
-def test_an_error_that_nobody_has_thought_of_is_told_and_ends_the_job(
-    publication, monkeypatch, caplog
-):
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("of /srv/candela/secret"),
+        ModuleNotFoundError("of /srv/candela/secret"),
+        OSError(errno.EIO, "of /srv/candela/secret"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_unexpected_error_ends_the_job_after_five_tries(publication, monkeypatch, caplog, error):
     step, engine = publication
+    tries = []
 
-    def broken(_):
-        raise ValueError("of /srv/candela/secret")
+    def broken(layer):
+        tries.append(layer)
+        raise error
 
     monkeypatch.setattr(engine.board, "publish", broken)
     job = publishing(engine)
     step.offer(job)
-    wait_until(lambda: "internal error (try 1)" in engine.store.get(job.id).message)
+    kind = type(error).__name__
+    told = f"internal error while publishing: {kind} (try 1)"
+    wait_until(lambda: engine.store.get(job.id).message == told)
     job = offer_until(step, engine, job.id, lambda job: job.state.is_final)
-    assert (job.state, job.error.kind) == (State.FAILED, "InternalError")
-    assert job.message == f"internal error while publishing, job {job.id}"
+    assert (job.state, job.error.kind, len(tries)) == (State.FAILED, "InternalError", 5)
+    assert job.message == f"internal error while publishing: {kind}, job {job.id}"
+    assert job.result.outputs.keys() == {"change"}
     assert f"Job {job.id} is not published: internal error (5 of 5)" in caplog.text
     assert "of /srv/candela/secret" in caplog.text
     assert engine.board.layers() == []
+
+
+def test_a_publisher_that_can_remove_nothing_keeps_no_job_in_publishing(publication, monkeypatch):
+    step, engine = publication
+
+    def broken(_):
+        raise ModuleNotFoundError("No module named 'pyogrio'")
+
+    monkeypatch.setattr(engine.board, "publish", broken)
+    monkeypatch.setattr(engine.board, "remove", broken)
+    job = publishing(engine)
+    job = offer_until(step, engine, job.id, lambda job: job.state.is_final)
+    assert (job.state, job.error.kind) == (State.FAILED, "InternalError")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (PublisherAwayError("of /srv/candela/x"), "map server was away for 0.05 s: of .../x"),
+        (StorageError("of /srv/candela/x"), "storage was away for 0.05 s"),
+        (OSError(errno.ENOSPC, "x"), "storage was away for 0.05 s: its disk is full"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_part_that_stays_away_fails_the_job_and_keeps_its_outputs(
+    publication, monkeypatch, tmp_path, error, reason
+):
+    _, engine = publication
+    step = Publication(engine.service, timeout_s=0.05, backoff=Backoff(0.01, 0.02))
+
+    def away(_):
+        raise error
+
+    monkeypatch.setattr(engine.board, "publish", away)
+    raster = tmp_path / "raster.tif"
+    raster.write_bytes(b"x")
+    job = publishing(engine, raster=raster)
+    job = offer_until(step, engine, job.id, lambda job: job.state.is_final)
+    step.stop()
+    assert (job.state, job.error.kind) == (State.FAILED, "UnavailableError")
+    assert job.message == f"not published: the {reason}"
+    (output,) = job.result.outputs.values()
+    assert engine.service.storage.read(f"jobs/{job.id}/outputs/{output.file}") == b"x"
+    tries = [event for event in engine.store.events(job.id) if "(try " in event.message]
+    assert len(tries) >= 2
 
 
 def test_an_unexpected_error_that_passes_costs_no_result(publication, monkeypatch):
@@ -318,7 +376,7 @@ def test_a_job_goes_through_an_outage_of_geoserver_and_expires_without_a_trace(
     with GeoServerDouble() as double:
         rest = GeoServerRest(double.url, Account(USER, PASSWORD))
         site = Site("https://maps.example", folder=tmp_path / "published")
-        publisher = GeoServerPublisher(rest, site, first_pause_s=0.001)
+        publisher = GeoServerPublisher(rest, site, backoff=Backoff(0.001, 0.1))
         object.__setattr__(engine.service, "publisher", publisher)
         double.break_all("after")
         job = publishing(engine, raster=path, parcels=parcels)

@@ -118,7 +118,7 @@ def test_a_second_attempt_goes_on_with_the_log(engine):
     (worker,) = (it for it in psutil.Process().children() if job.id in it.cmdline())
     worker.kill()
     engine.until(job, lambda: "Attempt 2 of Echo" in jobs.log_tail(SYSTEM, job.id))
-    assert "Attempt 1 has ended: vanished" in jobs.log_tail(SYSTEM, job.id)
+    assert "Attempt 1 has ended: lost" in jobs.log_tail(SYSTEM, job.id)
 
 
 def test_results_are_served_by_range(engine):

@@ -80,8 +80,8 @@ def make_gateway(deployment, monkeypatch, tmp_path: Path):
                     "namespace": NAMESPACE,
                     "job_template": ROOT / "k8s/base/job-template.yaml",
                     "cpu_share": 0.2,
-                    "image_patience_s": 2,
-                    "room_patience_s": 2,
+                    "image_pull_timeout_s": 2,
+                    "unschedulable_timeout_s": 2,
                     **settings,
                 }
             )

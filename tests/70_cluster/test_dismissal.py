@@ -48,7 +48,7 @@ def follow(gateway: Gateway, job: Job, is_there: Callable[[Job], bool]) -> Job:
 
 
 def test_before_a_machine_has_room(make_gateway, dismissed):
-    gateway = make_gateway(run={"cpu": 10_000}, room_patience_s=3600)
+    gateway = make_gateway(run={"cpu": 10_000}, unschedulable_timeout_s=3600)
     job = gateway.jobs.submit(SYSTEM, "Echo", ExecuteRequest())
     dismissed(gateway, follow(gateway, job, lambda job: "Insufficient cpu" in job.message))
 

@@ -47,7 +47,7 @@ def test_an_image_that_is_missing(make_gateway):
 def test_no_machine_that_is_large_enough(make_gateway):
     job = ended(make_gateway(run={"cpu": 10_000}), literal="a")
     assert job.error.kind == "UnavailableError"
-    assert "no machine has room for it" in job.message
+    assert "Unschedulable: " in job.message
     assert "Insufficient cpu" in job.message
 
 
@@ -58,7 +58,7 @@ def test_a_refused_input(make_gateway):
 
 
 def test_why_a_job_does_not_start_is_told_while_it_waits(make_gateway):
-    gateway = make_gateway(image_tag="nowhere", image_patience_s=3600)
+    gateway = make_gateway(image_tag="nowhere", image_pull_timeout_s=3600)
     job = gateway.jobs.submit(SYSTEM, "Echo", ExecuteRequest())
     deadline = time.monotonic() + PATIENCE_S
     while "candela-python:nowhere" not in gateway.jobs.store.get(job.id).message:

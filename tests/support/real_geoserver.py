@@ -7,6 +7,7 @@ from types import TracebackType
 import pytest
 import requests
 
+from candela.backoff import Backoff
 from candela.publish.geoserver.publisher import GeoServerPublisher, Site
 from candela.publish.geoserver.rest import Account, GeoServerRest
 
@@ -57,7 +58,7 @@ class RealGeoServer:
         """Return a publisher of these workspaces, as another gateway would have."""
         values = {"public_url": self.url, "folder": self.folder, "prefix": self.prefix}
         rest = GeoServerRest(self.url, Account(*self.account))
-        return GeoServerPublisher(rest, Site(**(values | site)), first_pause_s=0.2)
+        return GeoServerPublisher(rest, Site(**(values | site)), backoff=Backoff(0.2, 2))
 
     def ask(
         self, method: str, path: str, *, anybody: bool = False, **more: object

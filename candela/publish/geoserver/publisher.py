@@ -10,12 +10,12 @@ without the prefix, and stores that remember nothing, are somebody else's and ne
 import datetime as dt
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from candela.backoff import Backoff, retry
 from candela.errors import PublicationError, PublisherAwayError
 from candela.publish.base import Layer, LayerLinks, ServedLayer, ServedSeries
 from candela.publish.geoserver import documents
@@ -35,7 +35,7 @@ Mode = Literal["file", "s3", "http"]
 Result = TypeVar("Result")
 
 TRIES = 4
-FIRST_PAUSE_S = 0.2
+BACKOFF = Backoff(0.2, 2.0)
 
 
 @dataclass(frozen=True)
@@ -81,19 +81,17 @@ class GeoServerPublisher:
         The server.
     site : Site
         How it is used.
-    first_pause_s : float
-        How long to wait before a second try; each further pause is twice as long.
+    backoff : Backoff, optional
+        The pauses between tries while GeoServer is away for a moment.
     """
 
     reads_in_place = False  # it has links, copies or addresses of its own
     is_embedded = False
 
-    def __init__(
-        self, rest: GeoServerRest, site: Site, *, first_pause_s: float = FIRST_PAUSE_S
-    ) -> None:
+    def __init__(self, rest: GeoServerRest, site: Site, *, backoff: Backoff = BACKOFF) -> None:
         self.rest = rest
         self.site = site
-        self.first_pause_s = first_pause_s
+        self.backoff = backoff
         self.shows_polygons = site.folder is not None
         self.granules = Granules(site.mode, site.folder or Path("published"), site.outputs_url)
         self.mosaics = Mosaics(rest, is_cog=site.mode != "file", datastore=site.mosaic_index)
@@ -198,13 +196,7 @@ class GeoServerPublisher:
 
         What is done already is looked up, not done twice.
         """
-        for number in range(TRIES - 1):
-            try:
-                return action()
-            except PublisherAwayError as error:
-                logger.info("Trying again: %s", error)
-                time.sleep(self.first_pause_s * 2**number)
-        return action()
+        return retry(action, PublisherAwayError, self.backoff, tries=TRIES, logger=logger)
 
     def _publish(self, record: LayerRecord) -> None:
         layer, workspace = record.layer, self._workspace(record.layer.owner)
