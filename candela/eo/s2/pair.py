@@ -56,7 +56,7 @@ class Pair:
     masks: tuple[MaskReader | None, MaskReader | None]
 
     def read(self, window: Window) -> tuple[Reflectance, Reflectance]:
-        """Read the bands of both images, reflectance times 10 000, (bands, rows, cols), nodata 0."""
+        """Read the bands of both images as uint16, (bands, rows, cols), nodata 0."""
         return (
             _read(self.before, self.indexes[0], self.masks[0], window),
             _read(self.after, self.indexes[1], self.masks[1], window),

@@ -106,11 +106,10 @@ def gabor_magnitudes(image: Image, bank: GaborBank = BANK) -> list[Image]:
 
     Notes
     -----
-    The filters are those of [1]_ with a gain of 1 at their centre frequency, not of equal energy, so
-    that values are amplitudes in the unit of the image. Only the passband of a filter is
-    transformed back, which subsamples the response at equal magnitude. The passband of the finest
-    scale is truncated at a quarter of the sampling frequency (2.2 standard deviations) from its
-    centre.
+    The filters are those of [1]_ with a gain of 1 at their centre frequency, not of equal energy:
+    values are amplitudes in the unit of the image. Only the passband of a filter is transformed
+    back, which subsamples the response at equal magnitude. The passband of the finest scale is
+    truncated at a quarter of the sampling frequency (2.2 standard deviations) from its centre.
 
     References
     ----------
