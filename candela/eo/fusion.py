@@ -1,7 +1,7 @@
-"""Fuse what several sensors see of a patch: their features into one vector, or their labels.
+"""Fusion of sensors at feature level and at decision level.
 
-Fusion at feature level joins vectors before anything is decided; fusion at semantic level joins
-what was decided from each sensor alone.
+Feature level: the feature vectors of all sensors become one vector. Decision level: the posteriors
+or the labels that classifiers of single sensors give are combined.
 """
 
 import math
@@ -15,17 +15,17 @@ Vectors = NDArray[np.float32]
 Posteriors = NDArray[np.float64]
 Classes = NDArray[np.int64]
 
-LEAST_POSTERIOR = 1e-9  # no sensor may rule a class out for good
-CLIP = 5.0  # standard deviations; a few odd values must not rule a distance
+LEAST_POSTERIOR = 1e-9  # lower limit: no sensor alone excludes a class
+CLIP = 5.0  # standard deviations; bounds the share of outliers in a distance
 
 
 class Scaler(NamedTuple):
-    """Centre and spread of each feature, frozen: the same for all products of a database.
+    """Mean and standard deviation of each feature, frozen for all products of a database.
 
     Attributes
     ----------
     mean, deviation : tuple of float
-        One for each feature; features without deviation become 0.
+        One for each feature; features of deviation 0 become 0.
     """
 
     mean: tuple[float, ...]
@@ -33,12 +33,12 @@ class Scaler(NamedTuple):
 
     @classmethod
     def of(cls, vectors: Vectors) -> "Scaler":
-        """Measure vectors, shape (n, features)."""
+        """Estimate both from vectors, shape (n, features)."""
         mean, deviation = vectors.mean(axis=0), vectors.std(axis=0)
         return cls(tuple(mean.tolist()), tuple(deviation.tolist()))
 
     def apply(self, vectors: Vectors) -> Vectors:
-        """Bring vectors, shape (n, features), to centre 0 and spread 1, clipped at 5."""
+        """Return z = clip((x - mean) / deviation, -5, 5) of vectors, shape (n, features)."""
         deviation = np.array(self.deviation, np.float32)
         gain = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 0)
         scaled = (vectors - np.array(self.mean, np.float32)) * gain
@@ -50,7 +50,10 @@ def fuse(
     scalers: Mapping[str, Scaler],
     weights: Mapping[str, float] | None = None,
 ) -> Vectors:
-    """Join blocks of features so that each counts by its weight, not by its length.
+    """Concatenate feature sets as blocks w_b z_b / sqrt(d_b).
+
+    With z_b the scaled features of block b and d_b their number, the expected squared distance of
+    two vectors within a block is proportional to w_b^2 and independent of d_b.
 
     Parameters
     ----------
@@ -59,12 +62,12 @@ def fuse(
     scalers : mapping of str to Scaler
         The frozen scaler of each.
     weights : mapping of str to float, optional
-        How much a block counts; 1 if not named.
+        w_b; 1 if not named.
 
     Returns
     -------
     ndarray, shape (n, features of all blocks), float32
-        Scaled blocks times weight / sqrt(features of the block), in the order of ``blocks``.
+        In the order of ``blocks``, unitless.
     """
     given = weights or {}
     parts = [
@@ -77,25 +80,26 @@ def fuse(
 def fuse_posteriors(
     posteriors: Sequence[Posteriors], prior: Posteriors | None = None
 ) -> Posteriors:
-    """Multiply what each sensor alone holds for probable: the product rule [1]_.
+    """Combine the posteriors of R sensors by the product rule [1]_.
+
+    P(c | all) = P(c)^(1 - R) prod_r P(c | sensor r) / normalisation
 
     Parameters
     ----------
     posteriors : sequence of ndarray, shape (n, classes), float64
-        One for each sensor, 0..1; rows add up to 1.
+        One for each sensor, 0..1; rows sum to 1.
     prior : ndarray, shape (classes,), float64, optional
-        Probabilities of the classes as the sensors' posteriors assume them; by default all alike.
+        P(c), as the posteriors assume it; uniform by default.
 
     Returns
     -------
     ndarray, shape (n, classes), float64
-        Rows add up to 1.
+        Rows sum to 1.
 
     Notes
     -----
-    With R sensors that err independently of each other, given the class, P(class | all) is
-    proportional to prior^(1 - R) times the product of P(class | sensor). Posteriors below 1e-9
-    count as that.
+    The rule assumes sensors that are conditionally independent given the class. Posteriors have a
+    lower limit of 1e-9.
 
     References
     ----------
@@ -110,7 +114,7 @@ def fuse_posteriors(
 
 
 class LabelPairs(NamedTuple):
-    """What a pair of labels, one from each of two sensors, turned out to be: a table of counts.
+    """Behaviour-knowledge space of two classifiers: true classes by pair of labels [1]_.
 
     Attributes
     ----------
@@ -119,8 +123,7 @@ class LabelPairs(NamedTuple):
 
     Notes
     -----
-    The behaviour-knowledge space of two classifiers [1]_. It knows systematic errors, such as water
-    that radar takes for asphalt whenever optics say so, which a product of posteriors does not.
+    It models correlated errors of both sensors, which the product rule takes for independent.
 
     References
     ----------
@@ -133,17 +136,16 @@ class LabelPairs(NamedTuple):
 
     @classmethod
     def of(cls, first: Classes, second: Classes, truth: Classes, classes: int) -> "LabelPairs":
-        """Count known patches; all three have the shape (n,) and values 0..classes - 1."""
+        """Count labelled patches; all three have the shape (n,) and values 0..classes - 1."""
         counts = np.zeros((classes, classes, classes), np.int64)
         np.add.at(counts, (first, second, truth), 1)
         return cls(counts)
 
     def apply(self, first: Classes, second: Classes) -> Classes:
-        """Return the class that each pair, shape (n,), most often was.
+        """Return the most frequent true class of each pair of labels (a, b), shape (n,).
 
-        Of a pair that was never seen, or of classes that were it equally often, the most probable
-        one from what each label alone was, as if sensors erred independently (each class counted
-        once more than it was seen, so that nothing is impossible).
+        For unseen pairs, and between classes of equal count, the class c of the highest naive Bayes
+        score P(a | c) P(b | c) N(c), with all counts increased by 1 (Laplace smoothing).
         """
         seen = self.counts[first, second]
         best = seen.argmax(axis=1)

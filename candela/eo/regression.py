@@ -1,29 +1,29 @@
-"""Linear regression that outliers cannot bend."""
+"""Robust ridge regression: iteratively reweighted least squares with Cauchy weights."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-RIDGE = 1e-3  # relative to the total weight; features are brought to unit variance first
+RIDGE = 1e-3  # relative to the total weight; features have unit variance
 PASSES = 3  # of reweighting
 REFINING_RIDGE = 1e-2
 REFINING_PASSES = 2
-CAUCHY = 3.0  # mean squared residual, in units of the noise, at which a sample counts half
-NORMAL = 1.4826  # from the median absolute residual to the standard deviation of a normal law
+CAUCHY = 3.0  # mean squared residual, in units of the noise, of a sample with weight 1/2
+NORMAL = 1.4826  # standard deviation of a normal distribution / median absolute deviation
 
 Matrix = NDArray[np.float32]
 
 
 class RobustFit(NamedTuple):
-    """A linear prediction ``features @ coefficients + intercept`` and how good it is.
+    """A linear prediction ``features @ coefficients + intercept`` and its noise.
 
     Attributes
     ----------
     coefficients : ndarray, shape (features, targets), float32
     intercept : ndarray, shape (targets,), float32
     noise : ndarray, shape (targets,), float32
-        Robust standard deviation of what the prediction leaves, in the unit of the targets.
+        Robust standard deviation of the residuals, in the unit of the targets.
     """
 
     coefficients: Matrix
@@ -32,23 +32,40 @@ class RobustFit(NamedTuple):
 
 
 def fit_robust(features: Matrix, targets: Matrix, *, smallest_noise: float) -> RobustFit:
-    """Fit a linear prediction by ridge regression with Cauchy weights.
+    """Fit targets Y by ridge regression on features, with Cauchy weights, in three passes [1]_.
 
-    Samples that are predicted badly in all targets together lose their weight, so that a few
-    changed pixels do not teach the regression to predict change.
+    With H the features, standardised to mean 0 and variance 1, and a column of ones, each pass
+    solves
+
+        C = argmin sum_i w_i |y_i - C h_i|^2 + lambda sum_i w_i |C|^2
+          = (H' W H + lambda sum(w) I)^-1 H' W Y,  lambda = 0.001
+
+    and computes residuals e, noise s and weights w of the next pass, w = 1 in the first:
+
+        s_k = max(1.4826 median_i |e_ik|, smallest noise)
+        w_i = 1 / (1 + mean_k (e_ik / s_k)^2 / 3)
+
+    A sample has one weight for all targets, so that outliers, such as the few changed pixels of a
+    pair, lose their leverage in all of them.
 
     Parameters
     ----------
     features : ndarray, shape (samples, features), float32
-        What is known, in any unit.
+        In any unit, without NaN.
     targets : ndarray, shape (samples, targets), float32
-        What is to be predicted.
+        Y, without NaN.
     smallest_noise : float
-        Lower limit of the noise, in the unit of the targets.
+        Lower limit of s, in the unit of the targets.
 
     Returns
     -------
     RobustFit
+        C for features in their own unit, the intercept and s.
+
+    Notes
+    -----
+    The weights of [1]_ are for one target; here its squared residual is the mean over all of them.
+    The ridge applies to the intercept, too: it is shrunk by about 0.1 %.
 
     References
     ----------
@@ -62,24 +79,25 @@ def fit_robust(features: Matrix, targets: Matrix, *, smallest_noise: float) -> R
 
 
 def refine_robust(features: Matrix, errors: Matrix, *, smallest_noise: Matrix) -> RobustFit:
-    """Fit what a prediction made elsewhere leaves here.
+    """Fit the local residuals of a global prediction, for its local refinement.
 
-    As ``fit_robust``, but it begins with the weights that the errors themselves suggest, and is
-    drawn to zero by a stronger ridge: where the samples here tell little, the prediction from
-    elsewhere stays.
+    As ``fit_robust``, in two passes, with Cauchy weights from the median-centred residuals in the
+    first and lambda = 0.01: the stronger ridge shrinks the correction to zero where local samples
+    do not determine it.
 
     Parameters
     ----------
     features : ndarray, shape (samples, features), float32
+        In any unit, without NaN.
     errors : ndarray, shape (samples, targets), float32
-        What the prediction leaves of the targets.
+        Residuals of the global prediction.
     smallest_noise : ndarray, shape (targets,), float32
-        Lower limit of the noise, in the unit of the errors.
+        Lower limit of the noise, in the unit of the residuals.
 
     Returns
     -------
     RobustFit
-        To be added to the prediction.
+        Correction, to be added to the global prediction.
     """
     centred = np.asarray(errors - np.median(errors, axis=0), np.float32)
     weights = _cauchy_weights(centred, _noise(centred, smallest_noise))
@@ -93,7 +111,7 @@ def _reweighted(
 ) -> RobustFit:
     centre = features.mean(axis=0)
     spread = features.std(axis=0)
-    spread[spread < 1e-6] = 1  # a feature that never varies tells nothing
+    spread[spread < 1e-6] = 1  # constant features have no coefficient
     known = np.concatenate(
         [(features - centre) / spread, np.ones((len(features), 1), np.float32)], axis=1
     )

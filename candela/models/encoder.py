@@ -1,4 +1,4 @@
-"""Run a trained encoder: standardised image in, features out."""
+"""Runtime of the trained encoders: standardised image in, features out."""
 
 import hashlib
 import importlib
@@ -20,7 +20,7 @@ from candela.models.code import Code, double, halve
 
 BANDS = DEFAULT_BANDS
 VISIBLE = slice(0, 3)  # B02, B03, B04: the first bands of every encoder
-COARSEST = 16  # pixels; the top of the highest pyramid has one value for so many
+COARSEST = 16  # pixels; stride of the coarsest level of the deepest encoder
 FOLDER = "encoders"  # of those that ship
 SUFFIXES = {"onnx": ".onnx", "tensorflow": ".keras"}
 
@@ -28,13 +28,14 @@ Image = NDArray[np.float32]
 
 
 class Features(NamedTuple):
-    """What the encoder tells about an image.
+    """Features of an image.
 
     Attributes
     ----------
     fine : ndarray, shape (features, rows, cols), float32
+        At 10 m.
     code : Code
-        Of rows / 2 and cols / 2.
+        At 20 m: rows / 2 and cols / 2.
     """
 
     fine: Image
@@ -43,14 +44,14 @@ class Features(NamedTuple):
 
 @dataclass(frozen=True)
 class Encoder:
-    """Describes images.
+    """A convolutional encoder, loaded into a runtime.
 
     Attributes
     ----------
     fine_features : int
-        How many it tells of each pixel of 10 m.
+        Number of fine features.
     compute : callable
-        Takes an image, the array for its fine features, and memory for the rest; returns the code.
+        (image, array for its fine features, memory for the rest) -> code.
     """
 
     fine_features: int
@@ -59,7 +60,7 @@ class Encoder:
     def __call__(
         self, image: Image, fine: Image | None = None, memory: Memory | None = None
     ) -> Features:
-        """Describe a standardised image.
+        """Encode a standardised image.
 
         Parameters
         ----------
@@ -68,7 +69,7 @@ class Encoder:
         fine : ndarray, shape (features, rows, cols), float32, optional
             Where the fine features are written; contiguous.
         memory : Memory, optional
-            Has the code; it holds until the next image is encoded into the same.
+            Holds the code, until the next image is encoded into the same memory.
         """
         if fine is None:
             fine = np.empty((self.fine_features, *image.shape[1:]), np.float32)
@@ -76,15 +77,15 @@ class Encoder:
 
 
 class EncoderCard(NamedTuple):
-    """What is written beside an encoder, in ``<name>.yaml``.
+    """The model card of an encoder, ``<name>.yaml`` beside its weights.
 
     Attributes
     ----------
     version : int
     bands : tuple of str
-        What it looks at, the visible bands first.
+        Input bands, the visible ones first.
     sha256 : dict
-        Of ``<name>.onnx`` and ``<name>.keras``, by suffix.
+        Checksums of ``<name>.onnx`` and ``<name>.keras``, by suffix.
     """
 
     version: int
@@ -93,39 +94,40 @@ class EncoderCard(NamedTuple):
 
     @classmethod
     def read(cls, name: str, folder: Path | None = None) -> "EncoderCard":
-        """Read the facts about an encoder in a folder, or of one that ships."""
+        """Read the card of an encoder in a folder, or of one that ships."""
         text = (
             (folder or files(__package__) / FOLDER)
             .joinpath(f"{name}.yaml")
             .read_text(encoding="utf-8")
         )
-        facts = yaml.safe_load(text)
-        return cls(facts["version"], tuple(facts["bands"]), facts["sha256"])
+        card = yaml.safe_load(text)
+        return cls(card["version"], tuple(card["bands"]), card["sha256"])
 
 
 def load_encoder(runtime: str, name: str = "balanced", folder: Path | None = None) -> Encoder:
-    """Load an encoder.
+    """Load an encoder, whose weights must have the checksum of its card.
 
     Parameters
     ----------
     runtime : {"onnx", "tensorflow"}
-        What computes it; the features are equal to within 1e-4.
+        Their features agree to within 1e-4.
     name : str
-        One of those that ship with this process, or that lie in the folder.
+        An encoder of the folder.
     folder : Path, optional
-        Where ``<name>.onnx``, ``<name>.keras`` and ``<name>.yaml`` lie, if not here.
+        With ``<name>.onnx``, ``<name>.keras`` and ``<name>.yaml``; by default the encoders that
+        ship.
 
     Returns
     -------
     Encoder
-        It works on one thread, and may be called by several at once.
+        Runs on the calling thread; several threads may call it at once.
 
     Raises
     ------
     InputError
         If the runtime is not installed.
     ValueError
-        If the weights are not those that the facts about the encoder tell of.
+        If the SHA-256 of the weights is not that of the card.
     """
     if folder is None:
         with as_file(files(__package__) / FOLDER) as own_folder:
@@ -147,8 +149,8 @@ def _load_onnx(path: Path) -> Encoder:
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     bands = session.get_inputs()[0].shape[1]
     smallest = np.zeros((1, bands, COARSEST, COARSEST), np.float32)
-    inputs = {"image": smallest, "mean1": smallest[..., ::2, ::2]}
-    kernel = np.column_stack(session.run(["kernel", "bias"], inputs))
+    feeds = {"image": smallest, "mean1": smallest[..., ::2, ::2]}
+    kernel = np.column_stack(session.run(["kernel", "bias"], feeds))
     names, counts = zip(
         *((output.name, output.shape[1]) for output in session.get_outputs()[:-2]), strict=True
     )
@@ -156,8 +158,8 @@ def _load_onnx(path: Path) -> Encoder:
     def compute(image: Image, fine: Image, memory: Memory) -> Code:
         _, rows, cols = image.shape
         coarse = memory.array("coarse", counts[-1], rows // 4, cols // 4)
-        met = memory.array("met", kernel.shape[1], rows // 2, cols // 2)
-        mean, mixed, doubled = np.split(met[:-1], np.cumsum([bands, counts[1]]))
+        inputs = memory.array("inputs", kernel.shape[1], rows // 2, cols // 2)
+        mean, mixed, doubled = np.split(inputs[:-1], np.cumsum([bands, counts[1]]))
         halve(image, mean)
         binding = session.io_binding()
         binding.bind_cpu_input("image", image[None])
@@ -166,8 +168,8 @@ def _load_onnx(path: Path) -> Encoder:
             binding.bind_output(name, "cpu", 0, np.float32, (1, *array.shape), array.ctypes.data)
         session.run_with_iobinding(binding)
         double(coarse, out=doubled)
-        met[-1] = 1
-        return Code(met, kernel)
+        inputs[-1] = 1
+        return Code(inputs, kernel)
 
     return Encoder(counts[0], compute)
 
@@ -188,10 +190,10 @@ def _load_keras(path: Path) -> Encoder:
     model = tensorflow.function(keras.Model(whole.input, outputs))
 
     def compute(image: Image, fine: Image, _memory: Memory) -> Code:
-        found, met = model(np.moveaxis(image, 0, -1)[None], training=False)
-        fine[:] = _bands_first(found.numpy())
-        met = np.pad(met.numpy(), ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=1)
-        return Code(_bands_first(met), kernel)
+        fine_features, inputs = model(np.moveaxis(image, 0, -1)[None], training=False)
+        fine[:] = _bands_first(fine_features.numpy())
+        inputs = np.pad(inputs.numpy(), ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=1)
+        return Code(_bands_first(inputs), kernel)
 
     return Encoder(int(outputs[0].shape[-1]), compute)
 

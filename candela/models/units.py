@@ -1,6 +1,6 @@
-"""Weighted sums of the units of a code, on one thread.
+"""Linear combinations of ReLU units, on one thread.
 
-ONNX Runtime multiplies matrices of these shapes faster than NumPy, and without its threads.
+ONNX Runtime multiplies matrices of these shapes faster than NumPy, and starts no threads for them.
 """
 
 from functools import cache
@@ -16,17 +16,20 @@ def weighted_units(
     kernel: NDArray[np.float32],
     bands: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Weight and add what a layer of ReLUs makes of bands.
+    """Compute W max(0, K x).
 
     Parameters
     ----------
-    weights : ndarray, shape (sums, units), float32
+    weights : ndarray, shape (targets, units), float32
+        W.
     kernel : ndarray, shape (units, bands), float32
+        K.
     bands : ndarray, shape (bands, ...), float32
+        x.
 
     Returns
     -------
-    ndarray, shape (sums, ...), float32
+    ndarray, shape (targets, ...), float32
     """
     count, *shape = bands.shape
     inputs = {"weights": weights, "kernel": kernel, "bands": bands.reshape(count, -1)}

@@ -1,4 +1,4 @@
-"""Change detection: the probability that each pixel changed between two Sentinel-2 images."""
+"""ChangeDetect: the probability that each pixel changed between two Sentinel-2 images."""
 
 import json
 import logging
@@ -39,25 +39,25 @@ from .report import Report
 
 logger = logging.getLogger(__name__)
 
-BLOCK = 768  # pixels: a place with a fit of its own
+BLOCK = 768  # pixels; side of a block with a local fit
 STRIP_BLOCKS = 4
 
-OVERLAP = 32  # pixels, from the border of a block: where blocks with fits of their own are mixed
-HALO = OVERLAP  # the less a block counts, the less context it needs
+OVERLAP = 32  # pixels to each side of a border, where neighbouring blocks are cross-faded
+HALO = OVERLAP  # of less context at the rim of a block, which has less weight there
 
 Change = NDArray[np.float32]
 
 
-class Mapped(NamedTuple):
-    """A part of the change map.
+class MappedWindow(NamedTuple):
+    """A window of the change map.
 
     Attributes
     ----------
     window : Window
     change : ndarray, shape (rows, cols), float32
-        Probability, above 0 and up to 1; NaN where there is none.
+        Probability, above 0 and up to 1; nodata is NaN.
     visible : tuple of two ndarray, shape (rows, cols), float32
-        Brightness of both images.
+        Brightness of both images: mean of the visible bands, nodata 0.
     """
 
     window: Window
@@ -87,18 +87,18 @@ def run(
     before, after : Path
         Images of one grid as Jpeg2Tiff makes them: uint16 reflectance times 10 000, nodata 0.
     before_mask, after_mask : Path, optional
-        Which of their pixels are clouds and the like: see ``open_mask``.
+        Their cloud masks: see ``open_mask``.
     mask_classes, model, runtime : str
         See process.yaml.
     scale : float, optional
-        Log magnitude that counts as typical, in place of the pair's own: the same for all pairs
-        of a series makes their maps comparable.
+        Median log magnitude, in place of the pair's own: with one scale for all pairs of a
+        series, their maps are comparable.
     parcels : Path, optional
         Vector file with polygons.
     bands : list of str
-        Names of the bands of both images, in their order; empty where the images tell them.
+        Names of the bands of both images, in their order; empty where the images name them.
     workdir : Path
-        Where the outputs are written.
+        Folder of the outputs.
     progress : Progress
 
     Returns
@@ -114,10 +114,10 @@ def run(
     """
     masks = Masks(before_mask, after_mask, mask_classes)
     chosen = MODELS[model]
-    facts_of_encoder = EncoderCard.read(chosen.encoder)
+    card = EncoderCard.read(chosen.encoder)
     with (
         gdal_environment(),
-        open_pair(before, after, masks, facts_of_encoder.bands, bands) as pair,
+        open_pair(before, after, masks, card.bands, bands) as pair,
     ):
         name = _name(pair)
         outputs = {
@@ -129,19 +129,19 @@ def run(
         colours = band_indexes(pair.after, TRUE_COLOUR, bands) if parcels else []
         tally = ParcelTally(placed, pair.grid)
         encode = load_encoder(runtime, chosen.encoder)
-        progress(1, "looking at samples of both images")
+        progress(1, "surveying samples of both images")
         surveyed = survey_pair(pair)
         logger.info("The images are shifted by %s pixels.", surveyed.shift)
         detector = fit(surveyed, encode, model, part(progress, 5, 15))
         surveyed = surveyed._replace(windows=[])  # some hundred megabytes
         facts = _facts(pair, surveyed, detector) | {
             "model": model,
-            "encoder": f"{chosen.encoder} {facts_of_encoder.version}",
+            "encoder": f"{chosen.encoder} {card.version}",
             "runtime": runtime,
         }
         if scale is not None:
-            detector = replace(detector, typical=scale)
-        facts["scale"] = detector.typical
+            detector = replace(detector, scale=scale)
+        facts["scale"] = detector.scale
         report = _write_change(
             pair, detector, outputs["change"], model, tally, part(progress, 15, 95)
         )
@@ -178,7 +178,7 @@ def _write_change(
 def _write_parcels(
     found: Sequence[MeasuredParcel], pair: Pair, colours: Sequence[int], stem: Path
 ) -> dict[str, Path]:
-    """Write all that is said of parcels."""
+    """Write the outputs of parcels: GeoJSON, table and preview."""
     outputs = {
         "parcels": stem.with_suffix(".geojson"),
         "parcels_table": stem.with_suffix(".csv"),
@@ -190,17 +190,18 @@ def _write_parcels(
     return outputs
 
 
-def map_change(pair: Pair, detector: Detector, progress: Progress) -> Iterator[Mapped]:
-    """Yield the map part by part, each once.
+def map_change(pair: Pair, detector: Detector, progress: Progress) -> Iterator[MappedWindow]:
+    """Yield the change map window by window, each once.
 
-    What the survey saw whole is mapped already. Larger images are mapped block by block, one per
-    thread; only this thread reads. Each block is fitted anew, and fades into its neighbours.
+    An image that was surveyed whole has its log magnitude already. Larger images are computed block
+    by block, one per thread, with a local fit of each block; only this thread reads. The log
+    magnitude of neighbouring blocks is cross-faded.
     """
     shape = pair.grid.shape
     if detector.whole is not None:
         window = Window(0, 0, shape.cols, shape.rows)
         before, after = (_brightness(image) for image in pair.read(window))
-        yield Mapped(window, detector.probability(detector.whole), (before, after))
+        yield MappedWindow(window, detector.probability(detector.whole), (before, after))
         return
     blocks = sorted(split(shape, BLOCK, halo=HALO), key=_reading_order)
     fade = CrossFade(shape, BLOCK, OVERLAP)
@@ -220,7 +221,7 @@ def map_change(pair: Pair, detector: Detector, progress: Progress) -> Iterator[M
                 done, magnitude = waiting.popleft()
                 for window, values in fade.add(done, magnitude.result()):
                     visible = brightness.pop((window.row_off, window.col_off))
-                    yield Mapped(window, detector.probability(values), visible)
+                    yield MappedWindow(window, detector.probability(values), visible)
                 progress(100 * (number - ahead + 1) / len(blocks), f"{len(blocks)} blocks")
 
 
@@ -229,25 +230,25 @@ def _brightness(image: Reflectance) -> Change:
 
 
 def _date_names(pair: Pair) -> tuple[str, str]:
-    """Return what the dates are called below their pictures."""
+    """Return the captions of both dates."""
     before, after = (f"{date:%Y-%m-%d}" if date else "" for date in pair.dates)
     return before or "before", after or "after"
 
 
 def _reading_order(block: Block) -> tuple[int, int, int]:
-    """Go down in strips that the raster library's cache can hold the width of."""
+    """Order blocks in vertical strips whose width fits into GDAL's block cache."""
     col, row = int(block.inner.col_off), int(block.inner.row_off)
     return col // (STRIP_BLOCKS * BLOCK), row, col
 
 
 def _name(pair: Pair) -> str:
-    """Return what the outputs are called: the dates become the title of the layer."""
+    """Return the stem of the outputs' names: the dates become the title of the layer."""
     dates = [f"{date:%Y%m%d}" for date in pair.dates if date]
     return "_".join(["change", *dates])
 
 
 def _tags(pair: Pair, model: str) -> dict[str, str]:
-    """Return the dataset tags of the change map; what the images do not tell is left out."""
+    """Return the dataset tags of the change map, as far as the images have them."""
     start, end = pair.dates
     tags = {
         "Start_date": f"{start:%Y%m%d}" if start else "",
@@ -261,7 +262,7 @@ def _tags(pair: Pair, model: str) -> dict[str, str]:
 
 
 def _facts(pair: Pair, surveyed: Survey, detector: Detector) -> dict[str, object]:
-    """Return what was found about the pair, as JSON values."""
+    """Return the properties of the pair and of the fit, as JSON values."""
     start, end = pair.dates
     notes = []
     if start and end and end < start:
@@ -280,6 +281,6 @@ def _facts(pair: Pair, surveyed: Survey, detector: Detector) -> dict[str, object
         "levels": list(pair.levels),
         "shift_found_pixels": {"rows": surveyed.shift.rows, "cols": surveyed.shift.cols},
         "shift_applied": surveyed.applied == surveyed.shift,
-        "typical_log_magnitude": detector.typical,
+        "typical_log_magnitude": detector.scale,
         "notes": notes,
     }

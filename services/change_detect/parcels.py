@@ -1,4 +1,4 @@
-"""What a change map says of parcels: levels, GeoJSON, a table."""
+"""Zonal statistics of a change map over parcels: change levels, GeoJSON and CSV."""
 
 import csv
 import json
@@ -18,14 +18,14 @@ from candela.eo.vector.parcels import CLASSES, Parcel, ParcelStatistics, place_p
 from candela.eo.vector.tables import harmless
 from candela.errors import blamed_on
 
-LEVELS = (0.1, 0.5)  # shares of changed area at which levels 2 and 3 begin
-LARGEST_DISTORTION = 0.01  # of areas by a projection: in UTM it is a thousandth
+LEVELS = (0.1, 0.5)  # shares of changed area; lower limits of levels 2 and 3
+LARGEST_DISTORTION = 0.01  # of areas by the projection; that of UTM is about 0.001
 DIGITS = 4  # of a statistic
 DEGREE_DIGITS = 7  # of a coordinate: about a centimetre
 CLASS_NAMES = tuple(
     f"change_share_{100 * k // CLASSES}_{100 * (k + 1) // CLASSES}" for k in range(CLASSES)
 )
-ID_COLUMN = "feature_id"  # of the table; GeoJSON has a place of its own for ids
+ID_COLUMN = "feature_id"  # of the table; GeoJSON features have an id
 COLUMNS = (
     "change_level",
     "change_mean",
@@ -40,7 +40,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class MeasuredParcel:
-    """A parcel, and what the map says of it.
+    """A parcel with its zonal statistics.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class MeasuredParcel:
 
     @property
     def area_m2(self) -> float | None:
-        """The area in the image's projection, or on the ellipsoid where that distorts areas."""
+        """Area in the image's projection; on the ellipsoid where that distorts it by over 1 %."""
         if self.parcel.outline is None:
             return None
         true, flat = ellipsoidal_area(self.parcel.outline), self.parcel.area * self.metre**2
@@ -86,11 +86,10 @@ class MeasuredParcel:
 
 
 def change_level(statistics: ParcelStatistics) -> int | None:
-    """Return how much of a parcel has changed, in three levels.
+    """Return the change level of a parcel, 1 to 3, by the changed share of its valid area.
 
-    A pixel has changed if its probability is 0.5 or more. Level 1: less than 10 % of the parcel's
-    valid area has changed; level 2: 10 % or more; level 3: 50 % or more. None where nothing is
-    valid.
+    Level 1: share below 0.1; level 2: from 0.1; level 3: from 0.5. A pixel has changed at a
+    probability of 0.5 or more. None where no pixel is valid.
     """
     changed = statistics.share_above_half
     return None if changed is None else 1 + sum(changed >= limit for limit in LEVELS)
@@ -111,7 +110,7 @@ def open_parcels(path: Path, grid: Grid) -> list[Parcel]:
 def measured(
     parcels: Sequence[Parcel], statistics: Sequence[ParcelStatistics], grid: Grid
 ) -> list[MeasuredParcel]:
-    """Put parcels and their statistics together."""
+    """Return the parcels with their statistics."""
     assert grid.crs is not None  # parcels were placed
     metre = float(grid.crs.linear_units_factor[1]) if grid.crs.is_projected else math.nan
     return [
@@ -121,7 +120,7 @@ def measured(
 
 
 def write_geojson(path: Path, parcels: Sequence[MeasuredParcel]) -> None:
-    """Write the parcels with their own attributes and the statistics (RFC 7946: WGS 84)."""
+    """Write the parcels with attributes and statistics as GeoJSON (RFC 7946: WGS 84)."""
     outlines = _outlines(parcels)
     with path.open("w", encoding="utf-8") as file:
         file.write('{"type": "FeatureCollection", "features": [\n')
@@ -146,7 +145,7 @@ def _outlines(parcels: Sequence[MeasuredParcel]) -> Iterator[str]:
 
 
 def write_table(path: Path, parcels: Sequence[MeasuredParcel]) -> None:
-    """Write a line of CSV for each parcel: its id, its own attributes, the statistics."""
+    """Write one row of CSV for each parcel: id, attributes, statistics."""
     own = dict.fromkeys(name for each in parcels for name in each.parcel.properties)
     names = [name for name in own if name not in {ID_COLUMN, *COLUMNS}]
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -164,7 +163,7 @@ def _cell(value: object) -> object:
 
 
 def summary(parcels: Sequence[MeasuredParcel]) -> dict[str, object]:
-    """Return how many parcels there are of each level, as JSON values."""
+    """Return the number of parcels of each level, as JSON values."""
     levels = Counter(each.level for each in parcels)
     return {
         "count": len(parcels),

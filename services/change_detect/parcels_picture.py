@@ -1,4 +1,4 @@
-"""Parcels, coloured by their level of change, over the later image."""
+"""Preview of parcels, coloured by their change level, over the later image."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,9 +21,9 @@ LONGEST_SIDE = 1024  # pixels
 SHORTEST_SIDE = 480  # pixels: smaller images are enlarged, so that the legend fits
 MARGIN = 0.05  # of the extent of the parcels
 LEVEL_COLOURS = {1: (255, 237, 160), 2: (253, 141, 60), 3: (189, 0, 38), None: (190, 190, 190)}
-FLATTEST = 0.75  # of the longer side: the shorter one is at least so long
-FILLED = {1: 0.3, 2: 0.6, 3: 0.6, None: 0.3}  # how much of the image the colours hide
-PALED = 0.7  # how much of its own colours the image loses: those of the levels are to be seen
+FLATTEST = 0.75  # least ratio of the shorter to the longer side
+FILLED = {1: 0.3, 2: 0.6, 3: 0.6, None: 0.3}  # opacity of the colours
+PALED = 0.7  # desaturation of the image, so that the level colours stand out
 SUBPIXEL_BITS = 4
 LEGEND_PX = 28  # height
 TRUE_COLOUR = ("B04", "B03", "B02")  # red, green, blue
@@ -38,7 +38,7 @@ def draw_parcels(
     image: rasterio.DatasetReader,
     indexes: Sequence[int],
 ) -> None:
-    """Draw the part of an image where parcels are.
+    """Draw parcels over the part of an image where they are.
 
     Parameters
     ----------
@@ -83,14 +83,14 @@ def _extent(grid: Grid, shapes: Sequence[BaseGeometry | None]) -> Window:
 
 
 class _Place:
-    """Where coordinates lie in a picture of a window."""
+    """Transformation of coordinates to pixels of a picture."""
 
     def __init__(self, grid: Grid, window: Window, scale: float) -> None:
         self._to_pixel = ~grid.cut(window).transform
         self._scale = scale
 
     def rings(self, shape: BaseGeometry) -> list[NDArray[np.int32]]:
-        """Return the rings of polygons, in parts of a pixel."""
+        """Return the rings of polygons, in fractions of a pixel (fixed point)."""
         rings = []
         for polygon in shapely.get_parts(shape):
             for ring in (polygon.exterior, *polygon.interiors):
@@ -118,7 +118,7 @@ def _paint(picture: Pixels, rings: list[NDArray[np.int32]], level: int | None) -
 
 
 def _with_legend(picture: NDArray[np.uint8]) -> Image.Image:
-    """Put a line below the picture that says what the colours mean."""
+    """Write the legend below the picture."""
     rows, cols = picture.shape[:2]
     whole = Image.new("RGB", (max(cols, SHORTEST_SIDE), rows + LEGEND_PX), (255, 255, 255))
     whole.paste(Image.fromarray(picture), (0, 0))

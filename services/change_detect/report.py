@@ -1,4 +1,4 @@
-"""What is counted while a change map is written: statistics and a small picture."""
+"""Statistics and preview of a change map, accumulated while it is written."""
 
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,13 @@ CHANGED = 0.5
 COLOURS = np.array(
     [[255, 237, 160], [254, 178, 76], [240, 59, 32], [189, 0, 38]], np.float64
 )  # yellow to red: Brewer's YlOrRd
-SHOWN = (0.25, 1.0)  # probabilities from which colour begins, and where it is fullest
+SHOWN = (0.25, 1.0)  # probabilities at both ends of the colour scale
 
 Image = NDArray[np.float32]
 
 
 class Report:
-    """Collects blocks of a change map, in any order."""
+    """Accumulates blocks of a change map, in any order."""
 
     def __init__(self, shape: Shape) -> None:
         self.step = max(1, -(-max(shape) // PREVIEW_SIDE))
@@ -40,16 +40,16 @@ class Report:
         self.total = 0.0
 
     def add(self, window: Window, change: Image, visible: tuple[Image, Image]) -> None:
-        """Count a block.
+        """Add a block to the statistics and the preview.
 
         Parameters
         ----------
         window : Window
-            Where it lies.
+            Its place in the map.
         change : ndarray, shape (rows, cols), float32
-            Probability, NaN without data.
+            Probability; nodata is NaN.
         visible : tuple of two ndarray, shape (rows, cols), float32
-            Brightness of both dates, any unit.
+            Brightness of both dates, in any unit.
         """
         missing = np.isnan(change)
         values = change[~missing]
@@ -70,7 +70,7 @@ class Report:
             picture[place] = image[row :: self.step, col :: self.step]
 
     def statistics(self) -> dict[str, object]:
-        """Return the counts as JSON values."""
+        """Return the statistics as JSON values."""
         valid = int(self.histogram.sum())
         return {
             "pixels": self.pixels,
@@ -87,13 +87,13 @@ class Report:
         }
 
     def write_preview(self, path: Path, names: tuple[str, str]) -> None:
-        """Draw both dates and the change side by side, with a legend; no data is transparent.
+        """Draw both dates and the change side by side, with a legend; nodata is transparent.
 
         Parameters
         ----------
         path : Path
         names : tuple of str
-            What the dates are called.
+            Captions of the dates.
         """
         before, after = (_stretch(image) for image in self.brightness)
         strength = _strength(np.nan_to_num(self.change))
@@ -117,7 +117,7 @@ class Report:
 
 
 def _draw_legend(sheet: Picture.Image, names: list[str], step: int, top: int) -> None:
-    """Write the names of the panels below them, and what the colours mean below the last."""
+    """Write the captions below the panels, and the colour scale below the last."""
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(14)
     draw.rectangle([0, top, *sheet.size], fill="white")
@@ -142,13 +142,13 @@ def _strength(probability: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 
 
 def _colour(strength: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return red, green and blue, 0 to 255, in a new last axis."""
+    """Map strength to red, green and blue, 0 to 255, in a new last axis."""
     stops = np.linspace(0, 1, len(COLOURS))
     return np.stack([np.interp(strength, stops, COLOURS[:, k]) for k in range(3)], axis=-1)
 
 
 def _stretch(brightness: Image) -> NDArray[np.float64]:
-    """Map 2 to 98 % of the brightness to a grey from 40 to 220: colour stays readable on it."""
+    """Stretch brightness linearly, percentiles 2 and 98 to grey levels 40 and 220."""
     known = brightness[brightness > 0]
     if known.size == 0:
         return np.zeros(brightness.shape)

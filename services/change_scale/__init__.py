@@ -1,4 +1,4 @@
-"""The scale of a change map, without the map."""
+"""ChangeScale: the scale of a change map, without the map."""
 
 from pathlib import Path
 
@@ -23,21 +23,21 @@ def run(
     workdir: Path,  # noqa: ARG001 - every process has one
     progress: Progress,
 ) -> dict[str, float]:
-    """Measure how much two images typically disagree.
+    """Measure the median log magnitude of the change between two images.
 
     Parameters
     ----------
     before, after, before_mask, after_mask, mask_classes, model, runtime, bands
         As for ChangeDetect.
     workdir : Path
-        Not used: there is no file.
+        Not used: there is no output file.
     progress : Progress
 
     Returns
     -------
     dict
-        ``scale``: median of the natural logarithm of the disagreement, in units of noise; what
-        ChangeDetect tells as ``typical_log_magnitude`` and takes as ``scale``.
+        ``scale``: median log magnitude (natural logarithm of the disagreement in units of noise),
+        which ChangeDetect reports as ``typical_log_magnitude`` and takes as ``scale``.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def run(
     encoder = MODELS[model].encoder
     needed = EncoderCard.read(encoder).bands
     with gdal_environment(), open_pair(before, after, masks, needed, bands) as pair:
-        progress(5, "looking at samples of both images")
+        progress(5, "surveying samples of both images")
         encode = load_encoder(runtime, encoder)
         detector = fit(survey_pair(pair), encode, model, part(progress, 40, 100))
-    return {"scale": detector.typical}
+    return {"scale": detector.scale}

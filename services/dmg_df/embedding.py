@@ -1,4 +1,4 @@
-"""What the encoder of ChangeDetect sees in reflectance that was standardised alike everywhere."""
+"""Embedding: the code of the encoder ``spectral``, with a frozen standardisation."""
 
 from functools import cache
 
@@ -25,7 +25,8 @@ def encode(reflectance: Image) -> Image:
     Parameters
     ----------
     reflectance : ndarray, shape (10, rows, cols), float32
-        Unitless, without NaN, bands as ChangeDetect has them; sides are multiples of ``COARSEST``.
+        Unitless, without NaN, bands in the order of the encoder; sides are multiples of
+        ``COARSEST``.
 
     Returns
     -------
@@ -33,8 +34,8 @@ def encode(reflectance: Image) -> Image:
 
     Notes
     -----
-    ChangeDetect standardises each image by itself; here centre and spread are frozen, or codes of
-    two products could not be compared.
+    Change models standardise each image by its own quartiles. Here centre and spread are the same
+    for all products, so that their codes are comparable.
     """
     centre = np.array(STANDARD["centre"], np.float32)[:, None, None]
     spread = np.array(STANDARD["spread"], np.float32)[:, None, None]
@@ -42,7 +43,7 @@ def encode(reflectance: Image) -> Image:
 
 
 def encoder_digest() -> str:
-    """Return what tells one encoder from another: codes of two cannot be compared."""
+    """Return the SHA-256 of the encoder's weights: codes of two encoders are not comparable."""
     return EncoderCard.read(ENCODER).sha256[".keras"]
 
 

@@ -31,21 +31,21 @@ def test_an_image_of_larger_pixels_has_the_same_cells():
 
 
 @pytest.mark.parametrize("gap", [False, True])
-def test_what_all_have_in_common_is_found_whole(gap):
+def test_a_residual_that_all_cells_share_is_background(gap):
     valid = np.ones(SHAPE, bool)
     if gap:
         valid[30:60, 20:50] = False
     grid = cells(valid)
     residual = grid.means(np.full((3, *SHAPE), -0.5, np.float32))
-    common = grid.common(residual, judged=2, shape=(50, 43))
-    assert common.shape == (3, 50, 43)
-    np.testing.assert_allclose(common[:, :10], -0.5, rtol=0.03)
+    background = grid.background(residual, weighting=2, shape=(50, 43))
+    assert background.shape == (3, 50, 43)
+    np.testing.assert_allclose(background[:, :10], -0.5, rtol=0.03)
 
 
 @pytest.mark.parametrize("side", [1, 6])
-def test_what_stands_out_is_hardly_common_be_it_a_building_or_a_quarter(side):
+def test_an_outlier_is_hardly_background_be_it_a_building_or_a_quarter(side):
     grid = cells()
     residual = np.zeros((1, 13, 11), np.float32)
     residual[0, 3 : 3 + side, 3 : 3 + side] = 20
-    common = grid.common(residual, judged=1, shape=SHAPE)
-    assert 0 < common.max() < 0.6
+    background = grid.background(residual, weighting=1, shape=SHAPE)
+    assert 0 < background.max() < 0.6

@@ -1,4 +1,4 @@
-"""Put the overlapping parts of an image together, each fading into its neighbours."""
+"""Cross-fading of overlapping blocks: a mosaic without seams."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -16,28 +16,28 @@ Place = tuple[int, int]
 
 
 class _Edges(NamedTuple):
-    """Blocks along one axis: where they begin and end, and what each weighs at each pixel."""
+    """Blocks along one axis: their limits, and their weight at each pixel."""
 
     size: int
     length: int
     overlap: int
 
     def own(self, index: int) -> slice:
-        """Return the pixels that a block has for itself."""
+        """Return the pixels of a block without its overlap."""
         return slice(index * self.size, min((index + 1) * self.size, self.length))
 
     def reached(self, index: int) -> slice:
-        """Return the pixels that a block has a say in."""
+        """Return the pixels at which a block has a weight above 0."""
         own = self.own(index)
         return slice(max(0, own.start - self.overlap), min(self.length, own.stop + self.overlap))
 
     def neighbours(self, index: int) -> range:
-        """Return the blocks that have a say in a block's own pixels, itself included."""
+        """Return the blocks with a weight in a block's own pixels, itself included."""
         count = -(-self.length // self.size)
         return range(max(0, index - 1), min(count, index + 2))
 
     def weights(self, index: int, pixels: slice) -> NDArray[np.float32]:
-        """Return the share of a block in some of its pixels; the shares of all add up to one."""
+        """Return the weight of a block at some of its pixels; all weights sum to 1."""
         positions = np.arange(pixels.start, pixels.stop) + 0.5
         nearby = range(max(0, index - 2), index + 3)
         shares = {other: self._ramp(other, positions) for other in nearby}
@@ -57,10 +57,13 @@ class _Edges(NamedTuple):
 
 
 class CrossFade:
-    """Gathers the blocks of an image, in any order, and gives back each that is complete.
+    """Linear blending of blocks, in any order; yields the windows that are complete.
 
-    Within ``overlap`` pixels of the border between two blocks, the value passes linearly from the
-    one's to the other's: there is no seam, whatever the two say.
+    At a distance t from its nearer border, positive inside, a block has the weight
+
+        w(t) = clip(t / (2 overlap) + 1/2, 0, 1)
+
+    along each axis; the weight in two dimensions is the product, normalised to a sum of 1.
 
     Parameters
     ----------
@@ -69,7 +72,7 @@ class CrossFade:
     size : int
         Side of a block; blocks are those of ``candela.eo.raster.blocks.split``.
     overlap : int
-        How far, in pixels, a block reaches into its neighbours; at most half a block.
+        Pixels by which a block reaches into its neighbours, at most half a block.
     """
 
     def __init__(self, shape: Shape, size: int, overlap: int) -> None:
@@ -81,21 +84,21 @@ class CrossFade:
         self._missing: dict[Place, int] = {}
 
     def part(self, block: Block) -> tuple[slice, slice]:
-        """Tell which part of a block's outer window is wanted of it."""
+        """Return the part of a block's outer window that ``add`` takes."""
         reached = [
             axis.reached(index) for axis, index in zip(self._axes, self._place(block), strict=True)
         ]
         return _from(reached, (int(block.outer.row_off), int(block.outer.col_off)))
 
     def add(self, block: Block, values: Image) -> Iterator[tuple[Window, Image]]:
-        """Take a block; yield the inner windows, with their values, that are complete now.
+        """Add a block; yield the inner windows that are complete now, with their values.
 
         Parameters
         ----------
         block : Block
             Its halo is at least ``overlap``.
         values : ndarray, shape of ``part``, float32
-            NaN where there is none; in all blocks alike.
+            Nodata is NaN, at the same pixels in all blocks.
         """
         place = self._place(block)
         rows, cols = self._axes
@@ -108,7 +111,7 @@ class CrossFade:
         return row // self._size, col // self._size
 
     def _give(self, giver: Place, values: Image, taker: Place) -> Iterator[tuple[Window, Image]]:
-        """Add what one block says of the pixels of another."""
+        """Add the weighted values of one block to the pixels of another."""
         own = [axis.own(index) for axis, index in zip(self._axes, taker, strict=True)]
         if taker not in self._sums:
             self._sums[taker] = np.zeros([part.stop - part.start for part in own], np.float32)
@@ -135,7 +138,7 @@ class CrossFade:
 
 
 def _from(parts: list[slice], corner: tuple[int, int]) -> tuple[slice, slice]:
-    """Return where parts of the image lie in an array that begins at a corner."""
+    """Return parts of the image as indexes into an array that begins at a corner."""
     rows, cols = (
         slice(part.start - first, part.stop - first)
         for part, first in zip(parts, corner, strict=True)

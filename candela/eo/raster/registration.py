@@ -1,4 +1,4 @@
-"""Find and undo the small shift between two images of the same grid."""
+"""Registration: the translation between two images of one grid, by phase correlation."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -10,26 +10,26 @@ from numpy.typing import NDArray
 from candela.eo.raster.smoothing import gaussian
 
 UPSAMPLING = 20  # the shift is found to 1 / UPSAMPLING of a pixel
-HIGH_PASS_SIGMA = 4.0  # pixels; what is smoother does not tell where things are
-HIGHEST_FREQUENCY = 0.3  # cycles per pixel; aliasing above pulls the peak towards whole pixels
-CUBIC = -0.75  # the free parameter of the cubic convolution kernel (Keys 1981; as OpenCV has it)
+HIGH_PASS_SIGMA = 4.0  # pixels; of the Gaussian that is subtracted
+HIGHEST_FREQUENCY = 0.3  # cycles per pixel; aliasing above biases the peak to whole pixels
+CUBIC = -0.75  # a of the cubic convolution kernel, as in OpenCV
 
 Image = NDArray[np.float32]
 
 
 class Shift(NamedTuple):
-    """How far the content of an image has to be moved, in pixels (down, right)."""
+    """A translation of the content of an image, in pixels down and right."""
 
     rows: float
     cols: float
 
     @property
     def largest(self) -> float:
-        """The larger of both components, without sign."""
+        """The larger absolute component."""
         return max(abs(self.rows), abs(self.cols))
 
     def times(self, factor: float) -> "Shift":
-        """Return the shift, longer by a factor."""
+        """Return the shift times a factor."""
         return Shift(self.rows * factor, self.cols * factor)
 
 
@@ -37,19 +37,25 @@ NO_SHIFT = Shift(0.0, 0.0)
 
 
 def estimate_shift(pairs: Iterable[tuple[Image, Image]]) -> Shift:
-    """Find the shift that brings the second image of each pair onto the first.
+    """Estimate the shift that registers the second image of each pair to the first.
 
-    The phase correlation of all pairs is summed, then looked up around its peak on a raster of
-    1/20 pixel.
+    With F and G the Fourier transforms of both images, high-passed and tapered by a Hann window,
+    the cross-power spectra of all pairs are summed,
+
+        R(f) = sum F(f) G*(f) / |F(f) G*(f)|  for |f| < 0.3 cycles per pixel, else 0,
+
+    and the shift is the argument of the maximum of the inverse transform of R. Around the maximum
+    at whole pixels, the transform is evaluated at steps of 1/20 pixel by products of matrices [1]_.
 
     Parameters
     ----------
     pairs : iterable of (ndarray, ndarray), shape (rows, cols), float32
-        Windows of the same place in both images, all of one shape.
+        The same windows of both images, all of one shape, in any unit, without NaN.
 
     Returns
     -------
     Shift
+        In pixels, a multiple of 1/20; no shift without pairs.
 
     References
     ----------
@@ -73,20 +79,32 @@ def estimate_shift(pairs: Iterable[tuple[Image, Image]]) -> Shift:
 
 
 def translate(bands: Iterable[Image], shift: Shift, out: Image | None = None) -> Image:
-    """Move the content of an image by bicubic interpolation.
+    """Translate an image by cubic convolution [1]_ with a = -0.75.
+
+    The taps at distance t from x - shift are
+
+        k(t) = (a + 2) |t|^3 - (a + 3) |t|^2 + 1   for |t| <= 1
+        k(t) = a (|t|^3 - 5 |t|^2 + 8 |t| - 4)     for 1 < |t| < 2
 
     Parameters
     ----------
     bands : iterable of ndarray, shape (rows, cols), float32
-        Mirrored at their edges.
+        Mirrored at their edges; without NaN.
     shift : Shift
-        Pixels down and right; may be fractions.
+        Pixels down and right, with fractions.
     out : ndarray, shape (bands, rows, cols), float32, optional
         Where the result is written; contiguous.
 
     Returns
     -------
     ndarray, shape (bands, rows, cols), float32
+        In the unit of the image.
+
+    References
+    ----------
+    .. [1] Keys, R. G. (1981). Cubic convolution interpolation for digital image processing. IEEE
+       Trans. Acoust. Speech Signal Process. 29(6), 1153-1160.
+       https://doi.org/10.1109/TASSP.1981.1163711
     """
     if out is None:
         bands = np.stack(list(bands))
@@ -115,12 +133,12 @@ def _cross_phase(reference: Image, moved: Image) -> NDArray[np.complex128]:
 
 
 def _signed(index: int, size: int) -> int:
-    """Turn the index of a discrete Fourier transform into a signed distance."""
+    """Turn an index of a discrete Fourier transform into a signed one."""
     return (index + size // 2) % size - size // 2
 
 
 def _cubic_kernel(shift: float) -> NDArray[np.float32]:
-    """Return the taps that interpolate an image at ``x - shift``."""
+    """Return the taps of the cubic convolution at ``x - shift``, normalised to a sum of 1."""
     radius = int(np.ceil(abs(shift))) + 1
     distance = np.abs(np.arange(-radius, radius + 1) + shift)
     near = ((CUBIC + 2) * distance - (CUBIC + 3)) * distance**2 + 1

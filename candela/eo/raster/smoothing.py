@@ -1,7 +1,7 @@
-"""Filters on single-band images; the same value whether an image is whole or in blocks.
+"""Smoothing filters with finite support: blocks with a halo give the values of the whole image.
 
-Every filter looks no further than its reach (``gaussian_reach``, ``2 * radius``), and mirrors the
-image at its edges.
+The support of a filter reaches ``gaussian_reach`` or ``2 * radius`` pixels; images are mirrored at
+their edges.
 """
 
 import math
@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.float32]
 
-GAUSSIAN_EXTENT = 3.0  # sigmas; 0.3 % of the kernel's mass lies beyond
+GAUSSIAN_EXTENT = 3.0  # sigmas; the truncated tails have 0.3 % of the mass
 
 
 def gaussian_reach(sigma: float) -> int:
-    """Return how many pixels away a Gaussian of ``sigma`` pixels still looks."""
+    """Return the radius in pixels at which a Gaussian of ``sigma`` pixels is truncated."""
     return math.ceil(GAUSSIAN_EXTENT * sigma)
 
 
 def gaussian(image: Image, sigma: float, *, out: Image | None = None) -> Image:
-    """Smooth an image with a Gaussian.
+    """Convolve an image with a Gaussian, exp(-(i^2 + j^2) / (2 sigma^2)), truncated at 3 sigma.
 
     Parameters
     ----------
     image : ndarray, shape (rows, cols) or (bands, rows, cols), float32
-        Without NaN; bands are smoothed one by one.
+        In any unit, without NaN; bands are smoothed one by one.
     sigma : float
         Standard deviation of the kernel in pixels.
     out : ndarray, same shape, float32, optional
@@ -35,6 +35,7 @@ def gaussian(image: Image, sigma: float, *, out: Image | None = None) -> Image:
     Returns
     -------
     ndarray, same shape, float32
+        In the unit of the image; the kernel has a sum of 1.
     """
     smooth = np.empty(image.shape, np.float32) if out is None else out
     if image.ndim == 3:
@@ -53,20 +54,27 @@ def mean_filter(image: Image, radius: int) -> Image:
 
 
 def guided_filter(image: Image, guide: Image, *, radius: int, epsilon: float) -> Image:
-    """Smooth an image except across the edges of another one.
+    """Smooth an image p, preserving the edges of a guide I [1]_.
+
+    In each square of radius r the result is linear in the guide, q = a I + b, with
+
+        a = cov(I, p) / (var(I) + epsilon),  b = mean(p) - a mean(I)
+
+    and at each pixel a and b are averaged over the squares that contain it.
 
     Parameters
     ----------
     image, guide : ndarray, shape (rows, cols), float32
-        What is smoothed, and what has the edges.
+        p and I, without NaN.
     radius : int
-        Half the side of the square in which ``image`` is taken as linear in ``guide``, pixels.
+        r in pixels; the squares have sides of 2 r + 1.
     epsilon : float
-        Variance of the guide, in its own unit squared, below which it counts as flat.
+        Regularisation in the unit of the guide squared: edges of less variance are smoothed.
 
     Returns
     -------
     ndarray, shape (rows, cols), float32
+        q, in the unit of the image.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Which pixels of an image are not to be compared: clouds, their shadows and the like."""
+"""Mask files of Sentinel-2 images: Jpeg2Tiff's usability or Sen2Cor's scene classification."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,13 +32,13 @@ def open_mask(path: Path | None, grid: Grid, classes: str) -> Iterator[MaskReade
     grid : Grid
         That of the image.
     classes : str
-        What the numbers mean: ``usability`` as in Jpeg2Tiff's mask, 0 usable and all else not;
-        ``scl`` as in Sen2Cor's scene classification.
+        Classes of the mask: ``usability`` as in Jpeg2Tiff's mask, where 0 is usable; ``scl`` as in
+        Sen2Cor's scene classification.
 
     Yields
     ------
     callable or None
-        Takes a window and tells which pixels can be used, (rows, cols), bool.
+        Window -> usable pixels, shape (rows, cols), bool.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The two images of a request: opened, checked, read window by window."""
+"""Pairs of Sentinel-2 images of one grid, with their masks, read window by window."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ Reflectance = NDArray[np.uint16]
 
 
 class Masks(NamedTuple):
-    """The files that tell which pixels of each image are not to be compared: see ``open_mask``."""
+    """The mask files of both images and their classes: see ``open_mask``."""
 
     before: Path | None = None
     after: Path | None = None
@@ -42,10 +42,10 @@ class Pair:
     grid : Grid
     before, after : rasterio.DatasetReader
     indexes : tuple of two list of int
-        Where the bands are in each image.
+        Indexes of the bands in each image, from 1 on.
     bands : tuple of str
     masks : tuple of two callable or None
-        Each takes a window and tells which pixels can be used, (rows, cols), bool.
+        Window -> usable pixels, shape (rows, cols), bool.
     """
 
     grid: Grid
@@ -56,7 +56,7 @@ class Pair:
     masks: tuple[MaskReader | None, MaskReader | None]
 
     def read(self, window: Window) -> tuple[Reflectance, Reflectance]:
-        """Read the encoder's bands of both images, (bands, rows, cols), nodata 0."""
+        """Read the bands of both images as uint16, (bands, rows, cols), nodata 0."""
         return (
             _read(self.before, self.indexes[0], self.masks[0], window),
             _read(self.after, self.indexes[1], self.masks[1], window),
@@ -64,17 +64,17 @@ class Pair:
 
     @property
     def dates(self) -> tuple[dt.date | None, dt.date | None]:
-        """The days the images were sensed, as far as their tags tell."""
+        """The sensing dates, as far as the tags of the images have them."""
         return _sensing_date(self.before), _sensing_date(self.after)
 
     @property
     def products(self) -> tuple[str, str]:
-        """The products the images were made of; the empty string where no tag tells."""
+        """The product identifiers; empty where an image has no such tag."""
         return self.before.tags().get("PRODUCT_ID", ""), self.after.tags().get("PRODUCT_ID", "")
 
     @property
     def levels(self) -> tuple[str, str]:
-        """The processing levels (L1C, L2A); the empty string where no tag tells."""
+        """The processing levels (L1C, L2A); empty where an image has no such tag."""
         return self.before.tags().get("LEVEL", ""), self.after.tags().get("LEVEL", "")
 
 
@@ -88,7 +88,7 @@ def open_pair(
 ) -> Iterator[Pair]:
     """Open both images and check that they can be compared in the bands given.
 
-    ``names`` are those of the bands in both files, where these do not tell.
+    ``names`` are those of the bands in both files, where these do not name them.
 
     Raises
     ------

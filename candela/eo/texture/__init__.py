@@ -1,1 +1,1 @@
-"""Texture features of patches."""
+"""Texture and colour features of patches."""

@@ -1,4 +1,4 @@
-"""Means and histograms over the square cells of an image: they add up to those of larger cells."""
+"""Means and histograms over square cells; those of larger cells are means of them."""
 
 from typing import Any
 
@@ -23,6 +23,7 @@ def cell_means(image: Image, size: int) -> Image:
     Returns
     -------
     ndarray, shape (rows / size, cols / size) or (bands, rows / size, cols / size), float32
+        In the unit of the image.
     """
     if image.ndim == 3:
         return np.stack([cell_means(band, size) for band in image])
@@ -34,22 +35,23 @@ def cell_means(image: Image, size: int) -> Image:
 def cell_histograms(
     codes: NDArray[np.integer[Any]], bins: int, size: int, *, usable: Mask | None = None
 ) -> Image:
-    """Return the histogram of each cell as shares of its pixels.
+    """Return the relative frequencies of codes in each cell.
 
     Parameters
     ----------
     codes : ndarray, shape (rows, cols), integer
         The bin of each pixel, 0..bins - 1; rows and cols are multiples of ``size``.
     bins : int
-        How many bins there are.
+        Number of bins.
     size : int
         Side of a cell in pixels.
     usable : ndarray, shape (rows, cols), bool, optional
-        The pixels that are counted; the shares of a cell add up to its share of them.
+        The pixels that are counted; the frequencies of a cell sum to its share of usable pixels.
 
     Returns
     -------
     ndarray, shape (bins, rows / size, cols / size), float32
+        Counts / size^2, 0 to 1.
     """
     rows, cols = codes.shape
     cell_rows, cell_cols = rows // size, cols // size
@@ -63,5 +65,5 @@ def cell_histograms(
 
 
 def spread(mean: Image, mean_square: Image) -> Image:
-    """Return the standard deviation from the mean and the mean of the squares."""
+    """Return the standard deviation sqrt(max(0, E[x^2] - E[x]^2))."""
     return np.sqrt(np.maximum(mean_square - mean * mean, 0))

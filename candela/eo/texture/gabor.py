@@ -1,4 +1,4 @@
-"""The texture of an image at several scales and orientations: a bank of Gabor filters."""
+"""Gabor filter bank: texture of an image at several scales and orientations."""
 
 import math
 from functools import lru_cache
@@ -10,19 +10,30 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.float32]
 
-SPACING = (2, 2, 4, 4)  # pixels between the values kept, of the finest scale first
-SIGMAS = 2.85  # how far a filter looks, in standard deviations of its widest envelope
+SPACING = (2, 2, 4, 4)  # pixels; sampling of the magnitudes, the finest scale first
+SIGMAS = 2.85  # radius of a filter in standard deviations of its widest envelope
 
 
 class GaborBank(NamedTuple):
-    """A bank of Gabor filters whose half-peak contours touch in the frequency plane.
+    """Gabor filters whose half-peak contours touch in the frequency plane [1]_.
+
+    With the ratio a = (high / low)^(1 / (scales - 1)), the filter of scale m has the frequency
+    f = high / a^m and the standard deviations, along and across its direction,
+
+        u = (a - 1) f / ((a + 1) sqrt(2 ln 2))
+        v = tan(pi / (2 orientations)) (f - 2 ln 2 u^2 / f) / sqrt(2 ln 2 - (2 ln 2 u / f)^2)
 
     Attributes
     ----------
     scales, orientations : int
-        How many of them; orientations are ``180 / orientations`` degrees apart.
+        Their numbers; orientations are ``180 / orientations`` degrees apart.
     low, high : float
         Centre frequencies of the coarsest and the finest scale, cycles per pixel.
+
+    References
+    ----------
+    .. [1] Manjunath, B. S., Ma, W. Y. (1996). Texture features for browsing and retrieval of image
+       data. IEEE TPAMI 18(8), 837-842. https://doi.org/10.1109/34.531803
     """
 
     scales: int = 4
@@ -32,7 +43,7 @@ class GaborBank(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """The frequency of a scale divided by that of the next coarser one."""
+        """a: the frequency of a scale divided by that of the next coarser one."""
         return float((self.high / self.low) ** (1 / (self.scales - 1)))
 
     @property
@@ -41,7 +52,7 @@ class GaborBank(NamedTuple):
         return [self.high / self.ratio**scale for scale in range(self.scales)]
 
     def widths(self, frequency: float) -> tuple[float, float]:
-        """Return the standard deviations along and across the filter, cycles per pixel."""
+        """Return u and v, the standard deviations along and across the filter, cycles per pixel."""
         ratio, half = self.ratio, 2 * math.log(2)
         along = (ratio - 1) / ((ratio + 1) * math.sqrt(half))  # of a frequency of 1
         across = math.tan(math.pi / (2 * self.orientations)) * (1 - half * along**2)
@@ -54,14 +65,14 @@ REACH = 4 * math.ceil(SIGMAS / (2 * math.pi * BANK.widths(BANK.low)[1]) / 4)  # 
 
 
 class Window(NamedTuple):
-    """The part of the frequency plane in which a filter is, and the filter there.
+    """A filter in the part of the frequency plane that it passes.
 
     Attributes
     ----------
     rows, cols : ndarray, shape (n,), int
-        Which frequencies.
+        Indexes of the frequencies.
     response : ndarray, shape (n rows, n cols), float32
-        The filter's response, scaled for the inverse transform of so many values.
+        Transfer function, scaled for the inverse transform of this size.
     """
 
     rows: NDArray[np.intp]
@@ -70,30 +81,35 @@ class Window(NamedTuple):
 
 
 def gabor_magnitudes(image: Image, bank: GaborBank = BANK) -> list[Image]:
-    """Return the magnitude of each filter's response, on a coarser raster where it is smooth.
+    """Return the magnitude of each filter's response, sampled at every second or fourth pixel.
+
+    The filter of direction x has the transfer function
+
+        H(f_x, f_y) = exp(-((f_x - f)^2 / u^2 + f_y^2 / v^2) / 2)
+                      - exp(-f^2 / (2 u^2)) exp(-(f_x^2 / u^2 + f_y^2 / v^2) / 2)
+
+    whose second term makes it zero at frequency 0; the magnitude is |F^-1[F(image) H]|.
 
     Parameters
     ----------
     image : ndarray, shape (rows, cols), float32
-        Without NaN; rows and cols are multiples of 4. The image is taken as periodic: mirror it
-        by ``REACH`` pixels on each side where that matters.
+        In any unit, without NaN; rows and cols are multiples of 4. The transform is periodic: pad
+        by ``REACH`` mirrored pixels on each side.
     bank : GaborBank, optional
 
     Returns
     -------
     list of ndarray, shape (orientations, rows / spacing, cols / spacing), float32
-        For each scale, the finest first, the amplitude of the texture in the unit of the image, at
-        every ``SPACING[scale]``-th pixel from the first one on. Orientation k is that of waves
-        which run along ``k * 180 / orientations`` degrees, from the columns towards the rows.
+        For each scale, the finest first, amplitudes in the unit of the image, at every
+        ``SPACING[scale]``-th pixel from the first one on. Orientation k has a wave vector at
+        ``k * 180 / orientations`` degrees, from the columns towards the rows.
 
     Notes
     -----
-    The filters are those of [1]_ with a gain of 1 at their centre instead of equal energy, so
-    that values are amplitudes in the unit of the image; each has its own envelope subtracted in the
-    measure that makes its response to even ground 0. A filter answers in a small part of the
-    frequency plane only: that part alone is transformed back, which gives the response at fewer
-    points with the same magnitude there. Of the finest scale's envelope, what is further than a
-    quarter of the sampling frequency (2.2 standard deviations) from its centre is left out.
+    The filters are those of [1]_ with a gain of 1 at their centre frequency, not of equal energy:
+    values are amplitudes in the unit of the image. Only the passband of a filter is transformed
+    back, which subsamples the response at equal magnitude. The passband of the finest scale is
+    truncated at a quarter of the sampling frequency (2.2 standard deviations) from its centre.
 
     References
     ----------
@@ -136,6 +152,6 @@ def _window(bank: GaborBank, scale: int, orientation: int, rows: int, cols: int)
 
 
 def _nearby(centre: float, length: int, count: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Return the ``count`` frequencies around a centre, cycles per pixel, and where they are."""
+    """Return the ``count`` frequencies around a centre, cycles per pixel, and their indexes."""
     numbers = np.arange(count) - count // 2 + round(centre * length)
     return numbers / length, numbers % length

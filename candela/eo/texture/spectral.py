@@ -1,4 +1,4 @@
-"""What colours say of the ground: indices, levels, and a histogram around the usual spectrum."""
+"""Spectral features: indices, quantiles, and a polar histogram around the mean spectrum."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ Image = NDArray[np.float32]
 Codes = NDArray[np.uint8]
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # of red, green and blue (ITU-R BT.709)
-LEVELS = 64  # steps of the square root of reflectance, which is finer where it is dark
+LEVELS = 64  # bins of the square root of reflectance, narrower at low reflectance
 SECTORS = 12
 RINGS = (0.5, 1.0, 1.5, 2.0, 3.0)  # inner radii of the second to the last ring
 POLAR_CODES = SECTORS * (len(RINGS) + 1)
@@ -17,7 +17,7 @@ _TINY = np.float32(1e-6)
 
 
 def luminance(red: Image, green: Image, blue: Image) -> Image:
-    """Return the weighted mean of three reflectances, shape (rows, cols), unitless."""
+    """Return 0.2126 R + 0.7152 G + 0.0722 B (ITU-R BT.709), shape (rows, cols), unitless."""
     weights = np.array(LUMINANCE, np.float32)
     return np.asarray(weights[0] * red + weights[1] * green + weights[2] * blue, np.float32)
 
@@ -48,25 +48,25 @@ def normalised_difference(first: Image, second: Image) -> Image:
 
 
 def reflectance_levels(reflectance: Image) -> Codes:
-    """Return which of 64 steps of the square root each reflectance (0..1 and above) is in."""
+    """Return the bin of each reflectance x, floor(64 sqrt(clip(x, 0, 1))), at most 63; uint8."""
     root = np.sqrt(np.clip(reflectance, 0, 1))
     return np.minimum((root * LEVELS).astype(np.uint8), LEVELS - 1)
 
 
 def level_quantile(shares: Image, quantile: float) -> Image:
-    """Return a quantile of reflectance from the histogram of its levels.
+    """Return a quantile of reflectance from its histogram, by linear interpolation in a bin.
 
     Parameters
     ----------
     shares : ndarray, shape (64, n), float32
-        Histograms of ``reflectance_levels``; they need not add up to 1.
+        Histograms of ``reflectance_levels``, of any sum.
     quantile : float
         0..1.
 
     Returns
     -------
     ndarray, shape (n,), float32
-        Reflectance, interpolated within its level; 0 where a histogram is empty.
+        Reflectance, interpolated linearly in its square root; 0 where a histogram is empty.
     """
     total = np.cumsum(shares, axis=0, dtype=np.float32)
     wanted = np.float32(quantile) * total[-1]
@@ -79,14 +79,17 @@ def level_quantile(shares: Image, quantile: float) -> Image:
 
 
 class PolarPlane(NamedTuple):
-    """A plane through the space of spectra, in which angle and distance are measured.
+    """The plane of the first two principal components of spectra, whitened.
+
+    Coordinate k of a spectrum x is a_k (x - m), a_k = v_k / sqrt(l_k), with the mean m and the
+    eigenvectors v and eigenvalues l of the covariance of spectra.
 
     Attributes
     ----------
     centre : tuple of float
-        The usual reflectance of each band.
+        m, the mean reflectance of each band.
     axes : tuple of two tuple of float
-        Weights of the bands for both coordinates, scaled so that each has a spread of 1.
+        a_1 and a_2; both coordinates have variance 1.
     """
 
     centre: tuple[float, ...]
@@ -94,7 +97,7 @@ class PolarPlane(NamedTuple):
 
     @classmethod
     def of(cls, spectra: NDArray[np.float64]) -> "PolarPlane":
-        """Lay the plane of the two principal components through spectra (bands, n)."""
+        """Compute the plane of spectra (bands, n); the weights of each axis have a positive sum."""
         centre = spectra.mean(axis=1)
         values, vectors = np.linalg.eigh(np.cov(spectra))
         first, second = (
@@ -105,7 +108,10 @@ class PolarPlane(NamedTuple):
 
 
 def polar_codes(bands: Image, plane: PolarPlane) -> Codes:
-    """Return the bin of each pixel in a histogram of direction and distance from the usual.
+    """Return the bin of each pixel in a polar histogram around the mean spectrum.
+
+    With both coordinates p and q of the plane, sector = floor(12 atan2(q, p) / 2 pi) mod 12, and
+    ring is that of hypot(p, q) with the radii 0.5, 1, 1.5, 2 and 3 standard deviations.
 
     Parameters
     ----------
@@ -117,7 +123,7 @@ def polar_codes(bands: Image, plane: PolarPlane) -> Codes:
     Returns
     -------
     ndarray, shape (rows, cols), uint8
-        ``ring * 12 + sector``, 0..71. Sectors are counted from the first axis to the second.
+        ``ring * 12 + sector``, 0..71.
     """
     count, rows, cols = bands.shape
     axes = np.array(plane.axes, np.float32)

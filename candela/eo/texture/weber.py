@@ -1,4 +1,4 @@
-"""Weber local descriptor: how much, and in which direction, a pixel stands out."""
+"""Weber local descriptor: differential excitation and gradient orientation of each pixel."""
 
 import math
 
@@ -13,14 +13,17 @@ ORIENTATIONS, SEGMENTS, BINS = 8, 6, 3  # T, M and S of the paper
 CODES = ORIENTATIONS * SEGMENTS * BINS  # 144
 LEVELS = SEGMENTS * BINS  # of the differential excitation
 SPECKLE_SIDE = 3  # pixels; side of the windows whose means are compared in radar images
-REACH = 4  # pixels; how far from a pixel its code looks, at most
+REACH = 4  # pixels; largest radius of the support of a code
 # By four bits: gradient to the right, downwards, mostly to the side, mostly up or down.
 _SECTORS = np.array([5, 6, 4, 4, 3, 2, 4, 4, 7, 6, 0, 0, 1, 2, 0, 0], np.uint8)
-_TINY = 1e-6  # reflectance or power; below, everything would stand out
+_TINY = 1e-6  # reflectance or power; lower limit of the denominator
 
 
 def weber_codes(image: Image) -> Codes:
-    """Return the bin of each pixel in the joint histogram of excitation and orientation.
+    """Return the bin of each pixel in the joint histogram of excitation and orientation [1]_.
+
+        excitation  = arctan(sum_i (x_i - x) / x), over the eight neighbours x_i
+        orientation = atan2(x_below - x_above, x_right - x_left)
 
     Parameters
     ----------
@@ -30,14 +33,13 @@ def weber_codes(image: Image) -> Codes:
     Returns
     -------
     ndarray, shape (rows, cols), uint8
-        ``orientation * 18 + level``, 0..143: the level of the differential excitation
-        arctan(sum of (x_i - x) / x over the eight neighbours) in 18 equal steps, and the
-        orientation of the gradient in eight sectors around 0, 45, ... degrees.
+        ``orientation * 18 + level``, 0..143: the excitation in 18 equal bins of -pi/2..pi/2, and
+        the orientation in eight sectors around 0, 45, ... degrees.
 
     Notes
     -----
-    A gain changes nothing; a turn of 90 degrees moves the orientation by two sectors. The layout
-    T x M x S of [1]_ is the same 144 numbers in another order, without its weights.
+    Codes are invariant to gain; a rotation by 90 degrees moves the orientation by two sectors. The
+    histogram T x M x S of [1]_ has the same 144 numbers in another order; its weights are left out.
 
     References
     ----------
@@ -51,7 +53,7 @@ def weber_codes(image: Image) -> Codes:
 
 
 def weber_speckle_codes(power: Image) -> Codes:
-    """Return the bin of each pixel as ``weber_codes`` does, for images with speckle.
+    """Return the bins of ``weber_codes`` for images with multiplicative noise (speckle).
 
     Parameters
     ----------
@@ -61,13 +63,14 @@ def weber_speckle_codes(power: Image) -> Codes:
     Returns
     -------
     ndarray, shape (rows, cols), uint8
+        As of ``weber_codes``, 0..143.
 
     Notes
     -----
-    Speckle multiplies, so differences grow with the brightness of a surface and ratios do not [1]_.
-    Pixels are replaced by the means of windows of 3 x 3 pixels that do not overlap: the excitation
-    is arctan(sum of (m_i - m) / m) over the eight windows around, and the gradient is the log
-    ratio of the windows on both sides, as in [2]_.
+    Under speckle the variance of differences grows with the mean, that of ratios does not [1]_. So
+    pixels are replaced by means m of adjacent windows of 3 x 3 pixels: the excitation is
+    arctan(sum_i (m_i - m) / m) over the eight windows around, and the gradient is the log ratio of
+    the windows on both sides, as in [2]_.
 
     References
     ----------
@@ -89,7 +92,7 @@ def _mean(image: Image, side: int) -> Image:
 
 
 def _levels(excitation: Image) -> Codes:
-    """Cut arctan of the excitation, -pi/2..pi/2, into equal steps."""
+    """Quantise arctan of the excitation, -pi/2..pi/2, into 18 equal bins."""
     angle = np.arctan(excitation)
     angle += np.float32(math.pi / 2)
     angle *= np.float32(LEVELS / math.pi)
@@ -97,7 +100,7 @@ def _levels(excitation: Image) -> Codes:
 
 
 def _differences(image: Image, distance: int) -> tuple[Image, Image]:
-    """Return what is below minus what is above, and right minus left, at a distance."""
+    """Return the differences below - above and right - left of the pixels at a distance."""
     rows, cols = image.shape
     margins = (distance, distance, distance, distance)
     wide = np.asarray(
@@ -110,7 +113,7 @@ def _differences(image: Image, distance: int) -> tuple[Image, Image]:
 
 
 def _orientation(down: Image, right: Image) -> Codes:
-    """Return which of eight sectors of 45 degrees around 0, 45, ... the gradient points to."""
+    """Return the sector of the gradient, eight of 45 degrees around 0, 45, ... degrees."""
     steep, flat = np.abs(down), np.abs(right)
     narrow = np.float32(math.tan(math.pi / 8))
     index = (right >= 0).view(np.uint8) << 3

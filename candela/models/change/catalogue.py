@@ -1,14 +1,14 @@
-"""The models that a request can choose: an encoder, what is compared, and the rule to judge it."""
+"""The change models that a request can choose: encoder, emphasis and logistic curve."""
 
 from typing import NamedTuple
 
-from .detector import Rule
+from .detector import LogisticCurve
 
-# Found on ten labelled pairs of cities: see docs/science/change-detection.md.
-PREDICTION_RULE = Rule(share=0.5, centre=0.95, width=0.2)
-# Where simulated harm to vegetation is found more often than not, at some cost of false alarms.
-VEGETATION_RULE = Rule(share=0.5, centre=0.87, width=0.2)
-DISTANCE_RULE = Rule(share=1.0, centre=1.0, width=0.2)
+# Fitted to ten labelled pairs of cities: see docs/science/change-detection.md.
+PREDICTION_CURVE = LogisticCurve(share=0.5, centre=0.95, width=0.2)
+# Recall above one half of simulated harm to vegetation, at the cost of false alarms.
+VEGETATION_CURVE = LogisticCurve(share=0.5, centre=0.87, width=0.2)
+DISTANCE_CURVE = LogisticCurve(share=1.0, centre=1.0, width=0.2)
 
 
 class ChangeModel(NamedTuple):
@@ -17,28 +17,27 @@ class ChangeModel(NamedTuple):
     Attributes
     ----------
     encoder : str
-        The encoder that describes them.
     emphasis : tuple of str
-        What counts of what one date does not predict of the other: see ``CrossPrediction``.
-        Without any, it is the distance of the codes.
-    rule : Rule
-        From magnitude to probability.
+        Parts of the residual of the cross-prediction that enter the disagreement: see
+        ``CrossPrediction``. Empty: the disagreement is the distance of the codes.
+    curve : LogisticCurve
+        From log magnitude to probability.
     extensive : bool
-        Whether change may be as large as a landscape: see ``CrossPrediction``.
+        Whether a change may cover a landscape: see ``CrossPrediction``.
     """
 
     encoder: str
     emphasis: tuple[str, ...]
-    rule: Rule = PREDICTION_RULE
+    curve: LogisticCurve = PREDICTION_CURVE
     extensive: bool = False
 
 
 MODELS = {
     "construction": ChangeModel("balanced", ("all", "visible", "beyond_shortwave", "agreed")),
     "vegetation": ChangeModel(
-        "balanced", ("all", "infrared", "shortwave"), VEGETATION_RULE, extensive=True
+        "balanced", ("all", "infrared", "shortwave"), VEGETATION_CURVE, extensive=True
     ),
     "ten_metre": ChangeModel("visible", ("all", "visible", "agreed")),
     "fast": ChangeModel("compact", ("all", "visible", "beyond_shortwave", "agreed")),
-    "distance": ChangeModel("balanced", (), DISTANCE_RULE),
+    "distance": ChangeModel("balanced", (), DISTANCE_CURVE),
 }

@@ -1,7 +1,7 @@
-"""What a neighbourhood has in common, measured in cells of 80 metres.
+"""Background of the residuals: their robust local mean over cells of 80 m.
 
-Haze, the river after rain, a valley whose season is another: what differs alike over hundreds of
-metres is no building.
+Haze, turbid water or a season shifted by altitude bias the residuals alike over hundreds of metres;
+buildings do not.
 """
 
 from collections.abc import Iterable
@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 from candela.eo.raster.smoothing import gaussian
 
 SIDE = 8  # pixels, about
-SIGMA = 1.5  # cells
-LEAST = 1e-6  # share of valid pixels; no division by zero
-ODD = 10.0  # mean squared residual, in units of noise, at which a cell counts half
+SIGMA = 1.5  # cells; of the Gaussian
+LEAST = 1e-6  # share of valid pixels; avoids division by zero
+CAUCHY = 10.0  # mean squared residual, in units of noise, at which a cell has weight 1/2
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 
 class Cells:
-    """Cells that tile a window.
+    """Cells of 8 x 8 pixels that tile a window.
 
     Parameters
     ----------
     valid : ndarray, shape (rows, cols), bool
-        The pixels that count.
+        The pixels that enter the means.
     """
 
     def __init__(self, valid: Mask) -> None:
@@ -43,7 +43,12 @@ class Cells:
         Parameters
         ----------
         image : ndarray, shape (bands, rows, cols), float32
-            The window, in pixels of any size.
+            The window, at any resolution.
+
+        Returns
+        -------
+        ndarray, shape (bands, cell rows, cell cols), float32
+            In the unit of the image; 0 in cells without a valid pixel.
         """
         if self._all:
             return _averaged(image, self._shape)
@@ -54,25 +59,33 @@ class Cells:
         means /= np.maximum(_averaged(valid, self._shape), LEAST)
         return means
 
-    def common(self, residual: Image, *, judged: int, shape: tuple[int, ...]) -> Image:
-        """Smooth a residual over the neighbours of each cell; what stands out counts less.
+    def background(self, residual: Image, *, weighting: int, shape: tuple[int, ...]) -> Image:
+        """Estimate the background of the residuals R of all cells, with Cauchy weights.
 
-        Where all neighbours stand out, a large change is, and little is called common.
+        background = G(v w R) / G(v), w = 1 / (1 + mean_k R_k^2 / 10)
+
+        with v the share of valid pixels of a cell and G a Gaussian of 1.5 cells (12 pixels).
 
         Parameters
         ----------
-        residual : ndarray, shape (targets, rows, cols), float32
-            Of each cell, in units of noise.
-        judged : int
-            How many of the targets, the first ones, tell whether a cell stands out.
+        residual : ndarray, shape (targets, cell rows, cell cols), float32
+            R, in units of noise.
+        weighting : int
+            Number of targets k, the first ones, that enter the weights.
         shape : tuple of int
-            Rows and columns that the window shall have in the result.
+            Rows and columns of the result, to which it is interpolated.
 
         Returns
         -------
         ndarray, shape (targets, *shape), float32
+            In units of noise.
+
+        Notes
+        -----
+        The weights are not normalised: within a change larger than G they shrink the background to
+        zero, so that the change is not subtracted from itself.
         """
-        weights = self._share / (1 + np.square(residual[:judged]).mean(axis=0) / ODD)
+        weights = self._share / (1 + np.square(residual[:weighting]).mean(axis=0) / CAUCHY)
         smooth = gaussian(residual * weights, SIGMA)
         smooth /= gaussian(self._share, SIGMA) + np.float32(LEAST)
         return _resized(smooth, shape, cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""From two standardised images to the probability of change: arrays in, arrays out."""
+"""Change detector: from two images to the probability of change, arrays in, arrays out."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -16,14 +16,14 @@ from candela.models.standardisation import Standardisation
 from .views import Part, Views, describe
 
 FINE_SIGMA = 0.7  # pixels
-SMOOTHING_SIGMAS = (1.5, 5.0)  # pixels; a building, and a building site
+SMOOTHING_SIGMAS = (1.5, 5.0)  # pixels; the scales of a building and of a building site
 GUIDE_RADIUS = 6  # pixels
-GUIDE_EPSILON = 0.1  # variance of the standardised visible mean that counts as flat
+GUIDE_EPSILON = 0.1  # regularisation: variance of the standardised visible mean
 FLOOR = 1e-3  # in units of noise; keeps the logarithm finite
-SMALLEST_PROBABILITY = 1e-4  # consumers take exact zeros as missing
-REACH = 48  # pixels: how far a kernel may look, a multiple of the coarsest level
+SMALLEST_PROBABILITY = 1e-4  # some consumers read exact zeros as nodata
+REACH = 48  # pixels: receptive field to each side, a multiple of the coarsest level
 # (shift 3 + encoder 17 + smoothing 15)
-FRAME = 16  # pixels of it that are not only context: smoothing 15; even
+FRAME = 16  # pixels of it whose disagreement is computed: smoothing 15; even
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -32,26 +32,26 @@ _own = ThreadMemory(3)
 
 
 class Comparison(Protocol):
-    """Says how much two dates disagree."""
+    """A measure of disagreement between two dates."""
 
     def __call__(self, views: Views, valid: Mask) -> Image:
-        """Return the disagreement of a window, shape (rows, cols), above 0."""
+        """Return the disagreement in a window, shape (rows, cols), float32, above 0."""
 
     def fitted_to(self, views: Views, valid: Mask) -> "Comparison":
-        """Return the comparison that suits one window best, learnt from its valid pixels."""
+        """Return the comparison refitted to the valid pixels of one window."""
 
 
-class Rule(NamedTuple):
-    """From the logarithm of the magnitude to a probability: a sigmoid.
+class LogisticCurve(NamedTuple):
+    """Probability p of change by log magnitude: logit p = (log m - share scale - centre) / width.
 
     Attributes
     ----------
     share : float
-        How much of the pair's typical log magnitude is subtracted.
+        Coefficient of the pair's scale, its median log magnitude.
     centre : float
-        What is left at a probability of one half.
+        Log magnitude above this offset at which p = 0.5.
     width : float
-        By how much it has to grow for the odds to grow by e.
+        Increase of log magnitude that multiplies the odds by e.
     """
 
     share: float
@@ -61,7 +61,7 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True)
 class Detector:
-    """All that was learnt about one pair.
+    """A change detector fitted to one pair.
 
     Attributes
     ----------
@@ -69,16 +69,16 @@ class Detector:
     before, after : Standardisation
         Of both images.
     shift : Shift
-        What brings the later image onto the earlier one; each of them goes half the way.
+        Registers the later image to the earlier one; each of them is moved by half of it.
     compare : Comparison
-        The comparison, fitted to the pair.
+        Fitted to the pair.
     local : bool
-        Whether it is to be fitted again to each window.
-    rule : Rule
-    typical : float
+        Whether the comparison is refitted to each window.
+    curve : LogisticCurve
+    scale : float
         Median log magnitude of the pair.
     whole : ndarray, shape (rows, cols), float32, optional
-        The log magnitude of an image that was surveyed whole.
+        Log magnitude of an image that was surveyed whole.
     """
 
     encode: Encoder
@@ -87,50 +87,51 @@ class Detector:
     shift: Shift
     compare: Comparison
     local: bool
-    rule: Rule
-    typical: float = 0.0
+    curve: LogisticCurve
+    scale: float = 0.0
     whole: Image | None = None
 
     def magnitude(self, before: Reflectance, after: Reflectance, part: Part) -> NDArray[np.float32]:
-        """Return how much both dates of a part of a window disagree.
+        """Return the log magnitude of change in a part of a window.
 
         Parameters
         ----------
         before, after : ndarray, shape (bands, rows, cols), uint16
             Reflectance times 10 000, nodata 0.
         part : tuple of two slices
-            The rows and columns that are asked for.
+            Rows and columns of the result.
 
         Returns
         -------
         ndarray, shape of the part, float32
-            Natural logarithm, in units of noise; NaN where a band of either image has no data.
+            Natural logarithm of the disagreement in units of noise; NaN where a band of either
+            image is nodata.
         """
         valid = valid_pixels(before, after)
         if not valid[part].any():
             return np.full(valid[part].shape, np.nan, np.float32)
         wider, inner = _framed(part, valid.shape)
         scales = self.before, self.after
-        views = look((before, after), valid, scales, self.shift, self.encode, wider)
+        views = register_and_encode((before, after), valid, scales, self.shift, self.encode, wider)
         compare = self.compare.fitted_to(views, valid[wider]) if self.local else self.compare
         disagreement = compare(views, valid[wider])
         magnitude = log_magnitude(disagreement, (views.before.guide, views.after.guide))
         return np.where(valid[part], magnitude[inner], np.float32(np.nan))
 
     def probability(self, magnitude: Image) -> Image:
-        """Turn log magnitudes into probabilities, ``SMALLEST_PROBABILITY`` to 1; NaN stays."""
-        return probability(magnitude, self.typical, self.rule)
+        """Return the probability of change by log magnitude; NaN stays NaN."""
+        return probability(magnitude, self.scale, self.curve)
 
 
 def valid_pixels(before: Reflectance, after: Reflectance) -> Mask:
-    """Tell where all bands of both dates, (bands, rows, cols), have data."""
+    """Return where all bands of both dates, (bands, rows, cols), have data: are above 0."""
     valid = np.ones(before.shape[1:], np.bool_)
     for band in (*before, *after):
         valid &= band > 0
     return valid
 
 
-def look(
+def register_and_encode(
     images: tuple[Reflectance, Reflectance],
     valid: Mask,
     scales: tuple[Standardisation, Standardisation],
@@ -138,9 +139,9 @@ def look(
     encode: Encoder,
     part: Part,
 ) -> Views:
-    """Register two images half way each, and describe a part of them.
+    """Standardise two images, move each by half the shift, and compute the features of a part.
 
-    What is returned holds until the next call in the same thread.
+    The result is overwritten by the next call in the same thread.
     """
     standard = _own.memories[0].array("standard", *images[0].shape)
     dates = (  # one after the other, in the same memory
@@ -151,22 +152,30 @@ def look(
 
 
 def log_magnitude(disagreement: Image, guides: tuple[Image, Image]) -> Image:
-    """Smooth the disagreement at several scales and put them together.
+    """Return the log magnitude m of the disagreement d, a geometric mean over scales.
 
-    The mean of logarithms is the logarithm of a geometric mean: a pixel must stand out at all
-    scales.
+    log m = ((log G_1.5(d) + log G_5(d)) / 2 + log Q) / 2
+
+    with G_s the Gaussian of s pixels and Q the mean over both dates of the guided filter [1]_
+    (radius 6, epsilon 0.1) of G_0.7(d), guided by the brightness of the date. The geometric mean is
+    low where any scale is low.
 
     Parameters
     ----------
     disagreement : ndarray, shape (rows, cols), float32
         In units of noise.
     guides : tuple of two ndarray, shape (rows, cols), float32
-        Brightness of both dates: its edges stay in the result.
+        Standardised brightness of both dates, whose edges the filter preserves.
 
     Returns
     -------
     ndarray, shape (rows, cols), float32
-        Natural logarithm.
+        Natural logarithm, unitless.
+
+    References
+    ----------
+    .. [1] He, K., Sun, J., Tang, X. (2013). Guided image filtering. IEEE TPAMI 35(6), 1397-1409.
+       https://doi.org/10.1109/TPAMI.2012.213
     """
     scales = [gaussian(disagreement, sigma) for sigma in SMOOTHING_SIGMAS]
     fine = gaussian(disagreement, FINE_SIGMA)
@@ -178,28 +187,28 @@ def log_magnitude(disagreement: Image, guides: tuple[Image, Image]) -> Image:
     return np.asarray((coarse + kept) / 2, np.float32)
 
 
-def probability(magnitude: Image, typical: float, rule: Rule) -> Image:
-    """Turn log magnitudes into probabilities.
+def probability(magnitude: Image, scale: float, curve: LogisticCurve) -> Image:
+    """Return p = 1 / (1 + exp(-(log m - share scale - centre) / width)).
 
     Parameters
     ----------
     magnitude : ndarray, float32
-        Natural logarithm of the disagreement.
-    typical : float
+        Log magnitude, log m.
+    scale : float
         Its median over the pair.
-    rule : Rule
+    curve : LogisticCurve
 
     Returns
     -------
     ndarray, same shape, float32
-        ``SMALLEST_PROBABILITY`` to 1.
+        ``SMALLEST_PROBABILITY`` to 1; NaN stays NaN.
     """
-    odds = (magnitude - rule.share * typical - rule.centre) / rule.width
-    return np.asarray(np.maximum(1 / (1 + np.exp(-odds)), SMALLEST_PROBABILITY), np.float32)
+    logit = (magnitude - curve.share * scale - curve.centre) / curve.width
+    return np.asarray(np.maximum(1 / (1 + np.exp(-logit)), SMALLEST_PROBABILITY), np.float32)
 
 
 def _framed(part: Part, shape: tuple[int, ...]) -> tuple[Part, Part]:
-    """Widen a part by the frame, within the window; and tell where the part lies in that."""
+    """Widen a part by the frame, within the window; return that, and the part within it."""
     wider = [
         slice(max(0, inner.start - FRAME) // 2 * 2, min(side, inner.stop + FRAME))
         for inner, side in zip(part, shape, strict=True)

@@ -1,4 +1,9 @@
-"""Compare two dates by the distance of their codes, as the original system did."""
+"""Distance of codes: change as the distance of two dates in feature space [1]_.
+
+References
+----------
+.. [1] Aubrun, M. et al. (2020). Unsupervised change detection on Sentinel-2 time series. ISESS.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +21,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class CodeScale:
-    """Mean and standard deviation of each unit of the code of one date.
+    """Mean and standard deviation of each unit of the code, over one date.
 
     Attributes
     ----------
@@ -28,31 +33,35 @@ class CodeScale:
 
     @classmethod
     def of(cls, codes: Sequence[NDArray[np.float32]]) -> "CodeScale":
-        """Measure samples of the code, each of shape (pixels, units)."""
+        """Estimate both from samples of the code, each of shape (pixels, units)."""
         joined = np.concatenate(codes)
         return cls(joined.mean(axis=0), np.maximum(joined.std(axis=0), 1e-3))
 
     def apply(self, code: Image) -> Image:
-        """Bring the units of a code (units, rows, cols) to mean 0 and standard deviation 1."""
+        """Standardise the units of a code (units, rows, cols)."""
         return (code - self.centre[:, None, None]) / self.spread[:, None, None]
 
 
 @dataclass(frozen=True)
 class CodeDistance:
-    """Root mean square difference of the standardised codes."""
+    """Root mean square difference of the standardised codes u and v of both dates.
+
+    d = sqrt(mean_k ((u_k - m_k) / s_k - (v_k - n_k) / t_k)^2), with mean and standard deviation of
+    unit k over each date: s and t differ, so gain and offset of a unit cancel.
+    """
 
     before: CodeScale
     after: CodeScale
 
     def fitted_to(self, views: Views, valid: Mask) -> "CodeDistance":  # noqa: ARG002
-        """Return itself: the codes are compared alike everywhere."""
+        """Return itself: there is nothing to fit to a window."""
         return self
 
     def __call__(self, views: Views, valid: Mask) -> Image:  # noqa: ARG002
-        """Return the distance, shape (rows, cols), in standard deviations of a unit."""
+        """Return d at 10 m, shape (rows, cols), float32, in standard deviations of a unit."""
         before, after = views.before, views.after
         rows, cols = before.guide.shape
-        squares = np.empty((1, *before.code.met.shape[1:]), np.float32)
+        squares = np.empty((1, *before.code.inputs.shape[1:]), np.float32)
         for (strip, first), (_, second) in zip(
             before.code.strips(), after.code.strips(), strict=True
         ):

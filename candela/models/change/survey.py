@@ -1,4 +1,4 @@
-"""Learn what is typical of a pair from a sample of its windows."""
+"""Survey: standardisation, shift and change detector of a pair, from a sample of its windows."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -24,7 +24,7 @@ from .detector import (
     Detector,
     Image,
     Mask,
-    look,
+    register_and_encode,
     valid_pixels,
 )
 from .distance import CodeDistance, CodeScale
@@ -34,24 +34,26 @@ from .views import Part, Views
 WHOLE_PIXELS = 1024 * 1024  # an image up to this size is surveyed whole
 WINDOW = 512  # pixels; the files' own blocks
 WINDOWS = 24
-TYPICAL_WINDOWS = 8  # of them tell the typical magnitude: a median needs fewer than a regression
+SCALE_WINDOWS = 8  # of them for the scale: a median needs fewer samples than a regression
 STATISTICS_PIXELS = 1_000_000  # about, for median and quartiles
-SAMPLES = 40_000  # pixels for the regression, of all windows together
-WHOLE_SAMPLES = 100_000  # likewise, of an image that is surveyed whole: nothing refines its fit
-FEWEST_PIXELS = 1024  # with data in both images: fewer cannot teach the regression
-LARGEST_SHIFT = 3.0  # pixels; more is no misregistration but a mistake, or a wrong peak
+SAMPLES = 40_000  # pixels of the regression, over all windows
+WHOLE_SAMPLES = 100_000  # likewise, of an image surveyed whole: its fit is not refined
+FEWEST_PIXELS = 1024  # valid in both images; fewer do not determine the regression
+LARGEST_SHIFT = 3.0  # pixels; a larger one is a wrong peak of the correlation, or a wrong grid
 SEED = 20200705
 
 
-class Looked(NamedTuple):
+class SurveyedWindow(NamedTuple):
     """A surveyed window.
 
     Attributes
     ----------
     before, after : ndarray, shape (bands, rows, cols), uint16
+        Reflectance times 10 000, nodata 0.
     valid : ndarray, shape (rows, cols), bool
+        Where all bands of both dates have data.
     sampled : ndarray, shape (rows, cols), bool
-        Valid pixels that do not feel the window's edge.
+        Valid pixels whose receptive field lies within the window.
     """
 
     before: Reflectance
@@ -61,44 +63,44 @@ class Looked(NamedTuple):
 
     @property
     def whole(self) -> Part:
-        """All of it, as a part."""
+        """The whole window, as a part."""
         rows, cols = self.valid.shape
         return slice(0, rows), slice(0, cols)
 
 
 class Survey(NamedTuple):
-    """What a sample of windows tells about a pair.
+    """Statistics of a pair, estimated on a sample of windows.
 
     Attributes
     ----------
     before, after : Standardisation
         Of both images.
     bands : tuple of str
-    windows : list of Looked
+    windows : list of SurveyedWindow
     shift : Shift
-        As found, of the later image onto the earlier one.
+        Estimate; registers the later image to the earlier one.
     applied : Shift
-        The same, or none where what was found is not credible.
+        The same, or no shift where the estimate is not credible.
     local : bool
-        Whether the image is so large that its landscapes need fits of their own.
+        Whether the regression is refined for each window, as it is in large images.
     """
 
     before: Standardisation
     after: Standardisation
     bands: tuple[str, ...]
-    windows: list[Looked]
+    windows: list[SurveyedWindow]
     shift: Shift
     applied: Shift
     local: bool
 
 
 def is_large(shape: Shape) -> bool:
-    """Tell whether an image is too large to be surveyed whole, and for one fit to suit it all."""
+    """Tell whether an image is too large to be surveyed whole and for a single global fit."""
     return shape.rows * shape.cols > WHOLE_PIXELS
 
 
 def survey_windows(shape: Shape) -> list[Window]:
-    """List the windows of an image that may be surveyed, in random order, all of one size."""
+    """Return the candidate windows of the survey in random order, all of one size."""
     if not is_large(shape):
         return [Window(0, 0, shape.cols, shape.rows)]
     rows, cols = min(WINDOW, shape.rows), min(WINDOW, shape.cols)
@@ -112,12 +114,12 @@ def survey_windows(shape: Shape) -> list[Window]:
 
 
 def survey_pair(pair: Pair) -> Survey:
-    """Measure the bands of both images and the shift between them.
+    """Estimate the standardisation of both images and the shift between them.
 
     Raises
     ------
     InputError
-        If hardly a pixel has data in both images.
+        If fewer than 1024 pixels of the sample are valid in both images.
     """
     read = _read_windows(pair)
     valid = [valid_pixels(before, after) for before, after in read]
@@ -142,7 +144,7 @@ def survey_pair(pair: Pair) -> Survey:
     )
     inside = _inside(pair.grid.shape, valid[0].shape)
     windows = [
-        Looked(before, after, mask, mask & inside)
+        SurveyedWindow(before, after, mask, mask & inside)
         for (before, after), mask in zip(read, valid, strict=True)
     ]
     shift = estimate_shift(
@@ -159,7 +161,7 @@ def survey_pair(pair: Pair) -> Survey:
 
 
 def fit(surveyed: Survey, encode: Encoder, model: str, progress: Progress) -> Detector:
-    """Fit a model to a surveyed pair.
+    """Fit a change model to a surveyed pair, and measure its scale, the median log magnitude.
 
     Parameters
     ----------
@@ -169,7 +171,7 @@ def fit(surveyed: Survey, encode: Encoder, model: str, progress: Progress) -> De
         One of the names in process.yaml.
     progress : Progress
     """
-    progress(0, "comparing samples of both images")
+    progress(0, "fitting the change model to samples of both images")
     chosen = MODELS[model]
     compare = (
         _fit_prediction(surveyed, encode, chosen)
@@ -183,24 +185,25 @@ def fit(surveyed: Survey, encode: Encoder, model: str, progress: Progress) -> De
         surveyed.applied,
         compare,
         surveyed.local,
-        chosen.rule,
+        chosen.curve,
     )
-    progress(60, "measuring what is typical of the pair")
+    progress(60, "measuring the scale of the pair")
 
-    def magnitude(window: Looked) -> Image:
+    def magnitude(window: SurveyedWindow) -> Image:
         return detector.magnitude(window.before, window.after, window.whole)
 
-    windows = surveyed.windows[:TYPICAL_WINDOWS]
+    windows = surveyed.windows[:SCALE_WINDOWS]
     with one_thread_each(), ThreadPoolExecutor(thread_count()) as pool:
-        found = list(pool.map(magnitude, windows))
-    typical = np.median(
-        np.concatenate([seen[window.sampled] for seen, window in zip(found, windows, strict=True)])
+        magnitudes = list(pool.map(magnitude, windows))
+    scale = np.median(
+        np.concatenate([m[window.sampled] for m, window in zip(magnitudes, windows, strict=True)])
     )
-    return replace(detector, typical=float(typical), whole=None if surveyed.local else found[0])
+    whole = None if surveyed.local else magnitudes[0]
+    return replace(detector, scale=float(scale), whole=whole)
 
 
 def _read_windows(pair: Pair) -> list[tuple[Reflectance, Reflectance]]:
-    """Read windows that are half full or more; where there are none, those that have any data."""
+    """Read windows of which at least half is valid, or else those with any valid pixel."""
     full: list[tuple[Reflectance, Reflectance]] = []
     sparse: list[tuple[Reflectance, Reflectance]] = []
     for window in survey_windows(pair.grid.shape):
@@ -216,7 +219,7 @@ def _read_windows(pair: Pair) -> list[tuple[Reflectance, Reflectance]]:
 
 
 def _inside(shape: Shape, window: tuple[int, ...]) -> Mask:
-    """Tell which pixels of a window do not feel its edge; all, if it is the whole image."""
+    """Return the pixels whose receptive field lies in the window; all, if it is the whole image."""
     inside = np.ones(window, np.bool_)
     for axis, (side, whole) in enumerate(zip(window, shape, strict=True)):
         margin = REACH if side < whole and side > 3 * REACH else 0
@@ -244,11 +247,11 @@ def _fit_distance(surveyed: Survey, encode: Encoder) -> Comparison:
 
 
 def _sample(surveyed: Survey, encode: Encoder) -> list[tuple[Samples, Samples]]:
-    """Take the features of the same random pixels of both dates, window by window."""
+    """Sample the features of both dates at the same random pixels, window by window."""
 
-    def take(window: Looked, pixels: NDArray[np.intp]) -> tuple[Samples, Samples]:
+    def take(window: SurveyedWindow, pixels: NDArray[np.intp]) -> tuple[Samples, Samples]:
         rows, cols = np.unravel_index(pixels, window.sampled.shape)
-        views = _look(window, surveyed, encode)
+        views = _views(window, surveyed, encode)
         return Samples.of(views.before, rows, cols), Samples.of(views.after, rows, cols)
 
     count = SAMPLES if surveyed.local else WHOLE_SAMPLES
@@ -257,13 +260,13 @@ def _sample(surveyed: Survey, encode: Encoder) -> list[tuple[Samples, Samples]]:
         return list(pool.map(take, surveyed.windows, chosen))
 
 
-def _look(window: Looked, surveyed: Survey, encode: Encoder) -> Views:
+def _views(window: SurveyedWindow, surveyed: Survey, encode: Encoder) -> Views:
     images, scales = (window.before, window.after), (surveyed.before, surveyed.after)
-    return look(images, window.valid, scales, surveyed.applied, encode, window.whole)
+    return register_and_encode(images, window.valid, scales, surveyed.applied, encode, window.whole)
 
 
 def _choose_pixels(masks: list[Mask], count: int) -> list[NDArray[np.intp]]:
-    """Choose random pixels of the masks, all alike: flat indexes into each window."""
+    """Draw pixels of all masks with equal probability: flat indexes into each window."""
     candidates = [np.flatnonzero(mask) for mask in masks]
     order = np.random.default_rng(SEED).permutation(sum(len(part) for part in candidates))
     drawn = np.zeros(len(order), np.bool_)

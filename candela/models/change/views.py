@@ -1,4 +1,4 @@
-"""What both dates show of a window: standardised spectra and the encoder's features."""
+"""Features of both dates of a window: standardised spectra and the encoder's features."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from candela.models.code import Code
 from candela.models.encoder import COARSEST, VISIBLE, Encoder
 from candela.models.standardisation import PIXEL_SIGMA
 
-SHORTWAVE_SIGMA = 3.0  # pixels; the 20 m bands at the scale of their own neighbourhood
+SHORTWAVE_SIGMA = 3.0  # pixels; context of the 20 m bands
 BLUE, RED = 0, 2
 SHORTWAVE = slice(8, 10)  # B11, B12, where there are all ten bands
 
@@ -21,37 +21,37 @@ Part = tuple[slice, slice]
 
 
 class View(NamedTuple):
-    """One date of a window.
+    """Features of one date of a window.
 
     Attributes
     ----------
     bands : ndarray, shape (bands, rows, cols), float32
-        Slightly smoothed.
-    own : ndarray, shape (bands + features, rows, cols), float32
-        The bands, and the encoder's fine features.
+        Standardised reflectance, smoothed by a Gaussian of ``PIXEL_SIGMA``.
+    pixel : ndarray, shape (bands + features, rows, cols), float32
+        Features at 10 m: the bands and the encoder's fine features.
     smooth : ndarray, shape (2 or 0, rows, cols), float32
-        The short-wave infrared, if there is any, smoothed more.
+        Short-wave infrared, smoothed by a Gaussian of ``SHORTWAVE_SIGMA``.
     code : Code
-        The encoder's, of rows / 2 and cols / 2, rounded up.
+        Of the encoder, at 20 m: rows / 2 and cols / 2, rounded up.
     guide : ndarray, shape (rows, cols), float32
-        Mean of the visible bands: it has the edges.
+        Mean of the visible bands, the guide of the guided filter.
     """
 
     bands: Image
-    own: Image
+    pixel: Image
     smooth: Image
     code: Code
     guide: Image
 
 
 class Views(NamedTuple):
-    """Both dates of a window.
+    """Features of both dates of a window.
 
     Attributes
     ----------
     before, after : View
     planes : ndarray, shape (planes, rows, cols), float32
-        ``own`` and ``smooth`` of the earlier one, then of the later one: they lie there.
+        ``pixel`` and ``smooth`` of the earlier date, then of the later one, in one memory.
     """
 
     before: View
@@ -66,7 +66,7 @@ def describe(
     part: Part,
     memories: Sequence[Memory],
 ) -> Views:
-    """Describe two dates of a window.
+    """Compute the features of two dates of a window.
 
     Parameters
     ----------
@@ -76,30 +76,34 @@ def describe(
         Of each of them.
     encode : Encoder
     part : tuple of two slices
-        The rows and columns to describe, from even to even ones: the rest is context.
+        Rows and columns of the result, with even limits; the rest of the window is context.
     memories : sequence of three Memory
-        Have what the views consist of, which holds until the next ones are made there: the first
-        what both have, the others what one has.
+        Hold the arrays of the result until the next call: the first those of both dates, the
+        others those of one date each.
+
+    Returns
+    -------
+    Views
     """
     count, rows, cols = shape
-    own = count + encode.fine_features
+    pixel = count + encode.fine_features
     smooth = len(range(count)[SHORTWAVE])
     padded = rows + _missing(rows), cols + _missing(cols)
-    whole = memories[0].array("planes", 2 * (own + smooth), *padded)
+    whole = memories[0].array("planes", 2 * (pixel + smooth), *padded)
     views: list[View] = []
     for standard, planes, memory in zip(dates, np.split(whole, 2), memories[1:], strict=True):
-        code = encode(_pad(standard), planes[count:own], memory).code
+        code = encode(_pad(standard), planes[count:pixel], memory).code
         gaussian(standard, PIXEL_SIGMA, out=planes[:count, :rows, :cols])
-        gaussian(standard[SHORTWAVE], SHORTWAVE_SIGMA, out=planes[own:, :rows, :cols])
+        gaussian(standard[SHORTWAVE], SHORTWAVE_SIGMA, out=planes[pixel:, :rows, :cols])
         inner = planes[:, *part]
         guide = standard[VISIBLE, *part].mean(axis=0)
-        views.append(View(inner[:count], inner[:own], inner[own:], code.cropped(*part), guide))
+        views.append(View(inner[:count], inner[:pixel], inner[pixel:], code.cropped(*part), guide))
     before, after = views
     return Views(before, after, whole[:, *part])
 
 
 def _pad(image: Image) -> Image:
-    """Mirror the image at its lower and right edge until the encoder's pyramid fits."""
+    """Pad an image at its lower and right edge, mirrored, to multiples of ``COARSEST``."""
     _, rows, cols = image.shape
     missing = _missing(rows), _missing(cols)
     if missing == (0, 0):

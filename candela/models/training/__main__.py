@@ -43,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     trained.encoder.save(output / f"{asked.name}.keras")
     export_onnx(trained.encoder, output / f"{asked.name}.onnx")
     export_units(output)
-    facts = {"version": asked.version} | options._asdict() | {"images": len(images)}
-    write_card(output, asked.name, facts)
+    card = {"version": asked.version} | options._asdict() | {"images": len(images)}
+    write_card(output, asked.name, card)
     draw_losses(output / f"{asked.name}_loss", trained.losses)
     draw_samples(output / f"{asked.name}_samples.png", trained.samples)
     logger.info("%s holds the encoder %s.", output, asked.name)
@@ -67,8 +67,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--output", type=Path, required=True, help="folder for the encoder")
     parser.add_argument("--name", choices=sorted(ENCODERS), default="balanced", help="which one")
-    parser.add_argument("--version", type=int, default=1, help="what to call the result")
-    parser.add_argument("--seed", type=int, default=0, help="start of all random numbers")
+    parser.add_argument(
+        "--version", type=int, default=1, help="version of the encoder, for its card"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers")
     parser.add_argument("--steps", type=int, default=TrainingOptions().steps, help="training steps")
     parser.add_argument(
         "--exclude",

@@ -1,7 +1,8 @@
-"""Make two views of one place out of one image, as if it had been seen on two days.
+"""Augmentation: two views of one patch, as if it had been sensed on two dates.
 
-Nothing changed between the views but what is not wanted in a change map: sun, atmosphere and
-season, which act on each kind of surface in their own way, noise, and clouds in the first view.
+The views differ in the nuisances that a change map must not show: a random non-linear change of
+radiometry, which stands for sun, atmosphere and season by land cover, sensor noise, and clouds in
+the first view.
 """
 
 from typing import NamedTuple
@@ -13,8 +14,8 @@ from candela.eo.raster.smoothing import gaussian
 from candela.models.encoder import VISIBLE
 from candela.models.standardisation import HIGHEST, LOWEST, PIXEL_SIGMA
 
-UNITS = 16  # hidden units of the random change of radiometry
-STRENGTH = (0.2, 1.0)  # of that change, in standard deviations of a band
+UNITS = 16  # hidden units of the random radiometric transformation
+STRENGTH = (0.2, 1.0)  # of that transformation, in standard deviations of a band
 GAIN, OFFSET = 0.2, 0.2  # standard deviations of log gain and of offset
 NOISE = (0.10, 0.05)  # standard deviations of a band, first and second view
 CLOUD_SHARE = 0.3  # of first views have one
@@ -33,7 +34,7 @@ class Views(NamedTuple):
 
 
 def crop(image: Patch, side: int, random: Generator) -> Patch:
-    """Cut a random square out of an image, mirrored and turned at random."""
+    """Cut a random square out of an image, with random flip and rotation by 90 degrees."""
     rows, cols = image.shape[:2]
     margins = ((0, max(0, side - rows)), (0, max(0, side - cols)), (0, 0))
     image = np.pad(image, margins, mode="symmetric")
@@ -46,7 +47,7 @@ def crop(image: Patch, side: int, random: Generator) -> Patch:
 
 
 def two_views(patch: Patch, random: Generator) -> Views:
-    """See one patch on two days; the target is smoothed as the regression's targets are."""
+    """Simulate two dates of one patch; the target is smoothed as the regression's targets are."""
     source = _radiometry(patch, random) if random.random() < 0.7 else patch
     if random.random() < CLOUD_SHARE:
         source = _cloud(source, random)
@@ -56,7 +57,7 @@ def two_views(patch: Patch, random: Generator) -> Views:
 
 
 def _radiometry(patch: Patch, random: Generator) -> Patch:
-    """Change every spectrum smoothly, by a random network of one hidden layer."""
+    """Transform all spectra at random: g x + o + V tanh(W x + b), one hidden layer."""
     bands = patch.shape[-1]
     mixing = random.normal(0, 0.5, (bands, UNITS))
     back = random.normal(0, random.uniform(*STRENGTH) / np.sqrt(UNITS), (UNITS, bands))
@@ -72,7 +73,7 @@ def _sense(patch: Patch, noise: float, random: Generator) -> Patch:
 
 
 def _cloud(patch: Patch, random: Generator) -> Patch:
-    """Cover a part with a cloud, or with its shadow: soft blobs of one colour."""
+    """Cover a part with a cloud or its shadow: a smoothed random field of one colour, as alpha."""
     rows, cols, bands = patch.shape
     field = gaussian(
         random.normal(0, 1, (rows, cols)).astype(np.float32), random.uniform(*CLOUD_SCALE)

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 SIDE = 96  # pixels of a patch, a multiple of the coarsest level
 BATCH = 8  # patches
 RIDGE = 1e-2
-OUTLIER = 0.1  # mean squared error beyond which a pixel hardly counts
+OUTLIER = 0.1  # scale of the Cauchy loss: mean squared error
 LEARNING_RATE = 3e-4
 CALIBRATION_PATCHES = 64
 TINY = 1e-6  # instead of a division by zero
@@ -42,7 +42,7 @@ SAMPLES = 4  # patches that are drawn
 
 
 class TrainingOptions(NamedTuple):
-    """What to train, and how.
+    """Architecture and training of an encoder.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ ENCODERS = {
 
 
 class Trained(NamedTuple):
-    """A trained encoder, the loss of each step, and some patches: source, target and restored."""
+    """A trained encoder, the loss of each step, and sample patches: source, target, restored."""
 
     encoder: Any
     losses: list[float]
@@ -79,7 +79,7 @@ class Trained(NamedTuple):
 
 
 def train(images: Sequence[TrainingImage], options: TrainingOptions, checkpoints: Path) -> Trained:
-    """Train an encoder, from the last checkpoint on if there is one.
+    """Train an encoder by Adam with cosine decay, from the last checkpoint if there is one.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def train(images: Sequence[TrainingImage], options: TrainingOptions, checkpoints
         With the bands of the options.
     options : TrainingOptions
     checkpoints : Path
-        Folder for what is needed to go on after an interruption.
+        Folder of the checkpoints: weights, optimiser, losses and the number of the step.
     """
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
@@ -103,7 +103,7 @@ def train(images: Sequence[TrainingImage], options: TrainingOptions, checkpoints
     state = tf.train.Checkpoint(encoder=encoder, optimizer=optimizer, losses=losses, done=done)
     manager = tf.train.CheckpointManager(state, str(checkpoints), max_to_keep=1)
     if manager.restore_or_initialize():
-        logger.info("Going on after step %d.", int(done))
+        logger.info("Training resumes after step %d.", int(done))
 
     def step(source: Any, target: Any, order: Any) -> Any:  # noqa: ANN401 - TensorFlow is untyped
         with tf.GradientTape() as tape:
@@ -126,7 +126,10 @@ def train(images: Sequence[TrainingImage], options: TrainingOptions, checkpoints
 
 
 def restore(outputs: Any, source: Any, target: Any, order: Any) -> tuple[Any, Any]:  # noqa: ANN401
-    """Restore the target view from the features of the source view.
+    """Restore the target view from the features of the source view, by ridge regression.
+
+    With features H and target Y of half of the n pixels, C = (H'H / n + 0.01 I)^-1 H'Y / n; all
+    pixels are restored as H C. The loss is differentiated through the solution.
 
     Parameters
     ----------
@@ -135,12 +138,12 @@ def restore(outputs: Any, source: Any, target: Any, order: Any) -> tuple[Any, An
     source, target : tensor, shape (batch, rows, cols, bands)
         Standardised reflectance of both views.
     order : tensor, shape (rows * cols,), int
-        A permutation: the first half of it are the pixels to fit on.
+        A permutation; its first half are the pixels of the fit.
 
     Returns
     -------
     tuple of two tensors, shape (batch, rows * cols, bands)
-        The restored pixels and the true ones, in the order given.
+        Restored and true pixels in this order.
     """
     fine, code = outputs
     _, rows, cols, bands = source.shape
@@ -158,7 +161,10 @@ def restore(outputs: Any, source: Any, target: Any, order: Any) -> tuple[Any, An
 
 
 def restoration_loss(restored: Any, truth: Any) -> Any:  # noqa: ANN401 - TensorFlow is untyped
-    """Measure the error of restored pixels (batch, pixels, bands): of those not fitted on."""
+    """Return the Cauchy loss, mean of log(1 + e^2 / 0.1), over the pixels held out of the fit.
+
+    Both are (batch, pixels, bands); e^2 is the mean squared error over the bands.
+    """
     half = truth.shape[1] // 2
     squares = tf.reduce_mean((restored - truth)[:, half:] ** 2, axis=-1)
     return tf.reduce_mean(tf.math.log1p(squares / OUTLIER))
@@ -169,7 +175,7 @@ def _restore_samples(
     images: Sequence[TrainingImage],
     options: TrainingOptions,
 ) -> list[NDArray[np.float32]]:
-    """Restore some patches: (source, target and restored view, rows, cols, bands) of each."""
+    """Restore sample patches: (source, target and restored view, rows, cols, bands) of each."""
     source, target, order = _batch(images, options.seed, options.steps, SAMPLES)
     restored, _ = restore(encoder(source, training=False), source, target, order)
     places = np.argsort(order)
@@ -182,10 +188,17 @@ def initialise_relu_thresholds(
     patches: NDArray[np.float32],
     options: TrainingOptions,
 ) -> None:
-    """Scale the code's units so that they bend within the data, each at another place.
+    """Initialise the code by data: unit variance, thresholds spread over the data's distribution.
 
-    Every level of the pyramid brings the same variance to a unit; before its ReLU every unit has
-    standard deviation 1 and a mean between -1 and 1.
+    Weights are random, then scaled by the statistics of calibration patches, so that each level of
+    the pyramid contributes the same variance to a unit. Before its ReLU unit k of n has standard
+    deviation 1 and mean -1 + 2 k / (n - 1): the thresholds of the units lie evenly within one
+    standard deviation of their mean.
+
+    References
+    ----------
+    .. [1] Krähenbühl, P., Doersch, C., Donahue, J., Darrell, T. (2016). Data-dependent
+       initializations of convolutional neural networks. ICLR. https://arxiv.org/abs/1511.06856
     """
     for layer in encoder.layers:
         if layer.name.startswith("lateral"):
@@ -195,7 +208,7 @@ def initialise_relu_thresholds(
     inputs = _values(encoder, encoder.get_layer("met").output, patches)
     code = encoder.get_layer("code")
     kernel = code.get_weights()[0][0, 0] / (inputs.std(axis=0)[:, None] + TINY)
-    kernel[-options.context :] *= np.sqrt(len(options.widths) - 1)  # so many levels in one
+    kernel[-options.context :] *= np.sqrt(len(options.widths) - 1)  # levels summed in the context
     values = inputs @ kernel
     spread = values.std(axis=0) + TINY
     bias = np.linspace(-1, 1, len(spread)) - values.mean(axis=0) / spread
@@ -203,7 +216,7 @@ def initialise_relu_thresholds(
 
 
 def _values(encoder: Any, tensor: Any, patches: NDArray[np.float32]) -> NDArray[np.float32]:  # noqa: ANN401
-    """Compute a tensor inside the encoder, shape (pixels, units)."""
+    """Evaluate a tensor inside the encoder, shape (pixels, units)."""
     values = keras.Model(encoder.input, tensor).predict(patches, verbose=0)
     return np.asarray(values).reshape(-1, values.shape[-1])
 
@@ -211,7 +224,7 @@ def _values(encoder: Any, tensor: Any, patches: NDArray[np.float32]) -> NDArray[
 def _batch(
     images: Sequence[TrainingImage], seed: int, number: int, size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-    """Draw the patches of a step and an order of their pixels: the same for the same number."""
+    """Draw the patches of a step and a permutation of their pixels; seeded by its number."""
     random = np.random.default_rng([seed, number])
     batch = [_draw(images, random) for _ in range(size)]
     source, target = (np.stack(views) for views in zip(*batch, strict=True))
@@ -219,7 +232,7 @@ def _batch(
 
 
 def _draw(images: Sequence[TrainingImage], random: np.random.Generator) -> Views:
-    """Draw a patch; large images count more, but not by their full area."""
+    """Draw a patch, from an image drawn with a probability proportional to the root of its area."""
     sides = np.sqrt([image.pixels.shape[0] * image.pixels.shape[1] for image in images])
     chosen = images[random.choice(len(images), p=sides / sides.sum())]
     return two_views(crop(chosen.pixels, SIDE, random), random)

@@ -1,4 +1,4 @@
-"""Find unlabelled Sentinel-2 images to train on, in whatever form they lie in a folder."""
+"""Unlabelled Sentinel-2 training images: stacks, full products or files of single bands."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ class TrainingImage(NamedTuple):
 
 
 def find_images(folder: Path, *, exclude: Sequence[str] = ()) -> Iterator[TrainingImage]:
-    """Read all images below a folder.
+    """Read and standardise all images below a folder.
 
     An image is a GeoTIFF whose bands are described as B02 ... B12 (as Jpeg2Tiff makes them), one
     with all 12 or 13 bands in the order of ESA, or a folder of files ``...B02.tif``, one per band,
@@ -42,7 +42,7 @@ def find_images(folder: Path, *, exclude: Sequence[str] = ()) -> Iterator[Traini
     ----------
     folder : Path
     exclude : sequence of str
-        Names of folders not to look into.
+        Names of folders that are left out.
     """
     paths = [
         path

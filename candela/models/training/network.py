@@ -1,9 +1,9 @@
 """The encoder's architecture, and its way from Keras to ONNX.
 
-A pyramid looks at ever larger neighbourhoods, beside the image itself at every resolution. Its
-upper levels are summed to the context; context, features and image meet, at half the resolution,
-in a wide layer of ReLUs: the code. Each of its units is a bend in what a linear decoder can
-express::
+A pyramid of strided convolutions, beside the image itself at every resolution. Its upper levels are
+summed top-down to the context, as in a feature pyramid network [1]_; context, features and image
+are concatenated at 20 m and enter a wide 1 x 1 layer of ReLUs: the code. With a linear decoder it
+is a piecewise linear model whose knots are the thresholds of the units::
 
     image ─────────── 3x3 ─────────────────────────────────► fine features, 10 m
       ▼ mean 2x2       ▼ 3x3/2, 3x3
@@ -16,6 +16,11 @@ express::
 (``spectral`` has one level more.)
 
 Imports Keras and ONNX, which only training needs: serving does not import this module.
+
+References
+----------
+.. [1] Lin, T.-Y., Dollár, P., Girshick, R., He, K., Hariharan, B., Belongie, S. (2017). Feature
+   pyramid networks for object detection. CVPR. https://doi.org/10.1109/CVPR.2017.106
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,7 +57,7 @@ def build_encoder(bands: int, widths: tuple[int, ...], context: int, code: int) 
     widths : tuple of int
         Feature maps of each level of the pyramid, the finest first.
     context : int
-        Numbers that the levels above the second bring to the code.
+        Channels of the context, the sum of the levels above the second.
     code : int
         Units of the code.
 
@@ -89,10 +94,10 @@ def build_encoder(bands: int, widths: tuple[int, ...], context: int, code: int) 
 def export_onnx(encoder: Any, path: Path) -> None:  # noqa: ANN401 - Keras is untyped
     """Write the encoder as an ONNX graph with inputs and outputs in (batch, bands, rows, cols).
 
-    It leaves out what others compute faster. Its inputs are the image and ``mean1``, its means of
-    two by two pixels; it ends before the code, with the fine features, the features at 20 m, the
-    context, still at 40 m, and the ``kernel`` (units, channels) and ``bias`` of the code's layer.
-    Who runs it lets means, features and context meet there.
+    The graph leaves resampling and the code to the caller, which computes them faster. Its inputs
+    are the image and ``mean1``, its means of 2 x 2 pixels; its outputs are the fine features, the
+    features at 20 m, the context at 40 m, and the ``kernel`` (units, channels) and ``bias`` of the
+    code's layer. The caller concatenates means, features and upsampled context.
     """
     nodes: list[onnx.NodeProto] = []
     weights: list[onnx.TensorProto] = []

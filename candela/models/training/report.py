@@ -1,4 +1,4 @@
-"""What training leaves beside the weights: facts, the course of the loss, restored patches."""
+"""Artefacts of training beside the weights: the card, the loss curve, restored patches."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -12,26 +12,26 @@ from PIL import Image
 
 from candela.models.encoder import SUFFIXES, VISIBLE
 
-SMOOTHED = 20  # steps: the loss of one batch says little
+SMOOTHED = 20  # steps; window of the running mean of the loss
 SHOWN = (-2.0, 4.0)  # standardised reflectance from black to white
 GAP = 4  # pixels between patches
 
 
-def write_card(folder: Path, name: str, facts: Mapping[str, object]) -> None:
-    """Write ``<name>.yaml``: the facts given, and the checksums of the weights."""
+def write_card(folder: Path, name: str, entries: Mapping[str, object]) -> None:
+    """Write ``<name>.yaml``: the entries and the checksums of the weights."""
     checksums = {
         suffix: hashlib.sha256((folder / f"{name}{suffix}").read_bytes()).hexdigest()
         for suffix in sorted(SUFFIXES.values())
     }
     plain = {
-        key: list(value) if isinstance(value, tuple) else value for key, value in facts.items()
+        key: list(value) if isinstance(value, tuple) else value for key, value in entries.items()
     }
     text = yaml.safe_dump({**plain, "sha256": checksums}, sort_keys=False)
     (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
 
 
 def draw_losses(stem: Path, losses: Sequence[float]) -> None:
-    """Write the loss of each step as a table and as a picture."""
+    """Write the loss curve as CSV and as PNG."""
     lines = ["step,loss", *(f"{step},{loss:.6f}" for step, loss in enumerate(losses, 1))]
     stem.with_suffix(".csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
@@ -47,7 +47,7 @@ def draw_losses(stem: Path, losses: Sequence[float]) -> None:
 
 
 def draw_samples(path: Path, samples: Sequence[NDArray[np.float32]]) -> None:
-    """Draw patches in rows: the source, the target, and the target as it was restored."""
+    """Draw patches in rows: source, target and restored target."""
     low, high = SHOWN
     rows = []
     for views in samples:
