@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from candela.client import ChangeSeries, Client, ClientError, detect_changes
+from candela.client import ChangeSeries, ClientError, detect_changes
 from candela.client.assignments import Area, read_file
 from candela.client.display import rich_table
+from candela.commands.connection import Connection
 from candela.commands.screen import console
 
 OUT = console()
@@ -13,7 +14,7 @@ NOTES = console(stderr=True)
 
 
 def run_series(
-    url: str,
+    gateway: Connection,
     products: Sequence[str],
     *,
     area: Area | None,
@@ -32,7 +33,7 @@ def run_series(
     ClientError
         If no map came out.
     """
-    with Client(url) as client:
+    with gateway.client() as client:
         try:
             series = detect_changes(
                 client,
