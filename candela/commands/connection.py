@@ -1,7 +1,7 @@
-"""Which gateway a command asks, and as whom.
+"""The gateway that a command asks, and the credentials for it.
 
-NOTE: beside the settings of the service this is the only place that reads the environment: a
-command on another machine has no settings, and ``candela.client`` is told all of it.
+NOTE: beside the settings of the service this is the only reader of the environment: a command on
+another machine has no settings, and ``candela.client`` takes parameters only.
 """
 
 import os

@@ -14,7 +14,7 @@ from candela.commands.connection import Connection
 from candela.commands.screen import console
 
 OUT = console()  # results
-NOTES = console(stderr=True)  # what is said about them
+NOTES = console(stderr=True)  # messages
 
 
 def show_processes(gateway: Connection) -> None:
@@ -25,7 +25,7 @@ def show_processes(gateway: Connection) -> None:
 
 
 def show_description(gateway: Connection, process: str) -> None:
-    """Tell what a process takes and makes."""
+    """Show the inputs and outputs of a process."""
     with gateway.client() as client:
         found = client.describe(process)
     OUT.print(f"[bold]{found.identifier}[/bold] {found.version}: {found.title}\n")
@@ -45,7 +45,7 @@ def execute(
     save: Path | None,
     title: str = "",
 ) -> None:
-    """Start a job; without waiting, the job's id is all that is written."""
+    """Start a job; without waiting, standard output is the id alone."""
     with gateway.client(files=files) as client:
         inputs = read_assignments(client.describe(process), assignments)
         try:
@@ -77,7 +77,7 @@ def show_jobs(gateway: Connection, *, status: str | None, process: str | None, l
 
 
 def show_job(gateway: Connection, job_id: str) -> None:
-    """Show where a job stands, and what it made."""
+    """Show the status and the outputs of a job."""
     with gateway.client() as client:
         _show_job(client.job(job_id))
 
@@ -89,7 +89,7 @@ def wait_for_job(gateway: Connection, job_id: str, *, save: Path | None) -> None
 
 
 def show_log(gateway: Connection, job_id: str) -> None:
-    """Show what the worker of a job said."""
+    """Show the log of a job."""
     with gateway.client() as client:
         OUT.out(client.job(job_id).log(), end="")
 
@@ -102,7 +102,7 @@ def dismiss_job(gateway: Connection, job_id: str) -> None:
 
 
 def _finish(job: Job, gateway: Connection, save: Path | None) -> None:
-    with _taken_up_again(job, gateway):
+    with _resume_hint(job, gateway):
         job.wait()
         _show_job(job)
         if save is None:
@@ -113,8 +113,8 @@ def _finish(job: Job, gateway: Connection, save: Path | None) -> None:
 
 
 @contextmanager
-def _taken_up_again(job: Job, gateway: Connection) -> Iterator[None]:
-    """Tell somebody who does not want to wait how to come back."""
+def _resume_hint(job: Job, gateway: Connection) -> Iterator[None]:
+    """After Ctrl-C, print the command that waits for the job again."""
     try:
         yield
     except KeyboardInterrupt:

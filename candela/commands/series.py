@@ -26,7 +26,7 @@ def run_series(
     parallel: int,
     save: Path | None,
 ) -> None:
-    """Run the pipeline over products, and tell what came out.
+    """Run the pipeline over products, and print the changes.
 
     Raises
     ------
@@ -49,15 +49,15 @@ def run_series(
         except KeyboardInterrupt:
             NOTES.print("\nThe jobs go on. The same command takes them up again.")
             raise
-        _tell(series)
+        _print_series(series)
         if save is not None:
             for path in series.save(save):
                 NOTES.print(f"Saved {path}", markup=False, soft_wrap=True)
     if not series.changes:
-        raise ClientError("no map of change came out")
+        raise ClientError("there is no map of change: all products or pairs failed")
 
 
-def _tell(series: ChangeSeries) -> None:
+def _print_series(series: ChangeSeries) -> None:
     OUT.print(rich_table(series.table()))
     for scene, scale in series.scales.items():
         OUT.print(f"The maps of {scene} share the scale {scale:.3f}.", markup=False)

@@ -47,7 +47,7 @@ def add_series(commands: Commands, gateway: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--parcels",
         metavar="FILE",
-        help="path or address of polygons whose change is told (default: none)",
+        help="path or address of polygons whose change is measured (default: none)",
     )
     parser.add_argument(
         "--clouds",
