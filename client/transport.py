@@ -128,8 +128,9 @@ class Transport:
                     answer = self._session.request(
                         method, address, timeout=self.timeout_s, verify=self._verify, **options
                     )
-            except ServerUnreachableError:
-                if attempt == retries:
+            except ServerUnreachableError as error:
+                # A server that is silent for so long would cost the same time again.
+                if attempt == retries or isinstance(error.__cause__, requests.Timeout):
                     raise
             else:
                 asked_s = _retry_after_s(answer)

@@ -1,6 +1,7 @@
 """The transport: credentials for one origin, certificates, retries."""
 
 import logging
+import socket
 import time
 import traceback
 from base64 import b64decode
@@ -376,6 +377,14 @@ def test_other_errors_are_not_repeated(own: Web, pauses: list[float]) -> None:
         with pytest.raises(kind):
             Transport(own.url).json(f"{own.url}/wrong")
         assert len(own.asked) == 1
+
+
+def test_a_server_that_is_silent_is_not_asked_again(pauses: list[float]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(ServerUnreachableError, match="does not answer in time"):
+            Transport(url, timeout_s=0.2).json(f"{url}/jobs/1")
+    assert pauses == []
 
 
 def test_a_connection_that_is_refused_is_tried_again(pauses: list[float]) -> None:
