@@ -1,6 +1,6 @@
-"""Requests to a server: the only module of the client that opens connections.
+"""HTTP to a server: the only module of the client that opens connections.
 
-Base address, credentials, certificates, time limits and retries are kept here, for jobs, uploads,
+Base address, credentials, certificates, time limits and retries stand here, for jobs, uploads,
 outputs, layers and patches alike.
 """
 
