@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
+from candela.client.credentials import without_user
 from candela.client.descriptions import (
     ProcessDescription,
     ProcessList,
@@ -99,6 +100,9 @@ class Client:
         priority: int = 0,
     ) -> None:
         self._headers = {"Prefer": f"priority={priority}"} if priority else {}
+        if endpoint is not None:
+            endpoint, user = without_user(endpoint)
+            auth = auth or user
         address = url.rstrip("/")
         is_endpoint = address.lower().endswith(WPS_PATH)
         self.transport = Transport(

@@ -87,6 +87,20 @@ def test_a_user_may_stand_in_the_address_and_is_shown_nowhere(own: Web) -> None:
     assert "eve" not in shown
 
 
+def test_the_endpoint_of_the_wps_gets_the_credentials_too(own: Web, foreign: Web) -> None:
+    host = own.url.removeprefix("http://")
+    for given in ({"token": SECRET}, {}):
+        endpoint = f"http://{host}/cgi" if given else f"http://eve:{SECRET}@{host}/cgi"
+        with (
+            Client(foreign.url, endpoint=endpoint, **given) as client,  # type: ignore[arg-type]
+            pytest.raises(NotFoundError) as caught,
+        ):
+            client.processes()
+        assert SECRET not in client._repr_html_() + str(caught.value)
+    kinds = [asked.headers["Authorization"].partition(" ")[0] for asked in own.asked]
+    assert kinds == ["Bearer", "Basic"]
+
+
 @each_kind
 def test_credentials_do_not_go_to_another_origin(
     own: Web, foreign: Web, given: dict[str, object], name: str, value: str
