@@ -150,7 +150,7 @@ class Transport:
             return answer
         with answer, self._answering():
             problem = read_problem(answer.content, answer.headers.get("Content-Type", ""))
-        error = error_of(answer.status_code, problem, base=self.base)
+        error = error_of(answer.status_code, answer.reason, problem, base=self.base)
         if isinstance(error, ServerUnreachableError):
             error.retry_after_s = _retry_after_s(answer) or None
         raise error
