@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
+from candela.client.credentials import without_user
 from candela.client.descriptions import (
     ProcessDescription,
     ProcessList,
@@ -26,7 +27,7 @@ from candela.client.patches import Patches
 from candela.client.progress import UploadBar
 from candela.client.status import STATUS_CODES, Status, info_from_execution, info_from_json
 from candela.client.transport import IDEMPOTENCY_KEY, RETRIES, Transport
-from candela.client.uploads import Told, Uploader, not_told
+from candela.client.uploads import Uploader, UploadProgress, no_progress
 from candela.client.wps import ProcessingService
 
 TITLE_HEADER = "Candela-Title"
@@ -99,6 +100,9 @@ class Client:
         priority: int = 0,
     ) -> None:
         self._headers = {"Prefer": f"priority={priority}"} if priority else {}
+        if endpoint is not None:
+            endpoint, user = without_user(endpoint)
+            auth = auth or user
         address = url.rstrip("/")
         is_endpoint = address.lower().endswith(WPS_PATH)
         self.transport = Transport(
@@ -156,7 +160,7 @@ class Client:
         return list_processes(self._wps)
 
     def describe(self, identifier: str) -> ProcessDescription:
-        """Return what the server says of a process; asked for once.
+        """Return the description of a process; the server is asked once.
 
         Raises
         ------
@@ -175,7 +179,7 @@ class Client:
         identifier : str
             The process.
         title : str, optional
-            What you call the job, for lists of jobs.
+            The name of the job in lists of jobs.
         **inputs
             By the names of the description. A literal: a text, a number, a truth value, a date. A
             bounding box: ``(left, bottom, right, top)``, with a CRS after them if it is not the
@@ -196,7 +200,7 @@ class Client:
             If the server does not accept the request.
         """
         with UploadBar() as bar:
-            return self._execute(identifier, inputs, told=bar.show, title=title)
+            return self._execute(identifier, inputs, progress=bar.show, title=title)
 
     def submit(
         self,
@@ -204,7 +208,7 @@ class Client:
         inputs: Mapping[str, object],
         *,
         attempt: int = 1,
-        told: Told = not_told,
+        progress: UploadProgress = no_progress,
     ) -> Job:
         """Start a job unless the server has one of the same process, inputs and attempt.
 
@@ -216,8 +220,8 @@ class Client:
             As for ``execute``. Local files are the same if path, size and time of change are.
         attempt : int
             Another number makes it another job.
-        told : callable, optional
-            Is told of uploads: how much is sent (0..100), and what.
+        progress : callable, optional
+            Is called during uploads with the percentage (0..100) and the present step.
 
         Returns
         -------
@@ -229,20 +233,23 @@ class Client:
         InputValueError, RequestRefusedError
             As from ``execute``.
         """
-        return self._execute(identifier, inputs, attempt=attempt, told=told)
+        return self._execute(identifier, inputs, attempt=attempt, progress=progress)
 
     def _execute(
         self,
         identifier: str,
         inputs: Mapping[str, object],
         *,
-        told: Told,
+        progress: UploadProgress,
         attempt: int | None = None,
         title: str = "",
     ) -> Job:
         process = self.describe(identifier)
         encoded = encode_inputs(
-            process, inputs, files=self._files, send=lambda path: self._uploader.send(path, told)
+            process,
+            inputs,
+            files=self._files,
+            send=lambda path: self._uploader.send(path, progress),
         )
         headers = dict(self._headers)
         if title:
@@ -258,7 +265,7 @@ class Client:
         job_id = urlsplit(location).path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".xml")
         source: Source = JsonSource(self.transport, job_id)
         try:
-            info = source.look()
+            info = source.poll()
         except (NotFoundError, RequestRefusedError, ServerAnswerError):
             source = DocumentSource(self._wps, location, job_id)
             info = info_from_execution(execution, job_id)
@@ -282,7 +289,7 @@ class Client:
             source: Source = DocumentSource(self._wps, location, location.rsplit("/", 1)[-1])
         else:
             source = JsonSource(self.transport, quote(job_id, safe=""))
-        return Job(self.transport, source, source.look())
+        return Job(self.transport, source, source.poll())
 
     def jobs(
         self, *, status: Status | str | None = None, process: str | None = None, limit: int = 100
@@ -292,11 +299,11 @@ class Client:
         Parameters
         ----------
         status : Status, optional
-            Only those that stand there.
+            Only jobs of this status.
         process : str, optional
-            Only those of this process.
+            Only jobs of this process.
         limit : int
-            At most so many.
+            The number of jobs, at most.
 
         Raises
         ------

@@ -3,7 +3,7 @@
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from candela.client.errors import InputValueError
 
@@ -19,8 +19,14 @@ class Origin(NamedTuple):
 
     @classmethod
     def of(cls, address: str) -> "Origin":
-        """Read the origin of an address."""
-        parts = urlsplit(address)
+        """Read the origin of an address.
+
+        Raises
+        ------
+        InputValueError
+            If the address cannot be read.
+        """
+        parts = _split(address)
         scheme = parts.scheme.lower()
         return cls(scheme, parts.hostname or "", parts.port or PORTS.get(scheme))
 
@@ -85,12 +91,21 @@ def header_fields(
 
 def without_user(address: str) -> tuple[str, tuple[str, str] | None]:
     """Return an address without ``user:password@``, and these."""
-    parts = urlsplit(address)
+    parts = _split(address)
     if "@" not in parts.netloc:
         return address, None
     host = parts.netloc.rpartition("@")[2]
     auth = unquote(parts.username or ""), unquote(parts.password or "")
     return parts._replace(netloc=host).geturl(), auth
+
+
+def _split(address: str) -> SplitResult:
+    try:
+        parts = urlsplit(address)
+        _ = parts.port  # is read when it is asked for
+    except ValueError as error:
+        raise InputValueError(f"an address cannot be read: {error}") from None
+    return parts
 
 
 def _check_field(name: str, value: str) -> None:

@@ -1,4 +1,4 @@
-"""What a server says of its processes."""
+"""Descriptions of processes, as servers give them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 from candela.client.display import Table, html_table, text_table
 from candela.client.wps import ProcessingService
 
-UNBOUNDED = 2**31 - 1  # WPS has no word for "any number of values"
+UNBOUNDED = 2**31 - 1  # WPS has no value for "any number of values"
 FILE = "file"
 BOX = "bbox"
 TYPES = {
@@ -90,7 +90,7 @@ class InputDescription:
 
     @property
     def occurrence(self) -> str:
-        """How many values there may be, in words."""
+        """The number of values, as text."""
         if self.max_occurs == 1:
             return "required" if self.is_required else "optional"
         most = "any number" if self.max_occurs >= UNBOUNDED else f"up to {self.max_occurs}"
@@ -98,7 +98,7 @@ class InputDescription:
 
     @property
     def choice(self) -> str:
-        """Which values there may be, in words."""
+        """The values allowed, as text."""
         if self.allowed:
             return ", ".join(str(value) for value in self.allowed)
         limits = [
@@ -122,7 +122,7 @@ class OutputDescription:
 
 @dataclass(frozen=True)
 class ProcessDescription:
-    """All that a server says of one process; shown as tables."""
+    """The description of a process; shown as tables."""
 
     identifier: str
     title: str
@@ -141,7 +141,7 @@ class ProcessDescription:
         return head + "".join(html_table(table) for table in self.tables())
 
     def tables(self) -> tuple[Table, Table]:
-        """Return the inputs and the outputs for people."""
+        """Return the inputs and the outputs as tables."""
         inputs = [
             (
                 given.name,
@@ -149,12 +149,12 @@ class ProcessDescription:
                 given.occurrence,
                 "" if given.default is None else str(given.default),
                 given.choice,
-                _words(given),
+                _title_and_abstract(given),
             )
             for given in self.inputs.values()
         ]
         outputs = [
-            (made.name, made.media_type or made.type, _words(made))
+            (made.name, made.media_type or made.type, _title_and_abstract(made))
             for made in self.outputs.values()
         ]
         return (
@@ -163,7 +163,7 @@ class ProcessDescription:
         )
 
 
-def _words(described: InputDescription | OutputDescription) -> str:
+def _title_and_abstract(described: InputDescription | OutputDescription) -> str:
     """Return the title, and what the abstract adds to it."""
     if not described.abstract or described.abstract == described.title:
         return described.title

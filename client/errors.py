@@ -1,18 +1,18 @@
 """The errors of the client; this module imports nothing.
 
 ClientError
-├── InputValueError             an input cannot be sent as it is: found before sending
-├── ServerUnreachableError      no answer, or none that can be used at the moment
-├── ServerAnswerError           an answer that the client does not understand
+├── InputValueError             an input, address or credential is invalid; nothing was sent
+├── ServerUnreachableError      no answer, or HTTP 429 or 5xx; retry_after_s, if the server says
+├── ServerAnswerError           an answer that is no document of a processing service
 ├── NotOfferedError             the server lacks what CANDELA servers have (job list, logs ...)
-├── NotFoundError               no such process, job, output or layer
+├── NotFoundError               no such process, job, output or layer (HTTP 404, 410)
 ├── MissingPackageError         a package is needed that is not installed: says which extra has it
 ├── OutputFormError             an output is not of the kind that was asked for
 ├── WaitTimeoutError            the job goes on, but the time to wait for it is over
-└── ProcessError                the server says what is wrong: code, locator, message
-    ├── RequestRefusedError         ... with the request; there is no job
+└── ProcessError                an exception or problem: message, code, locator, status, instance
+    ├── RequestRefusedError         of the request (other HTTP 4xx); there is no job
     │   └── AccessDeniedError           it needs credentials, or others (HTTP 401, 403)
-    ├── JobFailedError              ... with a job, which has ended
+    ├── JobFailedError              of a job, which has ended
     └── JobDismissedError           the job was dismissed
 """
 
@@ -22,7 +22,7 @@ class ClientError(Exception):
 
 
 class InputValueError(ClientError, ValueError):
-    """An input cannot be sent as it is, or the address of a server is none."""
+    """An input, an address or a credential is invalid; nothing was sent."""
 
 
 class ServerUnreachableError(ClientError):
@@ -38,7 +38,7 @@ class ServerUnreachableError(ClientError):
 
 
 class ServerAnswerError(ClientError):
-    """The server answers, but not as a processing service does."""
+    """The answer is no document of a processing service."""
 
 
 class NotOfferedError(ClientError):
@@ -77,7 +77,7 @@ class WaitTimeoutError(ClientError):
 
 
 class ProcessError(ClientError):
-    """The server says what is wrong.
+    """An exception of the OGC, or a problem of RFC 9457, as the server reports it.
 
     Parameters
     ----------

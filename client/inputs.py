@@ -179,8 +179,8 @@ def _check_count(process: ProcessDescription, given: InputDescription, count: in
     if count == 0 and given.is_required:
         raise InputValueError(f"{process.identifier} needs input {given.name!r}: {given.title}")
     if count > given.max_occurs or 0 < count < given.min_occurs:
-        wanted = "one value" if given.max_occurs == 1 else given.occurrence
-        raise InputValueError(f"input {given.name!r} takes {wanted}, found {count} values")
+        expected = "one value" if given.max_occurs == 1 else given.occurrence
+        raise InputValueError(f"input {given.name!r} takes {expected}, found {count} values")
 
 
 def _encode(given: InputDescription, value: object, files: FilesPolicy) -> Any:  # noqa: ANN401

@@ -23,9 +23,9 @@ from candela.client.wps import ProcessingService
 
 
 class Source(Protocol):
-    """Where the state of a job is asked for."""
+    """Where the status of a job comes from."""
 
-    def look(self) -> JobInfo:
+    def poll(self) -> JobInfo:
         """Ask the server."""
 
 
@@ -41,7 +41,7 @@ class JsonSource:
         """The address of the resource."""
         return f"{self.transport.base}/jobs/{self.job_id}"
 
-    def look(self) -> JobInfo:
+    def poll(self) -> JobInfo:
         """Ask for the statusInfo."""
         return info_from_json(self.transport.json(self.address))
 
@@ -54,7 +54,7 @@ class DocumentSource:
     location: str
     job_id: str
 
-    def look(self) -> JobInfo:
+    def poll(self) -> JobInfo:
         """Ask for the document."""
         return info_from_execution(self.service.status(self.location), self.job_id)
 
@@ -67,9 +67,9 @@ class Job:
     transport : Transport
         To the server where it is.
     source : Source, optional
-        Where to ask for its state; without one, ``info`` is final.
+        Where its status comes from; without one, ``info`` is final.
     info : JobInfo
-        Its state as it was told last.
+        Its status of the last answer.
     """
 
     def __init__(self, transport: Transport, source: Source | None, info: JobInfo) -> None:
@@ -78,17 +78,17 @@ class Job:
         self._info = info
 
     def __repr__(self) -> str:
-        where = f"{self._info.status}, {self._info.percent} %"
+        status = f"{self._info.status}, {self._info.percent} %"
         message = self._info.message
-        said = f", {message!r}" if message and message != self._info.status else ""
+        note = f", {message!r}" if message and message != self._info.status else ""
         title = f" {self.title!r}" if self.title else ""
-        return f"<Job {self.id}{title} of {self.process}: {where}{said}>"
+        return f"<Job {self.id}{title} of {self.process}: {status}{note}>"
 
     def _repr_html_(self) -> str:
         return html_table(self.table())
 
     def table(self) -> Table:
-        """Return what is known of the job, for people."""
+        """Return the job as a table."""
         rows = [("status", str(self._info.status)), ("message", self._info.message)]
         if self.created:
             rows.append(("created", f"{self.created.astimezone():%Y-%m-%d %H:%M}"))
@@ -99,12 +99,12 @@ class Job:
         return Table(f"{self.title or f'Job {self.id}'} of {self.process}", ("", ""), rows)
 
     def describe(self) -> str:
-        """Return what is known of the job, as text."""
+        """Return the job as text."""
         return text_table(self.table())
 
     @property
     def id(self) -> str:
-        """What the server calls it."""
+        """The id that the server gave it."""
         return self._info.id
 
     @property
@@ -114,12 +114,12 @@ class Job:
 
     @property
     def title(self) -> str:
-        """What the user called it."""
+        """The name that the user gave it."""
         return self._info.title
 
     @property
     def created(self) -> dt.datetime | None:
-        """When it was accepted; None if the server does not tell."""
+        """When it was accepted; None if the server does not say."""
         return self._info.created
 
     @property
@@ -129,32 +129,32 @@ class Job:
 
     @property
     def inputs(self) -> Mapping[str, object]:
-        """What it was given: lists of values by name, files without their content.
+        """The inputs: lists of values by name, files without their content.
 
-        Empty if the server does not tell.
+        Empty if the server does not list them.
         """
         if not self._info.inputs and isinstance(self._source, JsonSource):
-            self._info = self._source.look()
+            self._info = self._source.poll()
         return self._info.inputs
 
     @property
     def info(self) -> JobInfo:
-        """What the server told last; asks nothing."""
+        """The status of the last answer; sends no request."""
         return self._info
 
     @property
     def status(self) -> Status:
-        """Where the job stands now: asks the server unless the job has ended."""
+        """The status now: asks the server unless the job has ended."""
         return self.refresh().status
 
     @property
     def percent(self) -> int:
-        """How much is done, 0..100, as the server told last."""
+        """The progress, 0..100, of the last answer."""
         return self._info.percent
 
     @property
     def message(self) -> str:
-        """What the server said last."""
+        """The message of the last answer."""
         return self._info.message
 
     @property
@@ -163,9 +163,9 @@ class Job:
         return self.status is Status.SUCCEEDED
 
     def refresh(self) -> JobInfo:
-        """Ask the server where the job stands, unless it has ended."""
+        """Ask the server for the status, unless the job has ended."""
         if self._source is not None and not self._info.status.is_final:
-            self._info = self._source.look()
+            self._info = self._source.poll()
         return self._info
 
     def wait(
@@ -173,7 +173,7 @@ class Job:
         *,
         progress: bool | None = None,
         timeout_s: float | None = None,
-        tell: Callable[[JobInfo], None] | None = None,
+        on_status: Callable[[JobInfo], None] | None = None,
     ) -> "Job":
         """Wait until the job has ended well.
 
@@ -183,7 +183,7 @@ class Job:
             Whether to show a progress bar; by default in terminals and notebooks.
         timeout_s : float, optional
             How long to wait; by default for ever.
-        tell : callable, optional
+        on_status : callable, optional
             Is called with each answer of the server, in place of the progress bar.
 
         Returns
@@ -201,8 +201,8 @@ class Job:
             If the server stays away for more than a minute; the job goes on there.
         """
         try:
-            if tell is not None:
-                self._follow(tell, timeout_s)
+            if on_status is not None:
+                self._follow(on_status, timeout_s)
             else:
                 with progress_bars(progress) as bars:
                     self._follow(_shown(bars.add(self.title or self.process)), timeout_s)
@@ -213,10 +213,10 @@ class Job:
             self._raise()
         return self
 
-    def _follow(self, tell: Callable[[JobInfo], None], timeout_s: float | None) -> None:
+    def _follow(self, on_status: Callable[[JobInfo], None], timeout_s: float | None) -> None:
         def keep(info: JobInfo) -> None:
             self._info = info
-            tell(info)
+            on_status(info)
 
         keep(self._info)
         if not self._info.status.is_final:
@@ -259,18 +259,18 @@ class Job:
             If there are none yet.
         """
         return {
-            name: Output.of(name, told, self._transport)
-            for name, told in self._told().outputs.items()
-            if told.media_type not in LAYER_TYPES
+            name: Output.of(name, value, self._transport)
+            for name, value in self._succeeded_info().outputs.items()
+            if value.media_type not in LAYER_TYPES
         }
 
     @property
     def layers(self) -> Mapping[str, Layer]:
         """The layers by the output that they show; raises as ``outputs``."""
         links = {
-            name: told.href
-            for name, told in self._told().outputs.items()
-            if told.media_type in LAYER_TYPES and told.href
+            name: value.href
+            for name, value in self._succeeded_info().outputs.items()
+            if value.media_type in LAYER_TYPES and value.href
         }
         names = [name.removesuffix("_wms") for name in links if name.endswith("_wms")]
         return {
@@ -284,7 +284,7 @@ class Job:
             for name in names
         }
 
-    def _told(self) -> JobInfo:
+    def _succeeded_info(self) -> JobInfo:
         info = self.refresh()
         if not info.status.is_final:
             raise NotFoundError(f"job {self.id} has no outputs yet: it is {info.status}")
@@ -293,7 +293,7 @@ class Job:
         return info
 
     def log(self) -> str:
-        """Return the end of what the worker said."""
+        """Return the end of the worker's log."""
         with self._transport.get(f"{self._json().address}/log") as answer:
             return answer.content.decode("utf-8", errors="replace")
 
@@ -322,7 +322,7 @@ class JobList(list[Job]):
         return html_table(self.table())
 
     def table(self) -> Table:
-        """Return the jobs for people."""
+        """Return the jobs as a table."""
         heads = ("job", "title", "process", "status", "created", "duration")
         rows = [
             (
@@ -338,7 +338,7 @@ class JobList(list[Job]):
         return Table("Jobs", heads, rows)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a row for each job, as the server told it last."""
+        """Return a row for each job, of the last answer."""
         return [
             {
                 "job": job.id,

@@ -16,7 +16,7 @@ LENGTH = 48  # of the 64 letters of a SHA-256
 def request_key(process: ProcessDescription, encoded: Sequence[tuple[str, Any]]) -> str:
     """Return a key that is equal for equal requests to one version of a process.
 
-    A local file is told apart by path, size and time of change.
+    The key of a local file is of its path, size and time of change.
 
     Parameters
     ----------
@@ -24,11 +24,12 @@ def request_key(process: ProcessDescription, encoded: Sequence[tuple[str, Any]])
     encoded : sequence
         The inputs, as ``encode_inputs`` makes them.
     """
-    told = [process.identifier, process.version, [(name, _told(value)) for name, value in encoded]]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:LENGTH]
+    inputs = [(name, _fingerprint(value)) for name, value in encoded]
+    request = [process.identifier, process.version, inputs]
+    return hashlib.sha256(json.dumps(request).encode()).hexdigest()[:LENGTH]
 
 
-def _told(value: Any) -> list[object]:  # noqa: ANN401 - OWSLib has no types
+def _fingerprint(value: Any) -> list[object]:  # noqa: ANN401 - OWSLib has no types
     if isinstance(value, str):
         return ["literal", value]
     if isinstance(value, Reference):

@@ -75,7 +75,7 @@ class Layer:
         self,
         box: Box | tuple[float, float, float, float] | None = None,
         *,
-        most: int | None = None,
+        limit: int | None = None,
         page: int = PAGE_FEATURES,
     ) -> dict[str, Any]:
         """Fetch the polygons (GetFeature), page by page.
@@ -84,10 +84,10 @@ class Layer:
         ----------
         box : tuple, optional
             Left, bottom, right and top in degrees; by default all polygons.
-        most : int, optional
-            How many are wanted; by default all.
+        limit : int, optional
+            The number of polygons, at most; by default all.
         page : int
-            How many are asked for at a time.
+            The number of polygons in one request.
 
         Returns
         -------
@@ -102,12 +102,12 @@ class Layer:
         if not self.wfs:
             raise NotFoundError(f"output {self.output} is served as an image, not as polygons")
         found: list[Any] = []
-        while most is None or len(found) < most:
-            wanted = page if most is None else min(page, most - len(found))
-            url = self._features_url(box, start=len(found), count=wanted)
+        while limit is None or len(found) < limit:
+            count = page if limit is None else min(page, limit - len(found))
+            url = self._features_url(box, start=len(found), count=count)
             members = self.transport.json(url)["features"]
             found += members
-            if len(members) < wanted:
+            if len(members) < count:
                 break
         return {"type": "FeatureCollection", "features": found}
 

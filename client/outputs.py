@@ -46,9 +46,9 @@ class Output:
     transport: Transport
 
     @classmethod
-    def of(cls, name: str, told: OutputValue, transport: Transport) -> "Output":
-        """Make an output of what the server tells."""
-        return cls(name, told.media_type, told.href, told.value, told.size, transport)
+    def of(cls, name: str, value: OutputValue, transport: Transport) -> "Output":
+        """Return an output of a status document."""
+        return cls(name, value.media_type, value.href, value.value, value.size, transport)
 
     def __repr__(self) -> str:
         return f"<Output {self.name}: {self.href if self.href else repr(self.value)}>"

@@ -9,8 +9,8 @@ from candela.client.display import Table, frame_of, html_table, text_table
 from candela.client.errors import ServerAnswerError
 from candela.client.transport import Transport
 
-MOST_AT_ONCE = 10_000  # patches in one answer
-MOST_SHOWN = 20  # rows, where a table shows itself
+PAGE_LIMIT = 10_000  # patches in one answer
+ROWS_SHOWN = 20  # rows, where a table shows itself
 
 Answer = dict[str, Any]  # a JSON object
 
@@ -43,9 +43,9 @@ class Rows(list[Answer]):
         heads = tuple(rows[0]) if rows else ()
         shown = [
             tuple("" if row.get(h) is None else str(row[h]) for h in heads)
-            for row in rows[:MOST_SHOWN]
+            for row in rows[:ROWS_SHOWN]
         ]
-        more = f", the first {MOST_SHOWN} of them" if len(rows) > MOST_SHOWN else ""
+        more = f", the first {ROWS_SHOWN} of them" if len(rows) > ROWS_SHOWN else ""
         return Table(f"{len(rows)} rows{more}", heads, shown, len(heads))
 
     def flat(self) -> list[Answer]:
@@ -132,11 +132,11 @@ class Patches:
         given = {"like": patch, "features": features, "limit": limit, **conditions}
         if relatives:
             given["relatives"] = relatives
-        return Features(self._ask("items", given)["features"])
+        return Features(self._get("items", given)["features"])
 
     def patch(self, patch: int) -> Answer:
         """Return one patch with its labels and the names of its feature sets."""
-        return self._ask(f"items/{patch}", {})
+        return self._get(f"items/{patch}", {})
 
     def quicklook(self, patch: int) -> bytes:
         """Return the picture of a patch, a JPEG."""
@@ -147,25 +147,25 @@ class Patches:
 
     def statistics(self, scheme: str = "corine", **conditions: object) -> Rows:
         """Count labels by product, date, size and label; ``source`` says whose."""
-        return Rows(self._ask("statistics", {"scheme": scheme, **conditions})["statistics"])
+        return Rows(self._get("statistics", {"scheme": scheme, **conditions})["statistics"])
 
     def changes(self, before: str, after: str, **conditions: object) -> Answer:
         """Count what became what between two products; ``size`` is that of the patches."""
-        return self._ask("changes", {"before": before, "after": after, **conditions})
+        return self._get("changes", {"before": before, "after": after, **conditions})
 
     def confusion(
         self, truth: str = "reference", compared: str = "manual", **conditions: object
     ) -> Answer:
         """Compare two sources of labels: counts, accuracy, kappa, recall and precision."""
-        return self._ask("confusion", {"truth": truth, "compared": compared, **conditions})
+        return self._get("confusion", {"truth": truth, "compared": compared, **conditions})
 
     def schemes(self) -> Rows:
         """List the label schemes."""
-        return Rows(self._ask("schemes", {})["schemes"])
+        return Rows(self._get("schemes", {})["schemes"])
 
     def labels(self, scheme: str) -> Rows:
         """List the labels of a scheme."""
-        return Rows(self._ask(f"schemes/{quote(scheme, safe='')}", {})["labels"])
+        return Rows(self._get(f"schemes/{quote(scheme, safe='')}", {})["labels"])
 
     def annotate(
         self,
@@ -202,16 +202,16 @@ class Patches:
 
     def _pages(self, place: str, limit: int, conditions: Mapping[str, object]) -> Features:
         found = Features()
-        given = {**conditions, "limit": min(limit, MOST_AT_ONCE)}
+        given = {**conditions, "limit": min(limit, PAGE_LIMIT)}
         while len(found) < limit:
-            page = self._ask(place, given)
+            page = self._get(place, given)
             found.extend(page["features"])
             if not page["features"] or not any(link["rel"] == "next" for link in page["links"]):
                 break
             given = {**given, "after": found[-1]["id"]}
         return Features(found[:limit])
 
-    def _ask(self, place: str, conditions: Mapping[str, object]) -> Answer:
+    def _get(self, place: str, conditions: Mapping[str, object]) -> Answer:
         address = f"{self._transport.base}/patches/{place}"
         parameters = {name: _text(value) for name, value in conditions.items()}
         return _object(self._transport.json(address, params=parameters), address)

@@ -10,10 +10,10 @@ from urllib.parse import unquote, urlsplit
 from candela.client.assignments import Area, read_file
 from candela.client.client import Client
 from candela.client.job import Job
+from candela.client.job_group import JobGroup, Task
 from candela.client.outputs import Output
 from candela.client.progress import progress_bars
 from candela.client.series import Change, ChangeSeries, Image
-from candela.client.team import Task, Team
 
 Product = Path | str | Output
 PARALLEL = 4  # jobs in flight; how many of them run is the server's decision
@@ -52,8 +52,8 @@ def detect_changes(
     model : str, optional
         The model of ChangeDetect; by default that of the server.
     parcels : optional
-        Polygons to tell the change of: the path of a vector file, or what ``Client.execute`` takes
-        for one.
+        Polygons whose change is measured: the path of a vector file, or what ``Client.execute``
+        takes for one.
     clouds : bool
         Whether to leave out clouds, their shadows and 100 m around them, and snow, by the masks of
         the products.
@@ -63,14 +63,14 @@ def detect_changes(
     bands : sequence of str
         Names of the bands of images, where these do not name them.
     parallel : int
-        How many jobs to have on the server at the same time.
+        The number of jobs on the server at the same time.
     progress : bool, optional
         Whether to show a bar for each job; by default in terminals and notebooks.
 
     Returns
     -------
     ChangeSeries
-        With what could not be done in ``failures``: one bad product does not cost the others.
+        With products and pairs that failed in ``failures``; the others are complete.
 
     Raises
     ------
@@ -78,12 +78,12 @@ def detect_changes(
         If the server cannot be asked at all, or ExtractInfo fails.
     """
     with progress_bars(progress) as bars:
-        team = Team(client, bars, parallel)
+        group = JobGroup(client, bars, parallel)
         options: dict[str, object] = {"area": area}
         if clouds:
             options |= {"mask": "cloud", "cloud_margin": CLOUD_MARGIN_M}
         given = [_located(product) for product in products]
-        converted, failures = team.run(
+        converted, failures = group.run(
             [
                 Task(_name(product), "Jpeg2Tiff", {"product": product, **options})
                 for product in given
@@ -98,14 +98,14 @@ def detect_changes(
         )
         if not images:
             return ChangeSeries((), (), tuple(failures), {})
-        extracted = team.run_one(
+        extracted = group.run_one(
             Task("", "ExtractInfo", {"images": [image.source for image in images]})
         )
-        told = extracted.outputs["pairs"].json()
-        pairs = _told_apart([_Pair.of(pair, images) for pair in told["pairs"]])
+        report = extracted.outputs["pairs"].json()
+        pairs = _numbered([_Pair.of(pair, images) for pair in report["pairs"]])
         named: dict[str, object] = {"bands": list(bands)} if bands else {}
-        scales = _shared_scales(team, pairs, model, named) if one_scale else {}
-        compared, lost = team.run(
+        scales = _shared_scales(group, pairs, model, named) if one_scale else {}
+        compared, lost = group.run(
             [
                 pair.task(
                     "ChangeDetect", model, parcels=parcels, scale=scales.get(pair.scene), **named
@@ -118,7 +118,7 @@ def detect_changes(
         images,
         tuple(pair.change(changes[pair.label]) for pair in pairs if pair.label in changes),
         (*failures, *lost),
-        {_name(entry["image"]): entry["reason"] for entry in told["left_out"]},
+        {_name(entry["image"]): entry["reason"] for entry in report["left_out"]},
         scales,
     )
 
@@ -129,18 +129,18 @@ class _Pair(NamedTuple):
     after: Image
     before_date: dt.date
     after_date: dt.date
-    part: str = ""  # tells pairs of the same dates apart
+    part: str = ""  # number among pairs of the same dates
 
     @classmethod
-    def of(cls, told: Mapping[str, Any], images: Iterable[Image]) -> "_Pair":
+    def of(cls, entry: Mapping[str, Any], images: Iterable[Image]) -> "_Pair":
         """Read a pair of ExtractInfo; it names images by their addresses."""
         by_address = {_address(image.source): image for image in images}
         return cls(
-            told["scene"],
-            by_address[told["before"]],
-            by_address[told["after"]],
-            dt.date.fromisoformat(told["before_date"][:10]),
-            dt.date.fromisoformat(told["after_date"][:10]),
+            entry["scene"],
+            by_address[entry["before"]],
+            by_address[entry["after"]],
+            dt.date.fromisoformat(entry["before_date"][:10]),
+            dt.date.fromisoformat(entry["after_date"][:10]),
         )
 
     @property
@@ -162,7 +162,7 @@ class _Pair(NamedTuple):
         return Change(*self[:5], job=job, part=self.part)
 
 
-def _told_apart(pairs: Sequence[_Pair]) -> list[_Pair]:
+def _numbered(pairs: Sequence[_Pair]) -> list[_Pair]:
     """Number pairs of one place and the same dates: a tile may come in several products."""
     labels = [pair.label for pair in pairs]
     return [
@@ -195,15 +195,15 @@ def _address(image: Product) -> str:
 
 
 def _shared_scales(
-    team: Team, pairs: Sequence[_Pair], model: str | None, named: Mapping[str, object]
+    group: JobGroup, pairs: Sequence[_Pair], model: str | None, named: Mapping[str, object]
 ) -> dict[str, float]:
     """Measure the scales of pairs, and return the median of each scene that has several.
 
-    A pair whose scale cannot be measured fails in the comparison, and is told then.
+    A pair whose scale cannot be measured fails in the comparison, which reports it.
     """
     scenes = [pair.scene for pair in pairs]
     several = [pair for pair in pairs if scenes.count(pair.scene) > 1]
-    measured, _ = team.run([pair.task("ChangeScale", model, **named) for pair in several])
+    measured, _ = group.run([pair.task("ChangeScale", model, **named) for pair in several])
     found: dict[str, list[float]] = {}
     scene_of = {pair.label: pair.scene for pair in several}
     for task, job in measured:

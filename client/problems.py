@@ -57,18 +57,22 @@ def read_problem(content: bytes, media_type: str) -> Problem:
     return Problem()
 
 
-def error_of(status: int, problem: Problem, *, base: str) -> ClientError:
+def error_of(status: int, reason: str, problem: Problem, *, base: str) -> ClientError:
     """Return the error that an HTTP status and a problem mean.
 
     Parameters
     ----------
     status : int
         HTTP status, 400 to 599.
+    reason : str
+        Its phrase, such as ``Unauthorized``: the message where the problem has none.
     problem : Problem
     base : str
         The address of the server.
     """
-    message = problem.message or f"HTTP {status}"
+    message = problem.message or f"HTTP {status} {reason}".rstrip()
+    if status == 401:
+        message += f" (the credentials for {base} are missing or wrong)"
     if status in {404, 410}:
         return NotFoundError(message)
     if status == 429 or status >= 500:

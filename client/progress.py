@@ -14,23 +14,23 @@ from candela.client.status import JobInfo, Status
 
 @dataclass(frozen=True)
 class Bar:
-    """One line of the display; may be used from any thread."""
+    """One line of the display; safe in any thread."""
 
     display: Progress
     task: TaskID
 
     def show(self, info: JobInfo) -> None:
-        """Show where a job stands."""
-        words = "waiting" if info.status is Status.ACCEPTED else info.message
-        self.move(info.percent, words)
+        """Show the status of a job."""
+        note = "waiting" if info.status is Status.ACCEPTED else info.message
+        self.move(info.percent, note)
 
-    def move(self, percent: float, words: str) -> None:
-        """Show how much is done (0..100), and what is under way."""
-        self.display.update(self.task, completed=percent, words=words)
+    def move(self, percent: float, note: str) -> None:
+        """Show the progress (0..100) and the present step."""
+        self.display.update(self.task, completed=percent, note=note)
 
-    def say(self, words: str) -> None:
-        """Show a sentence."""
-        self.display.update(self.task, words=words)
+    def note(self, note: str) -> None:
+        """Show a note beside the progress."""
+        self.display.update(self.task, note=note)
 
 
 class Bars:
@@ -41,7 +41,7 @@ class Bars:
 
     def add(self, label: str) -> Bar:
         """Add a line."""
-        return Bar(self._display, self._display.add_task(label, total=100, words="waiting"))
+        return Bar(self._display, self._display.add_task(label, total=100, note="waiting"))
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def progress_bars(show: bool | None = None) -> Iterator[Bars]:
     Parameters
     ----------
     show : bool, optional
-        By default only where somebody looks: in a terminal or a notebook.
+        By default in a terminal or a notebook only.
     """
     console = Console(stderr=True)
     if show is None:
@@ -61,9 +61,9 @@ def progress_bars(show: bool | None = None) -> Iterator[Bars]:
         BarColumn(bar_width=24),
         TaskProgressColumn(),
         ElapsedColumn(),
-        # Whatever is said, the other columns keep their place.
+        # A long note leaves the other columns in their place.
         TextColumn(
-            "{task.fields[words]}",
+            "{task.fields[note]}",
             markup=False,
             table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
         ),
@@ -75,7 +75,7 @@ def progress_bars(show: bool | None = None) -> Iterator[Bars]:
 
 
 class UploadBar:
-    """A display with one line, that appears when there is something to show."""
+    """A display with one line, which appears with the first progress."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
@@ -87,8 +87,8 @@ class UploadBar:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def show(self, percent: float, words: str) -> None:
+    def show(self, percent: float, note: str) -> None:
         """Show how much is sent (0..100), and what."""
         if self._bar is None:
             self._bar = self._stack.enter_context(progress_bars()).add("upload")
-        self._bar.move(percent, words)
+        self._bar.move(percent, note)

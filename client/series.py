@@ -1,4 +1,4 @@
-"""A series of changes: what came out of the pipeline, as a table, as files, as a picture."""
+"""A series of changes, the result of the pipeline: as a table, as files, as a picture."""
 
 import csv
 import datetime as dt
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from candela.client.display import Table, html_table, text_table
 from candela.client.errors import ClientError
 from candela.client.job import Job
+from candela.client.job_group import Failure
 from candela.client.layers import Layer
 from candela.client.outputs import Output
-from candela.client.team import Failed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,9 +31,9 @@ class Image:
     Attributes
     ----------
     product : str
-        What it is called.
+        Its name.
     job : Job or None
-        What made it; None if it was given as an image.
+        The job that made it; None if it was given as an image.
     given : Path, str or Output, optional
         The image that was given.
     """
@@ -59,7 +59,7 @@ class Image:
 
     @property
     def source(self) -> Path | str | Output:
-        """What is compared: the image that was given, or the band stack."""
+        """The image that is compared: the given one, or the band stack."""
         return self.output if self.given is None else self.given
 
     @property
@@ -70,7 +70,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Change:
-    """What changed between two dates.
+    """The change between two dates.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Change:
     before_date, after_date : date
         When they were taken.
     part : str
-        Tells pairs of the same dates apart; empty where there is one.
+        Number among pairs of the same dates; empty where there is one.
     """
 
     scene: str
@@ -119,8 +119,8 @@ class ChangeSeries:
         In the order of the products.
     changes : tuple of Change
         In the order of time.
-    failures : tuple of Failed
-        Products and pairs that could not be done, and why.
+    failures : tuple of Failure
+        Products and pairs that failed, and why.
     left_out : dict
         Images that are in no pair, and why.
     scales : dict
@@ -129,7 +129,7 @@ class ChangeSeries:
 
     images: tuple[Image, ...]
     changes: tuple[Change, ...]
-    failures: tuple[Failed, ...]
+    failures: tuple[Failure, ...]
     left_out: Mapping[str, str]
     scales: Mapping[str, float] = field(default_factory=dict)
 
@@ -140,7 +140,7 @@ class ChangeSeries:
         return html_table(self.table())
 
     def table(self) -> Table:
-        """Return what was done and what was not, for people."""
+        """Return changes, failures and images left out as a table."""
         rows = [
             (
                 each.scene,
@@ -150,12 +150,12 @@ class ChangeSeries:
             )
             for each in self.changes
         ]
-        rows += [("failed", failed.what, "", str(failed.error)) for failed in self.failures]
+        rows += [("failed", failure.label, "", str(failure.error)) for failure in self.failures]
         rows += [("left out", image, "", reason) for image, reason in self.left_out.items()]
         return Table("Changes", ("scene", "before", "after", "map"), rows)
 
     def parcels(self) -> list[dict[str, str]]:
-        """Return what each map says of each parcel, in the order of time.
+        """Return the statistics of each parcel in each map, in the order of time.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Where a job stands, read from CANDELA's JSON or from the status document of any WPS 1.0.0."""
+"""The status of a job, read from CANDELA's JSON or from the status document of any WPS 1.0.0."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from candela.client.errors import ServerAnswerError
 
 
 class Status(StrEnum):
-    """Where a job stands."""
+    """The status of a job."""
 
     ACCEPTED = "accepted"
     RUNNING = "running"
@@ -43,7 +43,7 @@ WPS_STATES = {
 
 @dataclass(frozen=True)
 class OutputValue:
-    """An output as the server tells it: an address, or a value."""
+    """An output in a status document: an address, or a value."""
 
     media_type: str = ""
     href: str | None = None
@@ -53,7 +53,7 @@ class OutputValue:
 
 @dataclass(frozen=True)
 class JobInfo:
-    """What a server tells of a job.
+    """The status document of a job.
 
     Attributes
     ----------
@@ -62,9 +62,9 @@ class JobInfo:
     code, locator : str
         Of a failed job: the exception code, and the input to blame.
     title : str
-        What the user calls it.
+        The name that the user gave it.
     inputs : mapping
-        Lists of values by name, without contents; empty if the server does not tell.
+        Lists of values by name, without contents; empty if the server does not list them.
     """
 
     id: str

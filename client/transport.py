@@ -1,6 +1,6 @@
-"""Requests to a server: the only module of the client that opens connections.
+"""HTTP to a server: the only module of the client that opens connections.
 
-Base address, credentials, certificates, time limits and retries are kept here, for jobs, uploads,
+Base address, credentials, certificates, time limits and retries stand here, for jobs, uploads,
 outputs, layers and patches alike.
 """
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 CHUNK_BYTES = 2**20
 RETRIES = 3
 FIRST_PAUSE_S = 0.3  # before the first retry; twice as long before each further one
-LONGEST_PAUSE_S = 30.0  # a server that asks for more patience is told to the caller
+LONGEST_PAUSE_S = 30.0  # a longer Retry-After is left to the caller
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110, 9.2.2
 IDEMPOTENCY_KEY = "Idempotency-Key"
 NOT_NOW = frozenset({429, 502, 503, 504})
@@ -128,8 +128,9 @@ class Transport:
                     answer = self._session.request(
                         method, address, timeout=self.timeout_s, verify=self._verify, **options
                     )
-            except ServerUnreachableError:
-                if attempt == retries:
+            except ServerUnreachableError as error:
+                # A server that is silent for so long would cost the same time again.
+                if attempt == retries or isinstance(error.__cause__, requests.Timeout):
                     raise
             else:
                 asked_s = _retry_after_s(answer)
@@ -149,7 +150,7 @@ class Transport:
             return answer
         with answer, self._answering():
             problem = read_problem(answer.content, answer.headers.get("Content-Type", ""))
-        error = error_of(answer.status_code, problem, base=self.base)
+        error = error_of(answer.status_code, answer.reason, problem, base=self.base)
         if isinstance(error, ServerUnreachableError):
             error.retry_after_s = _retry_after_s(answer) or None
         raise error

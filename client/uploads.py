@@ -32,7 +32,7 @@ PIECE_BYTES = 2**20
 MEDIA_TYPE = "application/offset+octet-stream"
 OUT_OF_STEP = frozenset({409, 423})  # a part that was sent before has come, or comes
 
-Told = Callable[[float, str], None]  # percent, and what is under way
+UploadProgress = Callable[[float, str], None]  # percent, and the present step
 
 
 class Uploader:
@@ -52,7 +52,7 @@ class Uploader:
         self._known: dict[str, str] = {}
         self._lock = threading.Lock()
 
-    def send(self, path: Path, told: Told) -> str:
+    def send(self, path: Path, progress: UploadProgress) -> str:
         """Send a file, or the rest of it, and return its address for a job's inputs.
 
         Raises
@@ -66,15 +66,15 @@ class Uploader:
         """
         with self._lock:
             name = self._name(path)
-            state = self._look(name)
+            state = self._known_state(name)
             if state is None:
-                self._begin(name, path, told)
-                state = self._look(name)
+                self._begin(name, path, progress)
+                state = self._known_state(name)
             if state is None:
                 raise ServerAnswerError(f"{self._transport.base} does not know the upload it began")
             try:
                 while not state["complete"]:
-                    state = self._send_rest(name, path, state, told)
+                    state = self._send_rest(name, path, state, progress)
             except RequestRefusedError as error:
                 self._forget(name)
                 if self._name(path) != name:
@@ -82,8 +82,8 @@ class Uploader:
                 raise
             return str(state["href"])
 
-    def _begin(self, name: str, path: Path, told: Told) -> None:
-        told(0, f"checksum of {path.name}")
+    def _begin(self, name: str, path: Path, progress: UploadProgress) -> None:
+        progress(0, f"checksum of {path.name}")
         with path.open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
         words = {"filename": path.name, "sha256": checksum}
@@ -108,14 +108,14 @@ class Uploader:
             raise NotOfferedError(f"{self._transport.base} takes no uploads")
         self._remember(name, secret)
 
-    def _send_rest(self, name: str, path: Path, state: Any, told: Told) -> Any:  # noqa: ANN401 - JSON
+    def _send_rest(self, name: str, path: Path, state: Any, progress: UploadProgress) -> Any:  # noqa: ANN401 - JSON
         """Send part after part until the server says that it has all, or something else."""
         offset, size = int(state["offset"]), int(state["size"])
         part_bytes = min(PART_BYTES, int(state["partBytes"]))
         last_success, pause_s = time.monotonic(), FIRST_PAUSE_S
         with path.open("rb") as file:
             while True:
-                told(100 * offset / size, f"sending {path.name}, {size / 1e6:.0f} MB")
+                progress(100 * offset / size, f"sending {path.name}, {size / 1e6:.0f} MB")
                 file.seek(offset)
                 try:
                     offset = self._send_part(
@@ -149,14 +149,14 @@ class Uploader:
             return int(sent.headers["Upload-Offset"])
 
     def _offset(self, name: str, before: int) -> int:
-        """Ask how much has come; who cannot tell now is asked again by the next part."""
+        """Ask for the offset; while the server is away it stays as it was."""
         try:
             return int(self._state(name)["offset"])
         except ServerUnreachableError:
             return before
 
-    def _look(self, name: str) -> Any:  # noqa: ANN401 - JSON
-        """Return what the server has of a file that was sent before, wholly or in part."""
+    def _known_state(self, name: str) -> Any:  # noqa: ANN401 - JSON
+        """Return the state of an earlier upload of the file; None if there is none."""
         if not self._recall(name):
             return None
         try:
@@ -173,8 +173,8 @@ class Uploader:
 
     def _name(self, path: Path) -> str:
         state = path.stat()
-        told = (self._transport.base, str(path.resolve()), state.st_size, state.st_mtime_ns)
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
+        identity = (self._transport.base, str(path.resolve()), state.st_size, state.st_mtime_ns)
+        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
 
     def _recall(self, name: str) -> bool:
         if name not in self._known:
@@ -203,5 +203,5 @@ class Uploader:
             return
 
 
-def not_told(_percent: float, _words: str) -> None:
+def no_progress(_percent: float, _note: str) -> None:
     """Show nothing."""

@@ -1,4 +1,4 @@
-"""Wait for a job: gentle on the server, patient with the network."""
+"""Poll a job until it has ended, with growing pauses, through short outages of the server."""
 
 import time
 from collections.abc import Callable
@@ -9,23 +9,23 @@ from candela.client.status import JobInfo
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 2.0
 GROWTH = 1.4
-PATIENCE_S = 60.0  # how long a server may be away before a waiter gives up
+PATIENCE_S = 60.0  # the longest outage that is waited through
 
 
 def follow(
-    look: Callable[[], JobInfo],
-    tell: Callable[[JobInfo], None],
+    poll: Callable[[], JobInfo],
+    on_status: Callable[[JobInfo], None],
     *,
     timeout_s: float | None = None,
     patience_s: float = PATIENCE_S,
 ) -> JobInfo:
-    """Look at a job until it has ended.
+    """Poll a job until it has ended.
 
     Parameters
     ----------
-    look : callable
-        Asks the server.
-    tell : callable
+    poll : callable
+        Asks the server for the status.
+    on_status : callable
         Is called with each answer.
     timeout_s : float, optional
         How long to wait; by default for ever.
@@ -44,13 +44,13 @@ def follow(
     last_answer, pause_s = begin, FIRST_PAUSE_S
     while True:
         try:
-            info = look()
+            info = poll()
         except ServerUnreachableError:
             if time.monotonic() - last_answer > patience_s:
                 raise
         else:
             last_answer = time.monotonic()
-            tell(info)
+            on_status(info)
             if info.status.is_final:
                 return info
         left_s = float("inf") if timeout_s is None else begin + timeout_s - time.monotonic()

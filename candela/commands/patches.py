@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from candela.client import Client, Features, Rows
+from candela.client import Features, Rows
 from candela.client.display import Table, rich_table
 from candela.client.errors import InputValueError
+from candela.commands.connection import Connection
 from candela.commands.screen import console
 
 
@@ -34,13 +35,12 @@ def upgrade() -> None:
     console().print("The patch database is up to date.")
 
 
-def ask(url: str, place: str, conditions: Sequence[str], *, form: str | None) -> None:
+def ask(gateway: Connection, place: str, conditions: Sequence[str], *, form: str | None) -> None:
     """Ask a gateway, and show the answer as a table, or as it came in a form.
 
     Parameters
     ----------
-    url : str
-        The gateway.
+    gateway : Connection
     place : str
         What to ask of: ``items``, ``products``, ``statistics`` ...
     conditions : sequence of str
@@ -49,7 +49,7 @@ def ask(url: str, place: str, conditions: Sequence[str], *, form: str | None) ->
         By default a table for people.
     """
     given = dict(_pair(condition) for condition in conditions)
-    with Client(url) as client:
+    with gateway.client() as client:
         address = f"{client.url}/patches/{place}"
         if form is not None:
             with client.transport.get(address, params={**given, "f": form}) as answer:
@@ -67,7 +67,7 @@ def ask(url: str, place: str, conditions: Sequence[str], *, form: str | None) ->
         console(stderr=True).print("There are more: see limit, after and offset.")
 
 
-def label(url: str, scheme: str, labels: Sequence[str], *, public: bool) -> None:
+def label(gateway: Connection, scheme: str, labels: Sequence[str], *, public: bool) -> None:
     """Give patches labels: ``patch=code``, with nothing after ``=`` to take them away."""
     given: dict[int, list[str]] = {}
     for text in labels:
@@ -77,7 +77,7 @@ def label(url: str, scheme: str, labels: Sequence[str], *, public: bool) -> None
         codes = given.setdefault(int(patch), [])
         if code:
             codes.append(code)
-    with Client(url) as client:
+    with gateway.client() as client:
         visibility = "public" if public else "private"
         answer = client.patches.annotate(scheme, given, visibility=visibility)
     console().print(f"{answer['patches']} patches, {answer['labels']} labels")

@@ -5,28 +5,28 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from candela.client import Client, Job
+from candela.client import Job
 from candela.client.assignments import read_assignments
 from candela.client.display import Table, rich_table
 from candela.client.inputs import FilesPolicy
 from candela.client.status import JobInfo, Status
-from candela.commands.address import url_option
+from candela.commands.connection import Connection
 from candela.commands.screen import console
 
 OUT = console()  # results
-NOTES = console(stderr=True)  # what is said about them
+NOTES = console(stderr=True)  # messages
 
 
-def show_processes(url: str) -> None:
+def show_processes(gateway: Connection) -> None:
     """List the processes of a gateway."""
-    with Client(url) as client:
+    with gateway.client() as client:
         rows = [(found.identifier, found.version, found.title) for found in client.processes()]
     _show(Table("", ("process", "version", "title"), rows))
 
 
-def show_description(url: str, process: str) -> None:
-    """Tell what a process takes and makes."""
-    with Client(url) as client:
+def show_description(gateway: Connection, process: str) -> None:
+    """Show the inputs and outputs of a process."""
+    with gateway.client() as client:
         found = client.describe(process)
     OUT.print(f"[bold]{found.identifier}[/bold] {found.version}: {found.title}\n")
     OUT.print(found.abstract, markup=False)
@@ -36,7 +36,7 @@ def show_description(url: str, process: str) -> None:
 
 
 def execute(
-    url: str,
+    gateway: Connection,
     process: str,
     assignments: Sequence[str],
     *,
@@ -45,8 +45,8 @@ def execute(
     save: Path | None,
     title: str = "",
 ) -> None:
-    """Start a job; without waiting, the job's id is all that is written."""
-    with Client(url, files=files) as client:
+    """Start a job; without waiting, standard output is the id alone."""
+    with gateway.client(files=files) as client:
         inputs = read_assignments(client.describe(process), assignments)
         try:
             job = client.execute(process, title=title, **inputs)
@@ -54,17 +54,17 @@ def execute(
             NOTES.print("\nNo job was started. The same command goes on with what was sent.")
             raise
         if wait or save:
-            _finish(job, url, save)
+            _finish(job, gateway, save)
         else:
             OUT.print(job.id)
             NOTES.print(
-                f"The job is {job.status}; see it with: candela jobs show {job.id}{url_option(url)}"
+                f"The job is {job.status}; see it with: candela jobs show {job.id}{gateway.hint}"
             )
 
 
-def show_jobs(url: str, *, status: str | None, process: str | None, limit: int) -> None:
+def show_jobs(gateway: Connection, *, status: str | None, process: str | None, limit: int) -> None:
     """List jobs, the newest first."""
-    with Client(url) as client:
+    with gateway.client() as client:
         infos = [job.info for job in client.jobs(status=status, process=process, limit=limit)]
     if not infos:
         NOTES.print("There are no such jobs.")
@@ -76,33 +76,33 @@ def show_jobs(url: str, *, status: str | None, process: str | None, limit: int) 
     _show(Table("", ("job", "title", "process", "status", "created", ""), rows, 2))
 
 
-def show_job(url: str, job_id: str) -> None:
-    """Show where a job stands, and what it made."""
-    with Client(url) as client:
+def show_job(gateway: Connection, job_id: str) -> None:
+    """Show the status and the outputs of a job."""
+    with gateway.client() as client:
         _show_job(client.job(job_id))
 
 
-def wait_for_job(url: str, job_id: str, *, save: Path | None) -> None:
+def wait_for_job(gateway: Connection, job_id: str, *, save: Path | None) -> None:
     """Wait for a job."""
-    with Client(url) as client:
-        _finish(client.job(job_id), url, save)
+    with gateway.client() as client:
+        _finish(client.job(job_id), gateway, save)
 
 
-def show_log(url: str, job_id: str) -> None:
-    """Show what the worker of a job said."""
-    with Client(url) as client:
+def show_log(gateway: Connection, job_id: str) -> None:
+    """Show the log of a job."""
+    with gateway.client() as client:
         OUT.out(client.job(job_id).log(), end="")
 
 
-def dismiss_job(url: str, job_id: str) -> None:
+def dismiss_job(gateway: Connection, job_id: str) -> None:
     """End a job, or remove one that has ended."""
-    with Client(url) as client:
+    with gateway.client() as client:
         client.job(job_id).dismiss()
     NOTES.print(f"Job {job_id} is dismissed.")
 
 
-def _finish(job: Job, url: str, save: Path | None) -> None:
-    with _taken_up_again(job, url):
+def _finish(job: Job, gateway: Connection, save: Path | None) -> None:
+    with _resume_hint(job, gateway):
         job.wait()
         _show_job(job)
         if save is None:
@@ -113,13 +113,13 @@ def _finish(job: Job, url: str, save: Path | None) -> None:
 
 
 @contextmanager
-def _taken_up_again(job: Job, url: str) -> Iterator[None]:
-    """Tell somebody who does not want to wait how to come back."""
+def _resume_hint(job: Job, gateway: Connection) -> Iterator[None]:
+    """After Ctrl-C, print the command that waits for the job again."""
     try:
         yield
     except KeyboardInterrupt:
         NOTES.print(
-            f"\nThe job goes on. Take it up again with: candela jobs wait {job.id}{url_option(url)}"
+            f"\nThe job goes on. Take it up again with: candela jobs wait {job.id}{gateway.hint}"
         )
         raise
 

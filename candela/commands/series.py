@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from candela.client import ChangeSeries, Client, ClientError, detect_changes
+from candela.client import ChangeSeries, ClientError, detect_changes
 from candela.client.assignments import Area, read_file
 from candela.client.display import rich_table
+from candela.commands.connection import Connection
 from candela.commands.screen import console
 
 OUT = console()
@@ -13,7 +14,7 @@ NOTES = console(stderr=True)
 
 
 def run_series(
-    url: str,
+    gateway: Connection,
     products: Sequence[str],
     *,
     area: Area | None,
@@ -25,14 +26,14 @@ def run_series(
     parallel: int,
     save: Path | None,
 ) -> None:
-    """Run the pipeline over products, and tell what came out.
+    """Run the pipeline over products, and print the changes.
 
     Raises
     ------
     ClientError
         If no map came out.
     """
-    with Client(url) as client:
+    with gateway.client() as client:
         try:
             series = detect_changes(
                 client,
@@ -48,15 +49,15 @@ def run_series(
         except KeyboardInterrupt:
             NOTES.print("\nThe jobs go on. The same command takes them up again.")
             raise
-        _tell(series)
+        _print_series(series)
         if save is not None:
             for path in series.save(save):
                 NOTES.print(f"Saved {path}", markup=False, soft_wrap=True)
     if not series.changes:
-        raise ClientError("no map of change came out")
+        raise ClientError("there is no map of change: all products or pairs failed")
 
 
-def _tell(series: ChangeSeries) -> None:
+def _print_series(series: ChangeSeries) -> None:
     OUT.print(rich_table(series.table()))
     for scene, scale in series.scales.items():
         OUT.print(f"The maps of {scene} share the scale {scale:.3f}.", markup=False)

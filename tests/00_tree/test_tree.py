@@ -164,7 +164,7 @@ def test_nothing_that_serves_imports_training():
     assert importers == set()
 
 
-def test_only_settings_and_the_address_of_the_command_read_the_environment():
+def test_only_settings_and_the_connection_of_a_command_read_the_environment():
     # Settings are read by pydantic, which needs no os.environ; a command has no settings.
     readers = [
         path.relative_to(ROOT).as_posix()
@@ -172,7 +172,7 @@ def test_only_settings_and_the_address_of_the_command_read_the_environment():
         for path in folder.rglob("*.py")
         if "os.environ" in (text := path.read_text(encoding="utf-8")) or "getenv" in text
     ]
-    assert readers == ["candela/commands/address.py"]
+    assert readers == ["candela/commands/connection.py"]
 
 
 def test_only_the_transport_of_the_client_opens_connections():

@@ -241,14 +241,30 @@ def test_every_shell_knows_every_command(shell: str, capsys: pytest.CaptureFixtu
         assert word in script
 
 
-def test_the_names_of_bands_reach_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """Return what the pipeline is called with, in place of running it."""
     given: dict[str, object] = {}
 
-    def detect(*_: object, **options: object) -> ChangeSeries:
-        given.update(options)
+    def detect(_: Client, products: object, **options: object) -> ChangeSeries:
+        given.update(options, products=products)
         return ChangeSeries((), (), (), {})
 
     monkeypatch.setattr("candela.commands.series.detect_changes", detect)
-    url = f"http://127.0.0.1:{free_port()}"
-    assert main(["series", "a.tif", "b.tif", "--bands", "B02, B03,B04", "--url", url]) == 1
-    assert given["bands"] == ("B02", "B03", "B04")
+    return given
+
+
+def test_the_names_of_bands_reach_the_pipeline(pipeline: dict[str, object]) -> None:
+    assert main(["series", "a.tif", "b.tif", "--bands", "B02, B03,B04"]) == 1
+    assert pipeline["bands"] == ("B02", "B03", "B04")
+
+
+def test_products_and_parcels_of_a_series_are_paths_or_addresses(
+    pipeline: dict[str, object],
+) -> None:
+    products = ["a.zip", "s3://bucket/b.zip", "https://example.org/c.zip", "file:///d.zip"]
+    assert main(["series", *products, "--parcels", "s3://bucket/parcels.gpkg"]) == 1
+    assert pipeline["products"] == [Path("a.zip"), *products[1:]]
+    assert pipeline["parcels"] == "s3://bucket/parcels.gpkg"
+    assert main(["series", "a.zip", "--parcels", "parcels.gpkg"]) == 1
+    assert pipeline["parcels"] == Path("parcels.gpkg")

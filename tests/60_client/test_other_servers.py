@@ -57,7 +57,7 @@ def plain(gateway: LocalGateway) -> Iterator[Client]:
 def test_a_job_is_followed_by_its_status_document(plain: Client) -> None:
     seen: list[Status] = []
     job = plain.execute("Echo", literal="plain", numbers=[1, 2], pause=3)
-    job.wait(tell=lambda info: seen.append(info.status), timeout_s=60)
+    job.wait(on_status=lambda info: seen.append(info.status), timeout_s=60)
     assert Status.RUNNING in seen
     assert seen[-1] is Status.SUCCEEDED
     assert job.outputs["literalOutput"].value == "plain"

@@ -92,8 +92,8 @@ def test_features_of_the_layer_are_those_of_the_output(job, page):
 
 def test_features_can_be_had_of_a_box_and_up_to_a_number(job):
     layer = job.layers["parcels"]
-    first = shapely.from_geojson(json.dumps(layer.features(most=1)["features"][0]["geometry"]))
-    assert len(layer.features(most=7, page=3)["features"]) == 7
+    first = shapely.from_geojson(json.dumps(layer.features(limit=1)["features"][0]["geometry"]))
+    assert len(layer.features(limit=7, page=3)["features"]) == 7
     inside = layer.features(first.buffer(-0.0005).bounds)["features"]
     assert [feature["properties"]["feature_id"] for feature in inside] == [100]
     with pytest.raises(NotFoundError, match="served as an image"):

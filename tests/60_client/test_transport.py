@@ -1,6 +1,7 @@
 """The transport: credentials for one origin, certificates, retries."""
 
 import logging
+import socket
 import time
 import traceback
 from base64 import b64decode
@@ -84,6 +85,20 @@ def test_a_user_may_stand_in_the_address_and_is_shown_nowhere(own: Web) -> None:
     sent = own.asked[0].headers["Authorization"]
     assert b64decode(sent.removeprefix("Basic ")) == b"eve:p@ss"
     assert "eve" not in shown
+
+
+def test_the_endpoint_of_the_wps_gets_the_credentials_too(own: Web, foreign: Web) -> None:
+    host = own.url.removeprefix("http://")
+    for given in ({"token": SECRET}, {}):
+        endpoint = f"http://{host}/cgi" if given else f"http://eve:{SECRET}@{host}/cgi"
+        with (
+            Client(foreign.url, endpoint=endpoint, **given) as client,  # type: ignore[arg-type]
+            pytest.raises(NotFoundError) as caught,
+        ):
+            client.processes()
+        assert SECRET not in client._repr_html_() + str(caught.value)
+    kinds = [asked.headers["Authorization"].partition(" ")[0] for asked in own.asked]
+    assert kinds == ["Bearer", "Basic"]
 
 
 @each_kind
@@ -376,6 +391,14 @@ def test_other_errors_are_not_repeated(own: Web, pauses: list[float]) -> None:
         with pytest.raises(kind):
             Transport(own.url).json(f"{own.url}/wrong")
         assert len(own.asked) == 1
+
+
+def test_a_server_that_is_silent_is_not_asked_again(pauses: list[float]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(ServerUnreachableError, match="does not answer in time"):
+            Transport(url, timeout_s=0.2).json(f"{url}/jobs/1")
+    assert pauses == []
 
 
 def test_a_connection_that_is_refused_is_tried_again(pauses: list[float]) -> None:

@@ -58,7 +58,7 @@ def patches(gateway, numbers):
 
 
 def test_patches_are_found_page_by_page_and_as_a_table(patches, monkeypatch):
-    monkeypatch.setattr("candela.client.patches.MOST_AT_ONCE", 7)
+    monkeypatch.setattr("candela.client.patches.PAGE_LIMIT", 7)
     everything = patches.find(product="june", limit=1000)
     assert len(set(everything.ids)) == len(everything) == 20
     assert patches.find(limit=9).ids == patches.find(limit=20).ids[:9]

@@ -145,11 +145,11 @@ def test_what_failed_before_is_tried_again(
 ) -> None:
     broken = dates[0].parent / "S2A_none.zip"
     broken.write_bytes(b"this is no zip file")
-    monkeypatch.setattr("candela.client.team.CLOCKS_DIFFER_S", 0)
+    monkeypatch.setattr("candela.client.job_group.CLOCK_SKEW_S", 0)
     tried = []
     for _ in range(2):
         failed = detect_changes(client, [broken], progress=False)
-        assert [failure.what for failure in failed.failures] == ["S2A_none.zip"]
+        assert [failure.label for failure in failed.failures] == ["S2A_none.zip"]
         tried.append(len(client.jobs(process="Jpeg2Tiff", limit=1000)))
     assert tried[1] == tried[0] + 1
 

@@ -1,4 +1,4 @@
-"""Many jobs side by side: what fails does not stop the others, and nothing is done twice."""
+"""A group of jobs side by side: a failure stops no other job, and nothing runs twice."""
 
 import datetime as dt
 from collections.abc import Callable, Sequence
@@ -13,33 +13,33 @@ from candela.client.progress import Bar, Bars
 from candela.client.status import JobInfo, Status
 
 LABEL_WIDTH = 32  # letters
-CLOCKS_DIFFER_S = 5.0  # that of the server and ours
+CLOCK_SKEW_S = 5.0  # between the server's clock and ours, at most
 
 
 class Task(NamedTuple):
-    """A job to be run, and what people call it."""
+    """A process with its inputs, and a label for progress bars and failures."""
 
     label: str
     process: str
     inputs: dict[str, object]
 
 
-class Failed(NamedTuple):
-    """A part that could not be done; the others were."""
+class Failure(NamedTuple):
+    """A task that failed, by its label, and why."""
 
-    what: str
+    label: str
     error: ClientError
 
 
-class _StoppedError(ClientError):
-    """Nobody waits for the job any more."""
+class _InterruptedError(ClientError):
+    """The wait for a job was interrupted; the job goes on."""
 
 
-class Team:
-    """Runs tasks side by side.
+class JobGroup:
+    """Runs tasks as jobs, a bounded number at a time.
 
-    A task that ran before, or runs still, is taken up again instead of being run twice; one that
-    failed before is tried again.
+    A task whose job is there already, running or done, takes that job up. A job that failed before
+    this group began is tried again.
 
     Parameters
     ----------
@@ -47,48 +47,48 @@ class Team:
     bars : Bars
         The display.
     parallel : int
-        How many jobs to have on the server at the same time.
+        The number of jobs on the server at the same time.
     """
 
     def __init__(self, client: Client, bars: Bars, parallel: int) -> None:
         self._client = client
         self._bars = bars
         self._parallel = parallel
-        self._stopping = Event()
-        self._begin = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=CLOCKS_DIFFER_S)
+        self._interrupted = Event()
+        self._begin = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=CLOCK_SKEW_S)
 
-    def run(self, tasks: Sequence[Task]) -> tuple[list[tuple[Task, Job]], list[Failed]]:
-        """Run tasks; return those that were done with their jobs, and the others."""
-        done, failed = [], []
+    def run(self, tasks: Sequence[Task]) -> tuple[list[tuple[Task, Job]], list[Failure]]:
+        """Run tasks; return those that succeeded with their jobs, and the failures."""
+        succeeded, failures = [], []
         with ThreadPoolExecutor(self._parallel) as pool:
             futures = [pool.submit(self.run_one, task) for task in tasks]
             try:
                 for task, future in zip(tasks, futures, strict=True):
                     try:
-                        done.append((task, future.result()))
+                        succeeded.append((task, future.result()))
                     except ClientError as error:
-                        failed.append(Failed(task.label, error))
+                        failures.append(Failure(task.label, error))
             except BaseException:
                 # NOTE: Ctrl-C in a notebook: the threads must not go on asking. Jobs go on.
-                self._stopping.set()
+                self._interrupted.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-        return done, failed
+        return succeeded, failures
 
     def run_one(self, task: Task) -> Job:
         """Run one task; raise as ``Job.wait``."""
         bar = self._bars.add(f"{task.process} {_short(task.label)}".rstrip())
         try:
-            return self._job(task, bar).wait(tell=self._told(bar.show))
+            return self._job(task, bar).wait(on_status=self._interruptible(bar.show))
         except ClientError as error:
-            bar.say(f"failed: {error}")
+            bar.note(f"failed: {error}")
             raise
 
     def _job(self, task: Task, bar: Bar) -> Job:
-        """Start a job, or take up the one there is; one that failed before gets another chance."""
+        """Start a job, or take up the one there is; one that failed before is tried again."""
         attempt = 1
         while True:
-            job = self._client.submit(task.process, task.inputs, attempt=attempt, told=bar.move)
+            job = self._client.submit(task.process, task.inputs, attempt=attempt, progress=bar.move)
             if not self._failed_before(job.info):
                 return job
             attempt += 1
@@ -97,13 +97,15 @@ class Team:
         failed = info.status in {Status.FAILED, Status.DISMISSED}
         return failed and info.created is not None and info.created < self._begin
 
-    def _told(self, show: Callable[[JobInfo], None]) -> Callable[[JobInfo], None]:
-        def tell(info: JobInfo) -> None:
-            if self._stopping.is_set():
-                raise _StoppedError("interrupted")
+    def _interruptible(self, show: Callable[[JobInfo], None]) -> Callable[[JobInfo], None]:
+        """Return a callback that ends the wait when the group was interrupted."""
+
+        def on_status(info: JobInfo) -> None:
+            if self._interrupted.is_set():
+                raise _InterruptedError("interrupted")
             show(info)
 
-        return tell
+        return on_status
 
 
 def _short(label: str) -> str:
