@@ -14,11 +14,13 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from candela.errors import InvalidValueError, TooLargeError
+from candela.gateway.parameters import whole_number
 from candela.jobs.uploads import PART_BYTES, Upload, Uploads
 from candela.settings import Limits, Settings
 from candela.storage.base import Storage
 
 VERSION = "1.0.0"
+MAX_BYTES = 10**15  # that a header may name
 MEDIA_TYPE = "application/offset+octet-stream"
 
 
@@ -141,7 +143,4 @@ def _told(uploads: Uploads, upload: Upload) -> dict[str, object]:
 
 
 def _number(header: str) -> int:
-    text = request.headers.get(header, "")
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
-        raise InvalidValueError(f"{header} is {text!r}, expected a number of bytes", header)
-    return int(text)
+    return whole_number(request.headers.get(header, ""), header, 0, MAX_BYTES)
