@@ -89,6 +89,14 @@ class Gateway:
             PatchesApi(settings),
         )
 
+    @property
+    def _codecs(self) -> dict[str, problems.Writer]:
+        """Who writes the problems of addresses that no route serves, by path."""
+        wps = wps10_exceptions.report_response
+        path = self.settings.geoserver_path
+        own: dict[str, problems.Writer] = {"/wps": wps, "/ows": ows.problem_response}
+        return own | ({f"{path}/wps": wps, f"{path}/ows": wps} if path else {})
+
     def start(self) -> None:
         """Start the map server, the dispatcher and the reconciler."""
         self.jobs.publisher.start()
@@ -112,10 +120,7 @@ class Gateway:
         protect(app, Sites.of(self.settings))
         refuse_nul(app)
         app.register_blueprint(
-            problems.blueprint(
-                lambda problem: problem_page(problem, self.metadata),
-                {"/wps": wps10_exceptions.report_response, "/ows": ows.problem_response},
-            )
+            problems.blueprint(lambda problem: problem_page(problem, self.metadata), self._codecs)
         )
         api = jobs_api.JobsApi(
             self.jobs,

@@ -69,7 +69,7 @@ class JobsApi:
         if job.finished:
             info["finished"] = _time(job.finished)
         if job.state.is_final and job.started:
-            info["usage"] = _used(Consumption.of(job))
+            info["usage"] = _usage(Consumption.of(job))
         if job.error:
             problem = problem_of_failure(job.error)
             info["exception"] = {"code": problem.code, "locator": problem.locator}
@@ -90,7 +90,7 @@ def _output(output: JobOutput) -> Any:  # noqa: ANN401 - JSON
     return output.value.model_dump() if isinstance(output.value, Box) else output.value
 
 
-def _shown(value: Value) -> Any:  # noqa: ANN401 - JSON
+def _input_document(value: Value) -> Any:  # noqa: ANN401 - JSON
     """Return an input without content, and an address without what may be secret in it."""
     if isinstance(value, Reference):
         return {"href": without_secrets(value.href)}
@@ -105,7 +105,7 @@ def _time(time: Any) -> str:  # noqa: ANN401
     return str(time.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
 
 
-def _used(used: Consumption) -> dict[str, float]:
+def _usage(used: Consumption) -> dict[str, float]:
     return {
         "wallSeconds": used.wall_s,
         "cpuSeconds": used.cpu_s,
@@ -157,7 +157,12 @@ def blueprint(api: JobsApi) -> Blueprint:
         found = jobs.consumption(principal_of(request), since=since, until=until)
         return jsonify(
             usage=[
-                {"owner": each.owner, "processID": each.process, "jobs": each.jobs, **_used(each)}
+                {
+                    "owner": each.owner,
+                    "processID": each.process,
+                    "jobs": each.jobs,
+                    **_usage(each),
+                }
                 for each in found
             ]
         )
@@ -171,7 +176,7 @@ def blueprint(api: JobsApi) -> Blueprint:
         query_of_request()
         info = api.status_info(found)
         info["inputs"] = {
-            name: [_shown(value) for value in values]
+            name: [_input_document(value) for value in values]
             for name, values in found.request.inputs.items()
         }
         if found.error and found.error.log:

@@ -10,6 +10,7 @@ from mimetypes import guess_type
 
 from flask import Blueprint, Response, abort, request, send_file
 from werkzeug.datastructures import ContentRange
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import parse_range_header
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -91,7 +92,7 @@ def _streamed(storage: Storage, key: str, made: OutputFile) -> BaseResponse:
     wanted = parse_range_header(request.headers.get("Range"))
     span = wanted.range_for_length(made.size) if wanted else None
     if wanted and span is None:
-        return Response(status=416, headers={"Content-Range": f"bytes */{made.size}"})
+        raise RequestedRangeNotSatisfiable(made.size)
     start, stop = span or (0, made.size)
     content: Iterator[bytes] = storage.open(key, start, stop)
     response = Response(content, status=206 if span else 200)

@@ -15,11 +15,13 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from candela.errors import InvalidValueError, TooLargeError
 from candela.gateway.access.identity import principal_of
+from candela.gateway.parameters import whole_number
 from candela.jobs.uploads import PART_BYTES, Upload, Uploads
 from candela.settings import Limits, Settings
 from candela.storage.base import Storage
 
 VERSION = "1.0.0"
+MAX_BYTES = 10**15  # that a header may name
 MEDIA_TYPE = "application/offset+octet-stream"
 
 
@@ -57,16 +59,18 @@ class Announcement:
         InvalidValueError
             If they are wrong.
         """
-        told: dict[str, str] = {}
+        metadata: dict[str, str] = {}
         for pair in request.headers.get("Upload-Metadata", "").split(","):
             key, _, value = pair.strip().partition(" ")
             try:
-                told[key] = base64.b64decode(value, validate=True).decode()
+                metadata[key] = base64.b64decode(value, validate=True).decode()
             except (binascii.Error, ValueError):
                 raise InvalidValueError(
                     f"the value of {key!r} is not base64 of a text", "Upload-Metadata"
                 ) from None
-        return cls(told.get("filename", ""), _number("Upload-Length"), told.get("sha256", ""))
+        return cls(
+            metadata.get("filename", ""), _number("Upload-Length"), metadata.get("sha256", "")
+        )
 
 
 def blueprint(uploads: Uploads) -> Blueprint:
@@ -93,7 +97,7 @@ def blueprint(uploads: Uploads) -> Blueprint:
     @routes.get("/uploads/<secret>")  # HEAD too
     def state(secret: str) -> BaseResponse:
         upload = uploads.find(principal_of(request), secret)
-        return _answer(200, upload, _told(uploads, upload))
+        return _answer(200, upload, _description(uploads, upload))
 
     @routes.patch("/uploads/<secret>")
     def append(secret: str) -> BaseResponse:
@@ -121,8 +125,8 @@ def blueprint(uploads: Uploads) -> Blueprint:
     return routes
 
 
-def _answer(status: int, upload: Upload | None = None, told: Any = None) -> BaseResponse:  # noqa: ANN401 - JSON
-    response: BaseResponse = Response(status=status) if told is None else jsonify(told)
+def _answer(status: int, upload: Upload | None = None, document: Any = None) -> BaseResponse:  # noqa: ANN401 - JSON
+    response: BaseResponse = Response(status=status) if document is None else jsonify(document)
     response.status_code = status
     response.headers["Cache-Control"] = "no-store"
     if upload:
@@ -131,8 +135,8 @@ def _answer(status: int, upload: Upload | None = None, told: Any = None) -> Base
     return response
 
 
-def _told(uploads: Uploads, upload: Upload) -> dict[str, object]:
-    told: dict[str, object] = {
+def _description(uploads: Uploads, upload: Upload) -> dict[str, object]:
+    document: dict[str, object] = {
         "name": upload.name,
         "size": upload.size,
         "sha256": upload.sha256,
@@ -140,11 +144,8 @@ def _told(uploads: Uploads, upload: Upload) -> dict[str, object]:
         "partBytes": PART_BYTES,
         "complete": upload.is_complete,
     }
-    return told | {"href": uploads.url(upload)} if upload.is_complete else told
+    return document | {"href": uploads.url(upload)} if upload.is_complete else document
 
 
 def _number(header: str) -> int:
-    text = request.headers.get(header, "")
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
-        raise InvalidValueError(f"{header} is {text!r}, expected a number of bytes", header)
-    return int(text)
+    return whole_number(request.headers.get(header, ""), header, 0, MAX_BYTES)

@@ -11,11 +11,11 @@ from candela.publish.styles import (
     CompositeStyle,
     DecibelStyle,
     GreyStyle,
-    Look,
     PolygonStyle,
     Range,
     RasterStyle,
     Style,
+    Symbol,
 )
 from candela.publish.syntax import block, processing, quote
 
@@ -63,7 +63,7 @@ def drawn_polygons(style: PolygonStyle) -> list[str]:
     """
     name = style.attribute
     last = style.classes[-1]
-    conditions: list[tuple[Look, str]] = [(style.missing, f'("[{name}]" = "")')]
+    conditions: list[tuple[Symbol, str]] = [(style.missing, f'("[{name}]" = "")')]
     for item in style.classes:
         below = "<=" if item is last else "<"
         limits = f"([{name}] >= {item.low:.17g} AND [{name}] {below} {item.high:.17g})"

@@ -188,7 +188,7 @@ def _check_style(style: Style, header: RasterHeader | VectorHeader) -> None:
         header.band_position(channel.band)
 
 
-def job_told(name: str, text: str | bytes) -> str:
+def job_of_invalid_record(name: str, text: str | bytes) -> str:
     """Return the job of a layer whose record is not valid; nothing where that cannot be told."""
     try:
         return str(json.loads(text)["layer"]["job_id"])
@@ -295,9 +295,9 @@ class LayerStore:
         if record is not None:
             return record.layer.job_id
         try:
-            return job_told(name, (self.path(name) / RECORD_FILE).read_bytes())
+            return job_of_invalid_record(name, (self.path(name) / RECORD_FILE).read_bytes())
         except OSError:
-            return job_told(name, b"")
+            return job_of_invalid_record(name, b"")
 
     def save(self, record: LayerRecord) -> None:
         """Make a layer exist; its map files must be there already."""

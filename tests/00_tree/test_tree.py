@@ -164,6 +164,59 @@ def test_nothing_that_serves_imports_training():
     assert importers == set()
 
 
+# The same inside the gateway. The assembly (app) alone knows all rooms; no codec knows another one.
+GATEWAY_ARROWS = {
+    "front": [],
+    "access": ["front"],
+    "parameters": [],
+    "problems": ["access", "parameters"],
+    "results": [],
+    "request_preferences": ["access"],
+    "outputs": ["access"],
+    "uploads": ["access", "parameters"],
+    "jobs_api": ["access", "console", "parameters", "problems", "results"],
+    "protocols/crs": [],
+    "protocols/*": [
+        "access",
+        "front",
+        "outputs",
+        "parameters",
+        "problems",
+        "protocols/crs",
+        "request_preferences",
+        "results",
+    ],
+    "maps": ["access", "problems"],
+    "search": ["access", "parameters", "request_preferences"],
+    "console": ["access", "problems", "results"],
+    "ops": ["access"],
+    "runner": [],
+    "generate": ["protocols/wps10"],
+    "server": ["access", "app", "front", "maps"],
+}
+
+
+def gateway_room_of(module: str) -> str:
+    """Return the room of a module of the gateway: ``maps``, ``protocols/wps10`` ..."""
+    _, _, room, *rest = module.split(".")
+    return f"{room}/{rest[0]}" if room == "protocols" and rest else room
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "candela/gateway").rglob("*.py")), ids=lambda path: path.stem
+)
+def test_rooms_of_the_gateway_know_only_what_they_build_on(path):
+    room = gateway_room_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    if room in {"__init__", "app"}:
+        return
+    codec = "protocols/*" if room.startswith("protocols/") else room
+    allowed = GATEWAY_ARROWS.get(room, GATEWAY_ARROWS.get(codec))
+    assert allowed is not None, f"{room} is new: say what it may import"
+    inside = {name for name in imports_of(path) if name.startswith("candela.gateway.")}
+    rooms = {gateway_room_of(name) for name in inside} - {room}
+    assert rooms <= set(allowed), f"{path.relative_to(ROOT)} imports {rooms - set(allowed)}"
+
+
 def test_only_settings_and_the_connection_of_a_command_read_the_environment():
     # Settings are read by pydantic, which needs no os.environ; a command has no settings.
     readers = [

@@ -20,7 +20,7 @@ from candela.eo.raster.band_names import COMMON_NAMES
 from candela.eo.raster.grid import Grid, Shape
 from candela.eo.raster.images import create_image
 from candela.errors import InputError
-from candela.patches.query.selection import Wanted, find_patches
+from candela.patches.query.selection import PatchFilter, find_patches
 from candela.patches.query.similarity import build_index
 from candela.patches.store.database import open_database
 from candela.patches.store.tables import FEATURE_SET
@@ -356,11 +356,11 @@ def test_the_model_is_in_the_database_of_the_operator(make_pair, describe, tmp_p
     describe(*pair, patches=target)  # again: in place of the first
     database = open_database(url)
     with database.acting_for("ada") as connection:
-        patches = find_patches(connection, "ada", Wanted())
+        patches = find_patches(connection, "ada", PatchFilter())
         sets = connection.execute(sa.select(FEATURE_SET.c.name)).scalars().all()
         index = build_index(connection, "ada", "fused", tmp_path / "index")
     with database.acting_for("bob") as connection:
-        assert find_patches(connection, "bob", Wanted()) == []
+        assert find_patches(connection, "bob", PatchFilter()) == []
     database.close()
     assert len(patches) == len(index) == 21
     assert set(sets) == {*USUAL, "fused"}

@@ -395,7 +395,7 @@ def test_polygons_without_their_feature_type_are_missing_until_published_again(
 def test_the_sld_of_polygons_has_a_rule_for_each_value(level, expected) -> None:
     root = etree.fromstring(sld_text(load_style("parcels"), lambda _: 1, name="parcels"))
     names = {"s": "http://www.opengis.net/sld", "o": "http://www.opengis.net/ogc"}
-    looks = load_style("parcels").looks
+    looks = load_style("parcels").symbols
     fits = []
     for rule, look in zip(root.iterfind(".//s:Rule", names), looks, strict=True):
         (condition,) = rule.find("o:Filter", names)

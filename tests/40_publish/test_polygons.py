@@ -230,7 +230,7 @@ def test_the_style_of_parcels_has_the_colours_of_their_picture() -> None:
     from candela.services.change_detect.parcels_picture import FILLED, LEVEL_COLOURS
 
     style = load_style("parcels")
-    looks = dict(zip((1, 2, 3, None), style.looks, strict=True))
+    looks = dict(zip((1, 2, 3, None), style.symbols, strict=True))
     for level, look in looks.items():
         assert look.colour == "#{:02x}{:02x}{:02x}".format(*LEVEL_COLOURS[level])
         assert look.opacity == 100 * FILLED[level]

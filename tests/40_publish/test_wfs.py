@@ -366,7 +366,7 @@ def assert_looks(pixel: np.ndarray, look: object) -> None:
 
 def test_parcels_are_drawn_in_the_colours_of_their_levels(polygons, parcels_layer, parcels) -> None:
     drawn = picture(polygons, parcels_layer, "CRS:84", (10, 48, 11, 49), (500, 500))
-    looks = dict(zip((1, 2, 3, None), load_style("parcels").looks, strict=True))
+    looks = dict(zip((1, 2, 3, None), load_style("parcels").symbols, strict=True))
     for parcel in parcels:
         x, y = parcel["geometry"].representative_point().coords[0]
         look = looks[parcel["properties"]["change_level"]]
@@ -399,7 +399,7 @@ def test_the_legend_has_the_colours_of_the_style(polygons, parcels_layer) -> Non
     answer = requests.get(f"{polygons.url}/ows", params=query, timeout=10)
     drawn = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA"))
     found = {tuple(pixel) for pixel in drawn.reshape(-1, 4)}
-    assert {(*rgb(look), 255) for look in load_style("parcels").looks} <= found
+    assert {(*rgb(look), 255) for look in load_style("parcels").symbols} <= found
 
 
 def info_at(gateway, layer, x: float, y: float, **query) -> etree._Element:

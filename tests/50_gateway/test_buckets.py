@@ -128,6 +128,9 @@ def test_results_are_served_by_range(engine):
     assert http.get(address).data == b"<a>0123456789</a>"
     part = http.get(address, headers={"Range": "bytes=3-6"})
     assert (part.status_code, part.data) == (206, b"0123")
+    beyond = http.get(address, headers={"Range": "bytes=17-"})
+    assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, "bytes */17")
+    assert beyond.mimetype == "application/problem+json"
 
 
 def test_rasters_come_from_a_bucket_and_are_published_from_one(

@@ -120,6 +120,13 @@ def test_other_services_asked_there_are_sent_on_to_geoserver(one_host, query, bo
     assert answer.headers["Location"] == f"{BASE}/geoserver/{place}?{query}".rstrip("?")
 
 
+def test_a_method_that_the_wps_does_not_take_is_refused_by_a_report_there_too(one_host) -> None:
+    for path in ("/wps", "/geoserver/wps", "/geoserver/ows"):
+        answer = one_host.put(path)
+        assert (answer.status_code, answer.mimetype) == (405, "text/xml")
+        assert 'exceptionCode="OperationNotSupported"' in answer.text
+
+
 @pytest.mark.parametrize("body", [CAPABILITIES, CAPABILITIES.replace('service="WPS" ', "")])
 def test_a_document_says_itself_that_it_is_for_the_wps(one_host, body) -> None:
     answer = one_host.post("/geoserver/ows", data=body, content_type="text/xml")

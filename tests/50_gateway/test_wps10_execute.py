@@ -161,6 +161,9 @@ def test_an_output_by_reference_can_be_fetched_in_parts(http):
     assert whole.data == b"<a>1234</a>"
     part = http.get(href, headers={"Range": "bytes=3-6"})
     assert (part.status_code, part.data) == (206, b"1234")
+    beyond = http.get(href, headers={"Range": "bytes=11-"})
+    assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, "bytes */11")
+    assert beyond.mimetype == "application/problem+json"
     again = http.get(href, headers={"If-None-Match": whole.headers["ETag"]})
     assert again.status_code == 304
 

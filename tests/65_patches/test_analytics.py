@@ -10,9 +10,9 @@ from affine import Affine
 from candela.errors import InputError, NotFoundError
 from candela.patches.query.analytics import change_matrix, confusion, label_statistics
 from candela.patches.query.confusion import Confusion
-from candela.patches.query.selection import Wanted, find_patches
+from candela.patches.query.selection import PatchFilter, find_patches
 from candela.patches.query.semantic import fused_confusion
-from candela.patches.store.annotate import MANUAL, REFERENCE, Given, Source, annotate
+from candela.patches.store.annotate import MANUAL, REFERENCE, LabelAssignment, Source, annotate
 from candela.patches.store.load import store_model
 from candela.patches.store.reference import annotate_from_map
 from candela.patches.store.tables import ANNOTATION, PATCH
@@ -34,10 +34,10 @@ def filled(database, make_model):
 
 def label(database, product, codes, source=MANUAL, confidence=None):
     with database.acting_for("ada") as connection:
-        patches = find_patches(connection, "ada", Wanted(product=product, sizes=(120,)))
+        patches = find_patches(connection, "ada", PatchFilter(product=product, sizes=(120,)))
         patches.sort(key=lambda patch: (patch.row, patch.col))
         labels = {
-            patch.patch: [Given(code, confidence)]
+            patch.patch: [LabelAssignment(code, confidence)]
             for patch, code in zip(patches, codes, strict=True)
         }
         annotate(connection, "ada", "corine", labels, source=source)
@@ -58,7 +58,7 @@ def test_labels_are_counted_by_date_and_area(filled):
 
 def test_labels_are_counted_in_another_scheme_and_part_of_the_time(filled):
     with filled.acting_for("ada") as connection:
-        counts = label_statistics(connection, "ada", "bigearthnet19", Wanted(until=AUGUST))
+        counts = label_statistics(connection, "ada", "bigearthnet19", PatchFilter(until=AUGUST))
     assert [(row.code, row.patches) for row in counts] == [("10", 1), ("18", 1), ("3", 1), ("9", 1)]
 
 
@@ -97,7 +97,7 @@ def test_sensors_alone_and_together_are_compared_with_the_truth(filled):
 def test_labels_of_both_sensors_are_fused_by_the_product_of_their_confidences(filled):
     """Each sensor is unsure where the other one is not."""
     with filled.acting_for("ada") as connection:
-        patches = find_patches(connection, "ada", Wanted(product="june", sizes=(120,)))
+        patches = find_patches(connection, "ada", PatchFilter(product="june", sizes=(120,)))
         patches.sort(key=lambda patch: (patch.row, patch.col))
         given = {
             "s1": [("312", 0.55, "311"), ("312", 0.6, "311"), ("512", 0.9, "211"), ("211", 1, "")],
@@ -105,7 +105,10 @@ def test_labels_of_both_sensors_are_fused_by_the_product_of_their_confidences(fi
         }
         for sensor, of_patches in given.items():
             labels = {
-                patch.patch: [Given(code, sure), *([Given(other, 1 - sure)] if other else [])]
+                patch.patch: [
+                    LabelAssignment(code, sure),
+                    *([LabelAssignment(other, 1 - sure)] if other else []),
+                ]
                 for patch, (code, sure, other) in zip(patches, of_patches, strict=True)
             }
             annotate(connection, "ada", "corine", labels, source=Source("model", sensor))
@@ -122,7 +125,7 @@ def test_labels_of_both_sensors_are_fused_by_the_product_of_their_confidences(fi
 def test_labels_of_both_sensors_are_fused_by_what_such_pairs_were(filled):
     """Small patches: radar says 512 and optics 211 wherever it is 523, which neither ever says."""
     with filled.acting_for("ada") as connection:
-        patches = find_patches(connection, "ada", Wanted(product="june", sizes=(60,)))
+        patches = find_patches(connection, "ada", PatchFilter(product="june", sizes=(60,)))
         truth = ["523", "523", "211", "211"] * 4
         seen = {
             MANUAL: truth,
@@ -131,13 +134,16 @@ def test_labels_of_both_sensors_are_fused_by_what_such_pairs_were(filled):
         }
         for source, codes in seen.items():
             labels = {
-                patch.patch: [Given(code)] for patch, code in zip(patches, codes, strict=True)
+                patch.patch: [LabelAssignment(code)]
+                for patch, code in zip(patches, codes, strict=True)
             }
             annotate(connection, "ada", "corine", labels, source=source)
-        wanted = Wanted(sizes=(60,))
+        wanted = PatchFilter(sizes=(60,))
         by_pairs = fused_confusion(connection, "ada", "corine", MANUAL, "pairs", wanted)
         by_product = fused_confusion(connection, "ada", "corine", MANUAL, "product", wanted)
-        nothing = fused_confusion(connection, "ada", "corine", MANUAL, "pairs", Wanted(sizes=(9,)))
+        nothing = fused_confusion(
+            connection, "ada", "corine", MANUAL, "pairs", PatchFilter(sizes=(9,))
+        )
     assert (by_pairs.accuracy, by_pairs.counts.sum()) == (1, 16)
     assert by_product.accuracy == 0.5
     assert nothing.counts.sum() == 0
@@ -145,8 +151,8 @@ def test_labels_of_both_sensors_are_fused_by_what_such_pairs_were(filled):
 
 def test_of_several_labels_the_most_confident_is_compared(filled):
     with filled.acting_for("ada") as connection:
-        patch = find_patches(connection, "ada", Wanted(product="june", sizes=(120,)))[0].patch
-        given = [Given("111", 0.3), Given("311", 0.7)]
+        patch = find_patches(connection, "ada", PatchFilter(product="june", sizes=(120,)))[0].patch
+        given = [LabelAssignment("111", 0.3), LabelAssignment("311", 0.7)]
         annotate(connection, "ada", "corine", {patch: given}, source=Source("model", "s1"))
         matrix = confusion(connection, "ada", "corine", MANUAL, Source("model", "s1"))
     assert matrix.counts.sum() == 1
@@ -170,10 +176,17 @@ def test_a_map_labels_patches_with_what_covers_most(filled, tmp_path):
     with filled.acting_for("ada") as connection:
         assert annotate_from_map(connection, "ada", "june", path, "corine") == 20
         matrix = confusion(
-            connection, "ada", "corine", REFERENCE, MANUAL, Wanted(product="june", sizes=(120,))
+            connection,
+            "ada",
+            "corine",
+            REFERENCE,
+            MANUAL,
+            PatchFilter(product="june", sizes=(120,)),
         )
         annotate_from_map(connection, "ada", "august", path, "corine")
-        later = confusion(connection, "ada", "corine", REFERENCE, MANUAL, Wanted(product="august"))
+        later = confusion(
+            connection, "ada", "corine", REFERENCE, MANUAL, PatchFilter(product="august")
+        )
     assert (matrix.accuracy, matrix.kappa) == (1, 1)
     assert later.accuracy == 0.75
 
@@ -228,7 +241,7 @@ def test_the_corine_map_of_lanjaron_labels_patches(shared_data, database, make_m
             .where(PATCH.c.size == 120)
         ).all()
         as_bigearthnet = label_statistics(
-            connection, "ada", "bigearthnet19", Wanted(sizes=(120,)), source=REFERENCE
+            connection, "ada", "bigearthnet19", PatchFilter(sizes=(120,)), source=REFERENCE
         )
     assert len(rows) == 4
     for row, col, code, confidence in rows:

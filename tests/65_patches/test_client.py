@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from candela.cli import main
 from candela.client import Client, NotFoundError, RequestRefusedError
 from candela.demo.gateway import LocalGateway
-from candela.patches.query.selection import Wanted, find_numbers
+from candela.patches.query.selection import PatchFilter, find_numbers
 from candela.patches.store.database import open_database
 from candela.patches.store.load import store_model
 from candela.patches.store.tables import ANNOTATION
@@ -46,7 +46,7 @@ def numbers(place, make_model):
     for seed, (name, time) in enumerate((("june", JUNE), ("august", AUGUST)), 1):
         store_model(database, make_model(name, time=time, seed=seed), owner=NOBODY)
     with database.acting_for(NOBODY) as connection:
-        found = find_numbers(connection, NOBODY, Wanted(product="june", sizes=(120,)))
+        found = find_numbers(connection, NOBODY, PatchFilter(product="june", sizes=(120,)))
     database.close()
     return found
 

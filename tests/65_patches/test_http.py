@@ -17,8 +17,8 @@ from pydantic import SecretStr
 
 from candela.gateway.app import Gateway
 from candela.gateway.search import patches as patches_api
-from candela.patches.query.selection import Wanted, find_patches
-from candela.patches.store.annotate import REFERENCE, Given, Source, annotate
+from candela.patches.query.selection import PatchFilter, find_patches
+from candela.patches.store.annotate import REFERENCE, LabelAssignment, Source, annotate
 from candela.patches.store.database import open_database
 from candela.patches.store.load import store_model
 from candela.settings import Settings
@@ -80,13 +80,13 @@ def products_of(features):
 def large(database, product, viewer="ada"):
     """Return the numbers of the large patches of a product, row by row."""
     with database.acting_for(viewer) as connection:
-        found = find_patches(connection, viewer, Wanted(product=product, sizes=(120,)))
+        found = find_patches(connection, viewer, PatchFilter(product=product, sizes=(120,)))
     return [each.patch for each in sorted(found, key=lambda patch: (patch.row, patch.col))]
 
 
 def label(database, product, codes, source, owner="ada"):
     numbers = large(database, product)
-    labels = {number: [Given(code)] for number, code in zip(numbers, codes, strict=True)}
+    labels = {number: [LabelAssignment(code)] for number, code in zip(numbers, codes, strict=True)}
     with database.acting_for(owner) as connection:
         annotate(connection, owner, "corine", labels, source=source)
 
@@ -255,7 +255,7 @@ def test_the_parents_and_children_of_a_patch_are_not_like_it_unless_asked_for(ht
 
 def patches(database, product):
     with database.acting_for("ada") as connection:
-        return find_patches(connection, "ada", Wanted(product=product))
+        return find_patches(connection, "ada", PatchFilter(product=product))
 
 
 def test_similarity_goes_with_all_other_conditions_and_with_pages(http, filled):

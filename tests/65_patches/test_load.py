@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from candela.errors import InputError
-from candela.patches.store.annotate import Given, annotate
+from candela.patches.store.annotate import LabelAssignment, annotate
 from candela.patches.store.load import store_model
 from candela.patches.store.tables import (
     ANNOTATION,
@@ -57,7 +57,7 @@ def test_a_product_that_is_made_again_replaces_itself_and_keeps_annotations(data
     store_model(database, make_model(), owner="ada")
     with database.acting_for("ada") as connection:
         before = connection.execute(sa.select(PATCH.c.id).order_by(PATCH.c.id)).scalars().all()
-        annotate(connection, "ada", "corine", {before[0]: [Given("311")]})
+        annotate(connection, "ada", "corine", {before[0]: [LabelAssignment("311")]})
     again = make_model(seed=9)
     again.patches.usable[3] = 0.8
     product = store_model(database, again, owner="ada", visibility="public")
@@ -82,7 +82,7 @@ def test_patches_that_a_product_no_longer_has_go_with_all_that_hangs_on_them(dat
         small = sa.select(PATCH.c.id).where(PATCH.c.size == 60)
         annotate(
             connection, "ada", "corine",
-            {number: [Given("311")] for number in connection.execute(small).scalars()},
+            {number: [LabelAssignment("311")] for number in connection.execute(small).scalars()},
         )  # fmt: skip
     store_model(database, make_model(sizes=(120,)), owner="ada")
     assert count(database, PATCH) == count(database, FEATURE) == 4
@@ -93,7 +93,7 @@ def test_a_product_on_another_grid_has_other_patches(database, make_model):
     store_model(database, make_model(), owner="ada")
     with database.acting_for("ada") as connection:
         before = connection.execute(sa.select(PATCH.c.id)).scalars().all()
-        annotate(connection, "ada", "corine", {before[0]: [Given("311")]})
+        annotate(connection, "ada", "corine", {before[0]: [LabelAssignment("311")]})
     store_model(database, make_model(left=700_000.0), owner="ada")
     assert annotated(database) == []
     assert count(database, PATCH) == 20

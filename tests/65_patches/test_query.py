@@ -9,15 +9,22 @@ import sqlalchemy as sa
 from candela.errors import InputError, LimitError, NotFoundError, StorageError, UnavailableError
 from candela.patches.query.export import to_csv, to_frame, to_geojson
 from candela.patches.query.selection import (
-    LabelWanted,
-    Wanted,
+    LabelFilter,
+    PatchFilter,
     find_numbers,
     find_patches,
     patches_of,
 )
 from candela.patches.query.shelf import VectorShelf
 from candela.patches.query.similarity import build_index, find_feature_set
-from candela.patches.store.annotate import Given, Source, annotate, judge, share, start_session
+from candela.patches.store.annotate import (
+    LabelAssignment,
+    Source,
+    annotate,
+    judge,
+    share,
+    start_session,
+)
 from candela.patches.store.load import store_model
 from candela.patches.store.tables import PRODUCT
 
@@ -37,7 +44,7 @@ def filled(database, make_model):
 
 def found(database, viewer="ada", **wanted):
     with database.acting_for(viewer) as connection:
-        return find_patches(connection, viewer, Wanted(**wanted))
+        return find_patches(connection, viewer, PatchFilter(**wanted))
 
 
 def test_patches_are_found_by_product_size_and_time(filled):
@@ -83,14 +90,16 @@ def labelled(filled):
     numbers = [patch.patch for patch in found(filled, product="june", sizes=(120,))]
     codes = ("311", "312", "512", "211")
     with filled.acting_for("ada") as connection:
-        labels = {number: [Given(code)] for number, code in zip(numbers, codes, strict=True)}
+        labels = {
+            number: [LabelAssignment(code)] for number, code in zip(numbers, codes, strict=True)
+        }
         annotate(connection, "ada", "corine", labels)
     return filled, dict(zip(codes, numbers, strict=True))
 
 
 def numbers_with(database, viewer="ada", **label):
     with database.acting_for(viewer) as connection:
-        return find_numbers(connection, viewer, Wanted(label=LabelWanted(**label)))
+        return find_numbers(connection, viewer, PatchFilter(label=LabelFilter(**label)))
 
 
 def test_a_label_is_found_with_its_subtree_or_alone(labelled):
@@ -110,7 +119,13 @@ def test_labels_of_others_are_seen_only_if_they_are_public(labelled):
     database, number = labelled
     with database.acting_for("ada") as connection:
         share(connection, "ada", "june", ["bob"])
-        annotate(connection, "ada", "earth", {number["211"]: [Given("A2")]}, visibility="public")
+        annotate(
+            connection,
+            "ada",
+            "earth",
+            {number["211"]: [LabelAssignment("A2")]},
+            visibility="public",
+        )
     assert numbers_with(database, "bob", scheme="corine", code="2") == []
     assert numbers_with(database, "bob", scheme="earth", code="A") == [number["211"]]
 
@@ -119,9 +134,11 @@ def test_new_labels_of_a_source_take_the_place_of_its_old_ones(labelled):
     database, number = labelled
     lake = number["512"]
     with database.acting_for("ada") as connection:
-        annotate(connection, "ada", "corine", {lake: [Given("523"), Given("331")]})
+        annotate(
+            connection, "ada", "corine", {lake: [LabelAssignment("523"), LabelAssignment("331")]}
+        )
         model = Source("model", "s1")
-        annotate(connection, "ada", "corine", {lake: [Given("512", 0.8)]}, source=model)
+        annotate(connection, "ada", "corine", {lake: [LabelAssignment("512", 0.8)]}, source=model)
     assert numbers_with(database, scheme="corine", code="512", origin="manual") == []
     assert numbers_with(database, scheme="corine", code="512", sensor="s1") == [lake]
     assert numbers_with(database, scheme="corine", code="331") == [lake]
@@ -132,7 +149,7 @@ def test_an_unknown_label_is_refused_with_those_there_are(labelled):
     with pytest.raises(NotFoundError, match=r"no label '999' in scheme 'corine' \(labels: 1, 11"):
         numbers_with(database, scheme="corine", code="999")
     with pytest.raises(NotFoundError), database.acting_for("ada") as connection:
-        annotate(connection, "ada", "corine", {number["211"]: [Given("999")]})
+        annotate(connection, "ada", "corine", {number["211"]: [LabelAssignment("999")]})
 
 
 def test_a_patch_of_somebody_else_cannot_be_labelled(labelled):
@@ -141,7 +158,7 @@ def test_a_patch_of_somebody_else_cannot_be_labelled(labelled):
         pytest.raises(NotFoundError, match="not yours to see"),
         database.acting_for("bob") as connection,
     ):
-        annotate(connection, "bob", "corine", {number["211"]: [Given("111")]})
+        annotate(connection, "bob", "corine", {number["211"]: [LabelAssignment("111")]})
 
 
 def test_the_last_word_of_a_session_counts_and_belongs_to_its_owner(labelled):
@@ -176,9 +193,9 @@ def test_a_question_without_end_is_given_up(filled):
 
 def test_what_is_read_in_parts_is_of_one_moment(filled, make_model):
     with filled.reading_for("ada", limit_s=10) as connection:
-        before = find_patches(connection, "ada", Wanted())
+        before = find_patches(connection, "ada", PatchFilter())
         store_model(filled, make_model("later"), owner="ada")
-        assert find_patches(connection, "ada", Wanted()) == before
+        assert find_patches(connection, "ada", PatchFilter()) == before
     assert len(found(filled)) == len(before) + 20
 
 
@@ -190,7 +207,7 @@ def test_a_limit_that_makes_no_sense_is_refused(filled):
 def test_like_a_patch_are_those_with_the_nearest_vectors(filled, make_model, tmp_path):
     with filled.acting_for("ada") as connection:
         index = build_index(connection, "ada", "texture", tmp_path / "index")
-        everything = find_patches(connection, "ada", Wanted())
+        everything = find_patches(connection, "ada", PatchFilter())
     vectors = np.concatenate([make_model(seed=seed).features["texture"] for seed in (1, 2)])
     assert len(index) == len(everything) == len(vectors)
     by_product = {"june": 0, "august": 20}
@@ -213,7 +230,7 @@ def test_like_a_patch_are_those_with_the_nearest_vectors(filled, make_model, tmp
 def test_similarity_and_conditions_combine(filled, tmp_path):
     with filled.acting_for("ada") as connection:
         index = build_index(connection, "ada", "texture", tmp_path / "index")
-        among = find_numbers(connection, "ada", Wanted(product="august", sizes=(120,)))
+        among = find_numbers(connection, "ada", PatchFilter(product="august", sizes=(120,)))
         nearest = index.like_patch(int(index.numbers[0]), 3, among=among)
         shown = patches_of(connection, "ada", [neighbour.patch for neighbour in nearest])
     assert [(patch.product, patch.size) for patch in shown] == [("august", 120)] * 3
@@ -227,16 +244,16 @@ def test_a_shelf_with_little_room_reads_again_and_tells_the_same(filled, tmp_pat
             VectorShelf(tmp_path / "roomy"),
             VectorShelf(tmp_path / "n", most_bytes=2500),
         )
-        asked = find_patches(connection, "ada", Wanted(limit=1))[0].patch
+        asked = find_patches(connection, "ada", PatchFilter(limit=1))[0].patch
         answers = [
             shelf.like_patch(
-                connection, "ada", asked, 9, Wanted(), feature_set=texture, limit_s=limit_s
+                connection, "ada", asked, 9, PatchFilter(), feature_set=texture, limit_s=limit_s
             )
             for shelf, limit_s in ((roomy, 10), (narrow, 10), (narrow, 10), (roomy, 0))
         ]
         with pytest.raises(UnavailableError, match="0 of 2 products"):
             VectorShelf(tmp_path / "slow").like_patch(
-                connection, "ada", asked, 9, Wanted(), feature_set=texture, limit_s=-1
+                connection, "ada", asked, 9, PatchFilter(), feature_set=texture, limit_s=-1
             )
     assert all(answer == answers[0] for answer in answers)
     assert [len(list((tmp_path / name).iterdir())) for name in ("roomy", "n")] == [2, 1]
@@ -245,7 +262,7 @@ def test_a_shelf_with_little_room_reads_again_and_tells_the_same(filled, tmp_pat
 def test_an_index_has_nothing_that_its_reader_may_not_see(filled, tmp_path):
     with filled.acting_for("eve") as connection:
         index = build_index(connection, "eve", "texture", tmp_path / "index")
-        seen = {patch.patch for patch in find_patches(connection, "eve", Wanted())}
+        seen = {patch.patch for patch in find_patches(connection, "eve", PatchFilter())}
     assert set(index.numbers.tolist()) == seen
     assert len(seen) == 20
 

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from databases import find_binaries, postgres_server
 
 from candela.errors import StorageError
-from candela.patches.query.selection import Wanted, find_patches
-from candela.patches.store.annotate import Given, annotate
+from candela.patches.query.selection import PatchFilter, find_patches
+from candela.patches.store.annotate import LabelAssignment, annotate
 from candela.patches.store.database import open_database, open_server
 from candela.patches.store.load import store_model
 from candela.patches.store.tables import PATCH, PRODUCT
@@ -62,7 +62,7 @@ def filled(logins, make_model):
 
 def numbers(database, viewer):
     with database.acting_for(viewer) as connection:
-        return [patch.patch for patch in find_patches(connection, viewer, Wanted())]
+        return [patch.patch for patch in find_patches(connection, viewer, PatchFilter())]
 
 
 def test_who_reads_sees_what_the_user_may_see_and_no_more(filled):
@@ -79,7 +79,7 @@ def test_who_reads_may_label_for_the_user_and_change_nothing_else(filled):
     number, his = numbers(reader, "ada")[0], numbers(reader, "bob")[0]
     for _ in range(2):
         with reader.acting_for("ada") as connection:
-            annotate(connection, "ada", "corine", {number: [Given("311")]})
+            annotate(connection, "ada", "corine", {number: [LabelAssignment("311")]})
     for change in (
         sa.delete(PATCH),
         sa.update(PRODUCT).values(visibility="public"),

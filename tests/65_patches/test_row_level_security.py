@@ -5,8 +5,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from candela.errors import StorageError
-from candela.patches.query.selection import Wanted, find_numbers, find_patches
-from candela.patches.store.annotate import Given, annotate, share
+from candela.patches.query.selection import PatchFilter, find_numbers, find_patches
+from candela.patches.store.annotate import LabelAssignment, annotate, share
 from candela.patches.store.database import open_database
 from candela.patches.store.load import store_model
 from candela.patches.store.tables import ANNOTATION, FEATURE, PATCH, PRODUCT
@@ -22,7 +22,7 @@ def database(postgis_url, make_model):
         store_model(opened, make_model(f"of {owner}"), owner=owner)
     with opened.acting_for("ada") as connection:
         number = connection.execute(sa.select(PATCH.c.id)).scalars().first()
-        annotate(connection, "ada", "corine", {number: [Given("311")]})
+        annotate(connection, "ada", "corine", {number: [LabelAssignment("311")]})
     yield opened
     opened.close()
 
@@ -152,11 +152,11 @@ def test_a_login_of_its_own_acts_for_itself_whatever_it_sets(database, analyst_u
     ],
 )
 def test_text_of_users_is_never_taken_for_sql(database, text):
-    for wanted in (Wanted(product=text), Wanted(owner=text)):
+    for wanted in (PatchFilter(product=text), PatchFilter(owner=text)):
         with database.acting_for("bob") as connection:
             assert find_patches(connection, "bob", wanted) == []
     with database.acting_for(text) as connection:
-        assert find_numbers(connection, text, Wanted()) == []
+        assert find_numbers(connection, text, PatchFilter()) == []
     assert names(database, "ada") == ["of ada"]
 
 
@@ -164,7 +164,7 @@ def test_a_name_full_of_quotes_is_a_name(database, make_model):
     name = "x'; DROP TABLE product; --\"\\"
     store_model(database, make_model(name), owner=name)
     with database.acting_for(name) as connection:
-        found = find_patches(connection, name, Wanted(product=name))
+        found = find_patches(connection, name, PatchFilter(product=name))
     assert {(patch.product, patch.owner) for patch in found} == {(name, name)}
 
 

@@ -12,7 +12,7 @@ from candela.contract.job import LOG_FILE, JobDocument, Reference, Staging, job_
 from candela.eo.raster.grid import Grid, Shape
 from candela.eo.raster.images import create_image
 from candela.gateway.runner import make_runner
-from candela.patches.query.selection import Wanted, find_patches
+from candela.patches.query.selection import PatchFilter, find_patches
 from candela.patches.store.database import open_database
 from candela.runners.base import Limits
 from candela.services.dmg_df.pair import OPTICAL_BANDS
@@ -74,7 +74,7 @@ def test_a_job_writes_rows_of_who_asked_and_tells_no_secret(finish, database_url
     assert result.status == "succeeded", log
     database = open_database(database_url)
     with database.acting_for("ada") as connection:
-        found = find_patches(connection, "ada", Wanted())
+        found = find_patches(connection, "ada", PatchFilter())
     database.close()
     assert {(patch.owner, patch.size) for patch in found} == {("ada", 120), ("ada", 60)}
     for text in (log, document):

@@ -19,7 +19,7 @@ LAYER, FEATURE = "_layer", "_feature"  # what the names of elements end in
 Value = str | int | float | None
 
 
-class Found(NamedTuple):
+class FeatureValues(NamedTuple):
     """What was found of one layer at a point: a pixel, or a polygon."""
 
     layer: str
@@ -27,7 +27,9 @@ class Found(NamedTuple):
     values: dict[str, Value]
 
 
-def found_in(content: bytes, numbers: Callable[[str], frozenset[str] | None]) -> list[Found] | None:
+def feature_values(
+    content: bytes, numbers: Callable[[str], frozenset[str] | None]
+) -> list[FeatureValues] | None:
     """Read an answer of MapServer; None if it is none to GetFeatureInfo but an exception.
 
     Parameters
@@ -41,7 +43,7 @@ def found_in(content: bytes, numbers: Callable[[str], frozenset[str] | None]) ->
     if etree.QName(root).localname != "msGMLOutput":
         return None
     return [
-        Found(name, title, dict(_values(feature, numbers(name))))
+        FeatureValues(name, title, dict(_values(feature, numbers(name))))
         for layer in root
         for name in [str(layer.tag).removesuffix(LAYER)]
         for title in [layer.findtext("{*}name") or name]
@@ -68,7 +70,7 @@ def _number(text: str) -> Value:
     return int(text) if text.strip().lstrip("+-").isdecimal() else value
 
 
-def as_json(found: list[Found]) -> str:
+def as_json(found: list[FeatureValues]) -> str:
     """Write what was found as GeoJSON, without geometries."""
     features = [
         {"type": "Feature", "id": f"{item.layer}.{number}", "geometry": None,
@@ -78,7 +80,7 @@ def as_json(found: list[Found]) -> str:
     return json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False)
 
 
-def as_html(found: list[Found]) -> str:
+def as_html(found: list[FeatureValues]) -> str:
     """Write what was found as tables."""
     tables = [
         f"<table><caption>{escape(item.title)}</caption>"
@@ -97,7 +99,7 @@ def _shown(value: Value) -> str:
     return "no data" if value is None else escape(str(value))
 
 
-WRITERS: dict[str, Callable[[list[Found]], str]] = {
+WRITERS: dict[str, Callable[[list[FeatureValues]], str]] = {
     "application/json": as_json,
     "text/html": as_html,
 }

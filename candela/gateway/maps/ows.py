@@ -36,7 +36,13 @@ from candela.gateway.maps.exceptions import (
     exception_report,
     problem_of_request,
 )
-from candela.gateway.maps.feature_info import GML, MOST_BYTES, MOST_FEATURES, WRITERS, found_in
+from candela.gateway.maps.feature_info import (
+    GML,
+    MOST_BYTES,
+    MOST_FEATURES,
+    WRITERS,
+    feature_values,
+)
 from candela.gateway.maps.request import (
     kind_of,
     kind_of_xml,
@@ -44,8 +50,8 @@ from candela.gateway.maps.request import (
     pairs,
     settle,
     settle_xml,
+    standard_parameters,
     version_of_xml,
-    wanted,
 )
 from candela.gateway.maps.time_dimension import last_image
 from candela.gateway.problems import Problem
@@ -110,7 +116,7 @@ def elsewhere_blueprint(url: str) -> Blueprint:
 
 def problem_response(problem: Problem) -> Response:
     """Answer with a problem in the words of the service that the query names."""
-    query = wanted(request.args)
+    query = standard_parameters(request.args)
     return exception_report(problem, kind_of(query), query.get("version", ""))
 
 
@@ -124,7 +130,7 @@ class _Proxy:
 
     def answer(self, layer: str | None, kind: Kind | None) -> Response:
         """Answer the current request for a layer, or for all."""
-        query = wanted(request.args)
+        query = standard_parameters(request.args)
         asked = kind or kind_of(query)
         try:
             if layer is not None and not self._may_see(layer):
@@ -135,7 +141,9 @@ class _Proxy:
             if body.startswith(b"<"):
                 asked, query["version"] = kind or kind_of_xml(body), version_of_xml(body)
                 return self._pass_on_xml(layer, kind, body)
-            query.update(wanted(request.form if request.mimetype == FORM else pairs(body)))
+            query.update(
+                standard_parameters(request.form if request.mimetype == FORM else pairs(body))
+            )
             asked = kind or kind_of(query)
             return self._pass_on_query(layer, kind, query)
         except (PublicError, PublicationError) as error:
@@ -246,7 +254,7 @@ class _Proxy:
             if len(content) > MOST_BYTES:
                 answer.close()
                 raise TooLargeError(f"what is there is above {MOST_BYTES} bytes: ask for less")
-        found = found_in(content, self.publisher.numbers)
+        found = feature_values(content, self.publisher.numbers)
         if found is None:
             return Response(content, answer.status_code, answer.headers)
         text = WRITERS[form](found)

@@ -75,7 +75,7 @@ NAMESPACES: dict[str, Kind] = {
 }  # fmt: skip
 
 
-def wanted(values: MultiDict[str, str]) -> MultiDict[str, str]:
+def standard_parameters(values: MultiDict[str, str]) -> MultiDict[str, str]:
     """Keep the parameters of the standards, with their names in lower case."""
     return MultiDict(
         (key.lower(), value) for key, value in values.items(multi=True) if key.lower() in PARAMETERS

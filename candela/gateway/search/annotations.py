@@ -25,7 +25,7 @@ from candela.gateway.parameters import (
 )
 from candela.gateway.search.filters import HIGHEST
 from candela.gateway.search.patches import PatchesApi
-from candela.patches.store.annotate import Given, Source, annotate
+from candela.patches.store.annotate import LabelAssignment, Source, annotate
 
 MAX_BODY_BYTES = 4 * 2**20
 MOST_LABELLED = 10_000  # patches in one request
@@ -97,7 +97,7 @@ def annotate_patches(api: PatchesApi) -> BaseResponse:
     query_of_request()
     document = annotations_of(json_document(MAX_BODY_BYTES))
     labels = {
-        patch: [Given(label.code, label.confidence) for label in of_patch]
+        patch: [LabelAssignment(label.code, label.confidence) for label in of_patch]
         for patch, of_patch in document.labels.items()
     }
     with api.writing() as connection, blamed_on("labels"):

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from candela.gateway.parameters import QueryParameters
 from candela.gateway.search.patches import PatchesApi
 from candela.patches.query.export import Row, as_feature, to_csv
-from candela.patches.query.selection import Wanted
+from candela.patches.query.selection import PatchFilter
 
 ONLY_JSON = ("json",)
 TABLES = ("json", "csv")
@@ -23,17 +23,17 @@ MEDIA_TYPES = {
 }
 
 
-def one_more(wanted: Wanted) -> Wanted:
+def one_more(where: PatchFilter) -> PatchFilter:
     """Ask for one more than is shown: whether there are more."""
-    return replace(wanted, limit=wanted.limit + 1)
+    return replace(where, limit=where.limit + 1)
 
 
 def page_answer(
-    api: PatchesApi, found: Sequence[Any], wanted: Wanted, form: str, key: str
+    api: PatchesApi, found: Sequence[Any], where: PatchFilter, form: str, key: str
 ) -> BaseResponse:
     """Answer with a page of features, the next of which begins after the last of it."""
-    shown = found[: wanted.limit]
-    more = len(found) > wanted.limit
+    shown = found[: where.limit]
+    more = len(found) > where.limit
     following = {"after": str(getattr(shown[-1], key))} if more else None
     return feature_answer(api, [each._asdict() for each in shown], form, key, following)
 

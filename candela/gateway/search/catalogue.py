@@ -37,10 +37,10 @@ def landing(api: PatchesApi) -> BaseResponse:
 def products(api: PatchesApi) -> BaseResponse:
     """Find products."""
     query = query_of_request(*PRODUCT_FILTERS, *PAGING)
-    form, wanted = form_of(query, FEATURES), patch_filter(query)
+    form, where = form_of(query, FEATURES), patch_filter(query)
     with api.reading() as connection:
-        found = find_products(connection, api.viewer, one_more(wanted))
-    return page_answer(api, found, wanted, form, "product")
+        found = find_products(connection, api.viewer, one_more(where))
+    return page_answer(api, found, where, form, "product")
 
 
 def schemes(_: PatchesApi) -> BaseResponse:
@@ -63,7 +63,7 @@ def scheme(_: PatchesApi, name: str) -> BaseResponse:
 
 
 def feature_sets(api: PatchesApi) -> BaseResponse:
-    """List by what patches may be alike."""
+    """List the feature sets, by which patches are compared."""
     form = form_of(query_of_request("f"), TABLES)
     names = ("name", "version", "sensor", "dimension", "reference")
     query = sa.select(*(FEATURE_SET.c[name] for name in names)).order_by(FEATURE_SET.c.id)

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from candela.errors import InvalidValueError, blamed_on
 from candela.gateway.parameters import LONGEST, Bounds, QueryParameters, shown
-from candela.patches.query.selection import LabelWanted, Wanted, check_label
+from candela.patches.query.selection import LabelFilter, PatchFilter, check_label
 from candela.patches.store.annotate import Source
 
 MOST_ITEMS = 10_000  # patches in one answer
@@ -36,7 +36,7 @@ ORIGINS = ("manual", "model", "reference")
 SENSORS = ("s1", "s2", "fused")
 
 
-class Likeness(NamedTuple):
+class SimilarityQuery(NamedTuple):
     """Which patch others shall be like, by which feature set, and how many come first.
 
     With ``relatives`` also those that hold the patch, or that it holds.
@@ -48,13 +48,13 @@ class Likeness(NamedTuple):
     relatives: bool = False
 
 
-def patch_filter(query: QueryParameters, most: int = MOST_ITEMS, usual: int = 100) -> Wanted:
+def patch_filter(query: QueryParameters, most: int = MOST_ITEMS, usual: int = 100) -> PatchFilter:
     """Return which patches are asked for, at most ``most``, ``usual`` where no limit is given."""
     since, until = query.interval("datetime")
     (usable,) = query.numbers("usable", 1, "0")
     if not 0 <= usable <= 1:
         raise InvalidValueError(f"usable is {usable:g}, expected 0 to 1", "usable")
-    return Wanted(
+    return PatchFilter(
         product=query.text("product"),
         owner=query.text("owner"),
         sizes=_sizes(query),
@@ -68,21 +68,21 @@ def patch_filter(query: QueryParameters, most: int = MOST_ITEMS, usual: int = 10
     )
 
 
-def check_filter(connection: Connection, wanted: Wanted) -> None:
+def check_filter(connection: Connection, where: PatchFilter) -> None:
     """Refuse a label that its scheme does not have."""
-    if wanted.label:
+    if where.label:
         with blamed_on("label"):
-            check_label(connection, wanted.label.scheme, wanted.label.code)
+            check_label(connection, where.label.scheme, where.label.code)
 
 
-def likeness(query: QueryParameters) -> Likeness | None:
+def similarity_query(query: QueryParameters) -> SimilarityQuery | None:
     """Return what the patches shall be like, if that is asked."""
     query.require_with("like", LIKENESS)
     if "like" not in query:
         return None
     if "after" in query:
         raise InvalidValueError("after does not go with like; use offset", "after")
-    return Likeness(
+    return SimilarityQuery(
         query.whole_number("like", 0, 1, HIGHEST),
         query.text("features", "fused"),
         query.whole_number("offset", 0, 0, MOST_ITEMS),
@@ -119,7 +119,7 @@ def _area(query: QueryParameters) -> shapely.Geometry | None:
     return _geometry(query.given["geometry"]) if "geometry" in query else None
 
 
-def _label(query: QueryParameters) -> LabelWanted | None:
+def _label(query: QueryParameters) -> LabelFilter | None:
     query.require_with("label", ("subtree", "label_origin", "label_sensor"))
     if "label" not in query:
         return None
@@ -129,7 +129,7 @@ def _label(query: QueryParameters) -> LabelWanted | None:
         raise InvalidValueError(
             f"label is {shown(text)}, expected scheme:code such as corine:31", "label"
         )
-    return LabelWanted(
+    return LabelFilter(
         scheme,
         code,
         subtree=query.flag("subtree", default=True),

@@ -23,14 +23,14 @@ from candela.gateway.search.filters import (
     PAGING,
     PATCH_FILTERS,
     check_filter,
-    likeness,
     patch_filter,
+    similarity_query,
 )
 from candela.gateway.search.patches import PatchesApi
 from candela.patches.query.export import as_feature
 from candela.patches.query.products import feature_sets_of, labels_of, quicklook_of
 from candela.patches.query.selection import (
-    Found,
+    FoundPatch,
     find_patches,
     patches_of,
     relatives_of,
@@ -41,34 +41,34 @@ from candela.patches.query.similarity import find_feature_set
 def items(api: PatchesApi) -> BaseResponse:
     """Find patches, by all filters together; with ``like`` the nearest ones."""
     query = query_of_request(*PATCH_FILTERS, *PAGING, *LIKENESS)
-    form, alike = form_of(query, FEATURES), likeness(query)
-    wanted = patch_filter(query, MOST_ALIKE if alike else MOST_ITEMS, 20 if alike else 100)
-    if alike is None:
+    form, similarity = form_of(query, FEATURES), similarity_query(query)
+    where = patch_filter(query, MOST_ALIKE if similarity else MOST_ITEMS, 20 if similarity else 100)
+    if similarity is None:
         with api.reading() as connection:
-            check_filter(connection, wanted)
-            found = find_patches(connection, api.viewer, one_more(wanted))
-        return page_answer(api, found, wanted, form, "patch")
+            check_filter(connection, where)
+            found = find_patches(connection, api.viewer, one_more(where))
+        return page_answer(api, found, where, form, "patch")
     with api.reading() as connection:
-        check_filter(connection, wanted)
+        check_filter(connection, where)
         with blamed_on("features"):
-            feature_set = find_feature_set(connection, alike.features)
+            feature_set = find_feature_set(connection, similarity.features)
         with blamed_on("like"):
             nearest = api.shelf.like_patch(
                 connection,
                 api.viewer,
-                alike.patch,
-                alike.offset + wanted.limit + 1,
-                wanted,
+                similarity.patch,
+                similarity.offset + where.limit + 1,
+                where,
                 feature_set=feature_set,
                 limit_s=api.limit_s,
-                without=() if alike.relatives else relatives_of(connection, alike.patch),
+                without=() if similarity.relatives else relatives_of(connection, similarity.patch),
             )
-        shown = nearest[alike.offset : alike.offset + wanted.limit]
+        shown = nearest[similarity.offset : similarity.offset + where.limit]
         patches = patches_of(connection, api.viewer, [each.patch for each in shown])
     distances = {each.patch: each.distance for each in shown}
     rows = [{**patch._asdict(), "distance": distances[patch.patch]} for patch in patches]
-    more = len(nearest) > alike.offset + wanted.limit
-    following = {"offset": str(alike.offset + wanted.limit)} if more else None
+    more = len(nearest) > similarity.offset + where.limit
+    following = {"offset": str(similarity.offset + where.limit)} if more else None
     return feature_answer(api, rows, form, "patch", following)
 
 
@@ -101,7 +101,7 @@ def quicklook(api: PatchesApi, patch: str) -> BaseResponse:
     return Response(content, mimetype="image/jpeg", headers=headers)
 
 
-def _one(connection: Connection, viewer: str, patch: int) -> Found:
+def _one(connection: Connection, viewer: str, patch: int) -> FoundPatch:
     found = patches_of(connection, viewer, [patch])
     if not found:
         raise NotFoundError(f"there is no patch {patch}, or it is not yours to see")

@@ -23,10 +23,10 @@ def statistics(api: PatchesApi) -> BaseResponse:
     """Count patches and area by product, date, size and label."""
     query = query_of_request(*PATCH_FILTERS, "scheme", "source", "f")
     form, scheme = form_of(query, TABLES), _scheme_of(query)
-    source, wanted = label_source(query, "source", "manual"), patch_filter(query)
+    source, where = label_source(query, "source", "manual"), patch_filter(query)
     with api.reading() as connection:
-        check_filter(connection, wanted)
-        counts = label_statistics(connection, api.viewer, scheme, wanted, source=source)
+        check_filter(connection, where)
+        counts = label_statistics(connection, api.viewer, scheme, where, source=source)
     rows = [{**count._asdict(), "time": _iso(count.time)} for count in counts]
     return table_answer({"scheme": scheme, "statistics": rows}, rows, form)
 
@@ -53,14 +53,14 @@ def confusion(api: PatchesApi) -> BaseResponse:
     form, scheme = form_of(query, TABLES), _scheme_of(query)
     truth, compared = label_source(query, "truth", "reference"), query.text("compared", "manual")
     rule = next((rule for rule in RULES if rule == compared), None)
-    wanted = patch_filter(query)
+    where = patch_filter(query)
     with api.reading() as connection:
-        check_filter(connection, wanted)
+        check_filter(connection, where)
         if rule:
-            matrix = fused_confusion(connection, api.viewer, scheme, truth, rule, wanted)
+            matrix = fused_confusion(connection, api.viewer, scheme, truth, rule, where)
         else:
             other = label_source(query, "compared", "manual")
-            matrix = analytics.confusion(connection, api.viewer, scheme, truth, other, wanted)
+            matrix = analytics.confusion(connection, api.viewer, scheme, truth, other, where)
     told = {
         "scheme": scheme,
         "truth": query.text("truth", "reference"),

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from candela.eo.reference_system import reference_system
 from candela.errors import InputError, NotFoundError
 from candela.patches.query.confusion import Confusion
-from candela.patches.query.selection import Wanted, annotations_in, of_products, restricted
+from candela.patches.query.selection import PatchFilter, annotations_in, of_products, restricted
 from candela.patches.store.annotate import MANUAL, Source
 from candela.patches.store.tables import LABEL, PATCH, PRODUCT
 
@@ -50,7 +50,7 @@ def label_statistics(
     connection: Connection,
     viewer: str,
     scheme: str,
-    wanted: Wanted | None = None,
+    where: PatchFilter | None = None,
     *,
     source: Source = MANUAL,
 ) -> list[LabelCount]:
@@ -64,7 +64,7 @@ def label_statistics(
         Who asks.
     scheme : str
         In which labels are counted; those of other schemes are translated.
-    wanted : Wanted, optional
+    where : PatchFilter, optional
         Which patches: an area, a time ...; its limit does not count.
     source : Source
         Whose labels.
@@ -76,7 +76,7 @@ def label_statistics(
         connection,
         sa.select(*columns, sa.func.count(sa.distinct(PATCH.c.id)), *place),
         viewer,
-        wanted or Wanted(),
+        where or PatchFilter(),
     )
     query = query.join(known, known.c.patch_id == PATCH.c.id).join(
         LABEL, sa.and_(LABEL.c.scheme == scheme, LABEL.c.code == known.c.code)
@@ -169,7 +169,7 @@ def confusion(
     scheme: str,
     truth: Source,
     compared: Source,
-    wanted: Wanted | None = None,
+    where: PatchFilter | None = None,
 ) -> Confusion:
     """Compare two sources of labels on the same patches.
 
@@ -186,7 +186,7 @@ def confusion(
         In which labels are compared; those of other schemes are translated.
     truth, compared : Source
         Of the rows and of the columns. Of several labels of a patch the most confident counts.
-    wanted : Wanted, optional
+    where : PatchFilter, optional
         Which patches; its limit does not count.
     """
     one = best_label(viewer, scheme, truth, "one")
@@ -195,7 +195,7 @@ def confusion(
         connection,
         sa.select(one.c.code, other.c.code, sa.func.count()),
         viewer,
-        wanted or Wanted(),
+        where or PatchFilter(),
     )
     query = query.join(one, one.c.patch_id == PATCH.c.id)
     query = query.join(other, other.c.patch_id == PATCH.c.id)
@@ -222,8 +222,8 @@ def best_label(viewer: str, scheme: str, source: Source, name: str) -> sa.Subque
 
 
 def _product(connection: Connection, viewer: str, name: str, owner: str) -> sa.Row[tuple[Any, ...]]:
-    wanted = Wanted(product=name, owner=owner)
-    found = connection.execute(of_products(sa.select(PRODUCT), viewer, wanted)).all()
+    where = PatchFilter(product=name, owner=owner)
+    found = connection.execute(of_products(sa.select(PRODUCT), viewer, where)).all()
     if len(found) != 1:
         owners = ", ".join(row.owner for row in found) or "nobody"
         raise NotFoundError(f"expected one product {name!r} that you may see, found: of {owners}")

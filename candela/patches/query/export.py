@@ -12,7 +12,7 @@ import shapely
 
 from candela.eo.vector.tables import harmless
 from candela.errors import UnsupportedError
-from candela.patches.query.selection import Found
+from candela.patches.query.selection import FoundPatch
 
 
 class Record(Protocol):
@@ -26,7 +26,7 @@ Row = Record | Mapping[str, Any]
 DIGITS = 7  # of longitude and latitude: centimetres
 
 
-def to_geojson(patches: Sequence[Found]) -> str:
+def to_geojson(patches: Sequence[FoundPatch]) -> str:
     """Return patches as a GeoJSON FeatureCollection (RFC 7946)."""
     features = [as_feature(patch, "patch") for patch in patches]
     return json.dumps({"type": "FeatureCollection", "features": features})

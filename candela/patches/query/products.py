@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from candela.eo.reference_system import reference_system
 from candela.errors import NotFoundError
-from candela.patches.query.selection import Wanted, of_products, seen_by
+from candela.patches.query.selection import PatchFilter, of_products, seen_by
 from candela.patches.store.model import outlines
 from candela.patches.store.tables import (
     ANNOTATION,
@@ -64,7 +64,7 @@ class Product(NamedTuple):
     outline: shapely.Geometry
 
 
-class Labelled(NamedTuple):
+class PatchLabel(NamedTuple):
     """A label that a patch has, and who says so."""
 
     owner: str
@@ -76,7 +76,7 @@ class Labelled(NamedTuple):
     confidence: float | None
 
 
-def find_products(connection: Connection, viewer: str, wanted: Wanted) -> list[Product]:
+def find_products(connection: Connection, viewer: str, where: PatchFilter) -> list[Product]:
     """Find the products that a user may see, in the order of their numbers.
 
     Parameters
@@ -85,11 +85,11 @@ def find_products(connection: Connection, viewer: str, wanted: Wanted) -> list[P
         See ``PatchDatabase.reading_for``.
     viewer : str
         Who asks.
-    wanted : Wanted
+    where : PatchFilter
         Of which name, owner and time; ``after`` is the number of a product here.
     """
-    query = of_products(sa.select(PRODUCT), viewer, wanted).where(PRODUCT.c.id > wanted.after)
-    rows = connection.execute(query.order_by(PRODUCT.c.id).limit(wanted.limit)).all()
+    query = of_products(sa.select(PRODUCT), viewer, where).where(PRODUCT.c.id > where.after)
+    rows = connection.execute(query.order_by(PRODUCT.c.id).limit(where.limit)).all()
     sizes: dict[int, list[int]] = {row.id: [] for row in rows}
     levels = sa.select(GRID.c.product_id, GRID.c.size).where(GRID.c.product_id.in_(sizes))
     for product, size in connection.execute(levels.order_by(GRID.c.size.desc())):
@@ -104,7 +104,7 @@ def find_products(connection: Connection, viewer: str, wanted: Wanted) -> list[P
     ]  # fmt: skip
 
 
-def labels_of(connection: Connection, viewer: str, patch: int) -> list[Labelled]:
+def labels_of(connection: Connection, viewer: str, patch: int) -> list[PatchLabel]:
     """Return the labels of a patch that a user may see."""
     named = sa.and_(LABEL.c.scheme == ANNOTATION.c.scheme, LABEL.c.code == ANNOTATION.c.code)
     seen = sa.or_(ANNOTATION.c.owner == viewer, ANNOTATION.c.visibility == "public")
@@ -112,7 +112,7 @@ def labels_of(connection: Connection, viewer: str, patch: int) -> list[Labelled]
     columns = [ANNOTATION.c[name] for name in names]
     columns.insert(3, LABEL.c.title)
     query = sa.select(*columns).join(LABEL, named).where(seen, ANNOTATION.c.patch_id == patch)
-    return [Labelled(*row) for row in connection.execute(query.order_by(ANNOTATION.c.id))]
+    return [PatchLabel(*row) for row in connection.execute(query.order_by(ANNOTATION.c.id))]
 
 
 def feature_sets_of(connection: Connection, patch: int) -> list[str]:

@@ -15,7 +15,7 @@ from candela.patches.store.tables import ANNOTATION, LABEL, MAPPING, PATCH, PROD
 MOST = 100_000  # patches that one question may be answered with
 
 
-class LabelWanted(NamedTuple):
+class LabelFilter(NamedTuple):
     """A label of a scheme; with ``subtree`` everything below it, too.
 
     Attributes
@@ -36,7 +36,7 @@ class LabelWanted(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class PatchFilter:
     """Which patches; what is left empty restricts nothing.
 
     Attributes
@@ -53,7 +53,7 @@ class Wanted:
         What the patches touch, in longitude and latitude.
     least_usable : float
         Share of usable pixels, 0..1.
-    label : LabelWanted or None
+    label : LabelFilter or None
     after : int
         Patches with higher numbers: to go on where an answer ended.
     limit : int
@@ -67,12 +67,12 @@ class Wanted:
     until: dt.datetime | None = None
     area: shapely.Geometry | None = None
     least_usable: float = 0.0
-    label: LabelWanted | None = None
+    label: LabelFilter | None = None
     after: int = 0
     limit: int = MOST
 
 
-class Found(NamedTuple):
+class FoundPatch(NamedTuple):
     """A patch that was found.
 
     Attributes
@@ -108,8 +108,8 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def find_patches(connection: Connection, viewer: str, wanted: Wanted) -> list[Found]:
-    """Find the patches that a user may see and that are wanted, in the order of their numbers.
+def find_patches(connection: Connection, viewer: str, where: PatchFilter) -> list[FoundPatch]:
+    """Find the patches of a filter that a user may see, in the order of their numbers.
 
     Parameters
     ----------
@@ -117,31 +117,31 @@ def find_patches(connection: Connection, viewer: str, wanted: Wanted) -> list[Fo
         See ``PatchDatabase.acting_for``.
     viewer : str
         Who asks. PostgreSQL checks it once more.
-    wanted : Wanted
+    where : PatchFilter
 
     Raises
     ------
     InputError
         If the limit or the label makes no sense.
     """
-    query = restricted(connection, sa.select(*_COLUMNS), viewer, wanted)
-    rows = connection.execute(query.order_by(PATCH.c.id).limit(wanted.limit))
-    return [_found(row) for row in rows]
+    query = restricted(connection, sa.select(*_COLUMNS), viewer, where)
+    rows = connection.execute(query.order_by(PATCH.c.id).limit(where.limit))
+    return [_patch(row) for row in rows]
 
 
-def find_numbers(connection: Connection, viewer: str, wanted: Wanted) -> list[int]:
+def find_numbers(connection: Connection, viewer: str, where: PatchFilter) -> list[int]:
     """Find the numbers of patches alone, see ``find_patches``."""
-    query = restricted(connection, sa.select(PATCH.c.id), viewer, wanted)
-    return list(connection.execute(query.order_by(PATCH.c.id).limit(wanted.limit)).scalars())
+    query = restricted(connection, sa.select(PATCH.c.id), viewer, where)
+    return list(connection.execute(query.order_by(PATCH.c.id).limit(where.limit)).scalars())
 
 
-def patches_of(connection: Connection, viewer: str, numbers: list[int]) -> list[Found]:
+def patches_of(connection: Connection, viewer: str, numbers: list[int]) -> list[FoundPatch]:
     """Return patches by their numbers, in that order; those not to be seen are left out."""
-    found: dict[int, Found] = {}
-    query = restricted(connection, sa.select(*_COLUMNS), viewer, Wanted())
+    found: dict[int, FoundPatch] = {}
+    query = restricted(connection, sa.select(*_COLUMNS), viewer, PatchFilter())
     query = query.where(PATCH.c.id.in_(numbers))
     for row in connection.execute(query):
-        found[row.id] = _found(row)
+        found[row.id] = _patch(row)
     return [found[number] for number in numbers if number in found]
 
 
@@ -176,35 +176,35 @@ def _overlap(size: int, own_size: int, own_row: int, own_col: int) -> sa.ColumnE
 
 
 def restricted(
-    connection: Connection, query: sa.Select[Any], viewer: str, wanted: Wanted
+    connection: Connection, query: sa.Select[Any], viewer: str, where: PatchFilter
 ) -> sa.Select[Any]:
-    """Join a query's patches to their products and keep those that are wanted and may be seen."""
-    if not 0 < wanted.limit <= MOST:
-        raise InputError(f"a limit of {wanted.limit} patches (expected 1 to {MOST})")
+    """Join a query's patches to their products and keep those of the filter that may be seen."""
+    if not 0 < where.limit <= MOST:
+        raise InputError(f"a limit of {where.limit} patches (expected 1 to {MOST})")
     query = query.select_from(PATCH.join(PRODUCT, PATCH.c.product_id == PRODUCT.c.id))
-    query = of_products(query, viewer, wanted)
-    return _kept(
+    query = of_products(query, viewer, where)
+    return _conditions(
         query,
-        (wanted.sizes, lambda: PATCH.c.size.in_(wanted.sizes)),
-        (wanted.least_usable, lambda: PATCH.c.usable >= wanted.least_usable),
-        (wanted.area, lambda: _touches(connection, wanted.area)),
-        (wanted.label, lambda: PATCH.c.id.in_(_labelled(connection, viewer, wanted.label))),
-        (wanted.after, lambda: PATCH.c.id > wanted.after),
+        (where.sizes, lambda: PATCH.c.size.in_(where.sizes)),
+        (where.least_usable, lambda: PATCH.c.usable >= where.least_usable),
+        (where.area, lambda: _touches(connection, where.area)),
+        (where.label, lambda: PATCH.c.id.in_(_with_label(connection, viewer, where.label))),
+        (where.after, lambda: PATCH.c.id > where.after),
     )
 
 
-def of_products(query: sa.Select[Any], viewer: str, wanted: Wanted) -> sa.Select[Any]:
-    """Keep the products of a query that may be seen, and are of the name, owner and time wanted."""
-    return _kept(
+def of_products(query: sa.Select[Any], viewer: str, where: PatchFilter) -> sa.Select[Any]:
+    """Keep the products of a query that may be seen, of the name, owner and time of the filter."""
+    return _conditions(
         query.where(seen_by(viewer)),
-        (wanted.product, lambda: PRODUCT.c.name == wanted.product),
-        (wanted.owner, lambda: PRODUCT.c.owner == wanted.owner),
-        (wanted.since, lambda: PRODUCT.c.s2_time >= wanted.since),
-        (wanted.until, lambda: PRODUCT.c.s2_time < wanted.until),
+        (where.product, lambda: PRODUCT.c.name == where.product),
+        (where.owner, lambda: PRODUCT.c.owner == where.owner),
+        (where.since, lambda: PRODUCT.c.s2_time >= where.since),
+        (where.until, lambda: PRODUCT.c.s2_time < where.until),
     )
 
 
-def _kept(
+def _conditions(
     query: sa.Select[Any], *conditions: tuple[object, Callable[[], sa.ColumnElement[bool]]]
 ) -> sa.Select[Any]:
     """Add the conditions that are given."""
@@ -268,7 +268,7 @@ def check_label(connection: Connection, scheme: str, code: str) -> None:
         raise NotFoundError(f"there is no label {code!r} in scheme {scheme!r} (labels: {listed})")
 
 
-def _labelled(connection: Connection, viewer: str, label: LabelWanted | None) -> sa.Select[Any]:
+def _with_label(connection: Connection, viewer: str, label: LabelFilter | None) -> sa.Select[Any]:
     assert label is not None
     check_label(connection, label.scheme, label.code)
     known = annotations_in(viewer, label.scheme)
@@ -284,10 +284,10 @@ def _labelled(connection: Connection, viewer: str, label: LabelWanted | None) ->
     return query
 
 
-def _found(row: Sequence[Any]) -> Found:
+def _patch(row: Sequence[Any]) -> FoundPatch:
     patch, product, owner, time, size, grid_row, grid_col, usable, outline = row
     polygon = shapely.from_wkb(bytes(outline))
-    return Found(patch, product, owner, time, size, grid_row, grid_col, usable, polygon)
+    return FoundPatch(patch, product, owner, time, size, grid_row, grid_col, usable, polygon)
 
 
 def _touches(connection: Connection, area: shapely.Geometry | None) -> sa.ColumnElement[bool]:

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from candela.eo.fusion import Classes, LabelPairs, Posteriors, fuse_posteriors
 from candela.patches.query.analytics import best_label, labels_from
 from candela.patches.query.confusion import Confusion
-from candela.patches.query.selection import Wanted, restricted
+from candela.patches.query.selection import PatchFilter, restricted
 from candela.patches.store.annotate import Source
 from candela.patches.store.tables import PATCH
 
@@ -20,7 +20,7 @@ SENSORS = ("s1", "s2")
 FOLDS = 2
 
 
-class _Known(NamedTuple):
+class _LabelledPatches(NamedTuple):
     """Patches that have a true label and labels of both models.
 
     Attributes
@@ -44,7 +44,7 @@ def fused_confusion(
     scheme: str,
     truth: Source,
     rule: Rule,
-    wanted: Wanted | None = None,
+    where: PatchFilter | None = None,
 ) -> Confusion:
     """Compare the truth with labels that are fused from those of the models of S1 and of S2.
 
@@ -61,7 +61,7 @@ def fused_confusion(
     rule : {"product", "pairs"}
         ``product`` multiplies the confidences of ``Source("model", "s1")`` and of ``"s2"``;
         ``pairs`` looks both labels up in a table of what such pairs were.
-    wanted : Wanted, optional
+    where : PatchFilter, optional
         Which patches; its limit does not count.
 
     Notes
@@ -71,7 +71,7 @@ def fused_confusion(
     patches (every other one), so no patch is told by its own truth; still neighbours look alike,
     and the figure is that of places like those which are known.
     """
-    known = _known(connection, viewer, scheme, truth, wanted or Wanted())
+    known = _labelled_patches(connection, viewer, scheme, truth, where or PatchFilter())
     if known is None:
         return Confusion.of([])
     if rule == "product":
@@ -88,7 +88,7 @@ def fused_confusion(
     )
 
 
-def _by_pairs(known: _Known) -> Classes:
+def _by_pairs(known: _LabelledPatches) -> Classes:
     first, second = (each.argmax(axis=1) for each in known.posteriors)
     fold = np.arange(len(known.truth)) % FOLDS
     fused = np.zeros_like(known.truth)
@@ -99,15 +99,15 @@ def _by_pairs(known: _Known) -> Classes:
     return fused
 
 
-def _known(
-    connection: Connection, viewer: str, scheme: str, truth: Source, wanted: Wanted
-) -> _Known | None:
+def _labelled_patches(
+    connection: Connection, viewer: str, scheme: str, truth: Source, where: PatchFilter
+) -> _LabelledPatches | None:
     """Return the patches that all three know; None without any."""
     true = best_label(viewer, scheme, truth, "truth")
-    query = restricted(connection, sa.select(PATCH.c.id, true.c.code), viewer, wanted)
+    query = restricted(connection, sa.select(PATCH.c.id, true.c.code), viewer, where)
     query = query.join(true, true.c.patch_id == PATCH.c.id)
     truths = {row.id: row.code for row in connection.execute(query)}
-    given = [_labels(connection, viewer, scheme, sensor, wanted) for sensor in SENSORS]
+    given = [_labels(connection, viewer, scheme, sensor, where) for sensor in SENSORS]
     patches = sorted(truths.keys() & given[0].keys() & given[1].keys())
     if not patches:
         return None
@@ -119,16 +119,18 @@ def _known(
     posteriors = tuple(
         np.stack([_posterior(labels[patch], place) for patch in patches]) for labels in given
     )
-    return _Known(codes, np.array([place[truths[p]] for p in patches], np.int64), posteriors)
+    return _LabelledPatches(
+        codes, np.array([place[truths[p]] for p in patches], np.int64), posteriors
+    )
 
 
 def _labels(
-    connection: Connection, viewer: str, scheme: str, sensor: str, wanted: Wanted
+    connection: Connection, viewer: str, scheme: str, sensor: str, where: PatchFilter
 ) -> dict[int, dict[str, float]]:
     """Return how sure a sensor's model is of each label of each patch."""
     labels = labels_from(viewer, scheme, Source("model", sensor))
     columns = (PATCH.c.id, labels.c.code, sa.func.coalesce(labels.c.confidence, 1.0))
-    query = restricted(connection, sa.select(*columns), viewer, wanted)
+    query = restricted(connection, sa.select(*columns), viewer, where)
     found: dict[int, dict[str, float]] = {}
     for patch, code, confidence in connection.execute(
         query.join(labels, labels.c.patch_id == PATCH.c.id)

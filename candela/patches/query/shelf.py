@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
 from candela.errors import NotFoundError, UnavailableError
-from candela.patches.query.selection import Wanted, of_products, restricted, seen_by
+from candela.patches.query.selection import PatchFilter, of_products, restricted, seen_by
 from candela.patches.query.similarity import (
     CHUNK,
     Neighbour,
@@ -62,13 +62,13 @@ class VectorShelf:
         viewer: str,
         patch: int,
         count: int,
-        wanted: Wanted,
+        where: PatchFilter,
         *,
         feature_set: sa.Row[Any],
         limit_s: float,
         without: Collection[int] = (),
     ) -> list[Neighbour]:
-        """Return the patches most like one, without it, among those that are wanted.
+        """Return the patches most like one, without it, among those of a filter.
 
         Parameters
         ----------
@@ -80,7 +80,7 @@ class VectorShelf:
             Its number.
         count : int
             How many.
-        wanted : Wanted
+        where : PatchFilter
             Which patches are compared; its limit does not count.
         feature_set : Row
             By what: see ``find_feature_set``.
@@ -99,10 +99,10 @@ class VectorShelf:
         vector = _vector_of(connection, viewer, patch, feature_set)
         scaler = scaler_of(feature_set.scaler)
         scaled = scaler.apply(vector[None])[0] if scaler else vector
-        among = _numbers(connection, viewer, wanted)
+        among = _numbers(connection, viewer, where)
         found = (
-            index.nearest(scaled, count + 1 + len(without), _kept(index, wanted, among))
-            for index in self._indexes(connection, viewer, feature_set, wanted, limit_s)
+            index.nearest(scaled, count + 1 + len(without), _kept(index, where, among))
+            for index in self._indexes(connection, viewer, feature_set, where, limit_s)
         )
         nearest = merge(*found, key=lambda neighbour: (neighbour.distance, neighbour.patch))
         left_out = {patch, *without}
@@ -113,10 +113,10 @@ class VectorShelf:
         connection: Connection,
         viewer: str,
         made: sa.Row[Any],
-        wanted: Wanted,
+        where: PatchFilter,
         limit_s: float,
     ) -> list[VectorIndex]:
-        query = of_products(sa.select(PRODUCT.c.id, PRODUCT.c.updated), viewer, wanted)
+        query = of_products(sa.select(PRODUCT.c.id, PRODUCT.c.updated), viewer, where)
         products = connection.execute(query.order_by(PRODUCT.c.id)).all()
         end = time.monotonic() + limit_s
         indexes = []
@@ -174,24 +174,24 @@ def _vector_of(connection: Connection, viewer: str, patch: int, made: sa.Row[Any
     return vector
 
 
-def _numbers(connection: Connection, viewer: str, wanted: Wanted) -> NDArray[np.int64] | None:
-    """Return the patches that a place or a label leaves; None where all are wanted."""
-    if wanted.area is None and wanted.label is None:
+def _numbers(connection: Connection, viewer: str, where: PatchFilter) -> NDArray[np.int64] | None:
+    """Return the patches that a place or a label leaves; None where it leaves all."""
+    if where.area is None and where.label is None:
         return None
-    query = restricted(connection, sa.select(PATCH.c.id), viewer, wanted)
+    query = restricted(connection, sa.select(PATCH.c.id), viewer, where)
     return np.array(connection.execute(query).scalars().all(), np.int64)
 
 
 def _kept(
-    index: VectorIndex, wanted: Wanted, among: NDArray[np.int64] | None
+    index: VectorIndex, where: PatchFilter, among: NDArray[np.int64] | None
 ) -> NDArray[np.bool_] | None:
-    """Return which rows of an index are wanted; None for all."""
+    """Return which rows of an index a filter leaves; None for all."""
     if among is not None:
         return np.isin(index.numbers, among, assume_unique=True)
-    if not wanted.sizes and not wanted.least_usable:
+    if not where.sizes and not where.least_usable:
         return None
-    kept = index.usable >= wanted.least_usable
-    return kept & np.isin(index.sizes, wanted.sizes) if wanted.sizes else kept
+    kept = index.usable >= where.least_usable
+    return kept & np.isin(index.sizes, where.sizes) if where.sizes else kept
 
 
 def _blocks(

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from candela.eo.fusion import Scaler
 from candela.errors import NotFoundError
-from candela.patches.query.selection import Wanted, restricted
+from candela.patches.query.selection import PatchFilter, restricted
 from candela.patches.store.tables import FEATURE, FEATURE_SET, PATCH
 
 VECTORS, NORMS, NUMBERS, FACTS = "vectors.npy", "norms.npy", "numbers.npy", "facts.json"
@@ -121,7 +121,7 @@ def build_index(
     folder: Path,
     *,
     version: int | None = None,
-    wanted: Wanted | None = None,
+    where: PatchFilter | None = None,
 ) -> VectorIndex:
     """Write the vectors that a user may see into files, scaled by their frozen scaler.
 
@@ -137,7 +137,7 @@ def build_index(
         Where the files go; what is there is replaced.
     version : int, optional
         By default the newest.
-    wanted : Wanted, optional
+    where : PatchFilter, optional
         The patches that are taken; its limit does not count.
 
     Raises
@@ -147,7 +147,10 @@ def build_index(
     """
     made = find_feature_set(connection, feature_set, version)
     query = restricted(
-        connection, sa.select(PATCH.c.id, PATCH.c.size, PATCH.c.usable), viewer, wanted or Wanted()
+        connection,
+        sa.select(PATCH.c.id, PATCH.c.size, PATCH.c.usable),
+        viewer,
+        where or PatchFilter(),
     )
     query = query.join(FEATURE, FEATURE.c.patch_id == PATCH.c.id)
     query = query.where(FEATURE.c.feature_set_id == made.id).order_by(PATCH.c.id)

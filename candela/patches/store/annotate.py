@@ -32,7 +32,7 @@ MANUAL = Source()
 REFERENCE = Source("reference")
 
 
-class Given(NamedTuple):
+class LabelAssignment(NamedTuple):
     """A label of a patch; ``confidence`` is 0..1."""
 
     code: str
@@ -43,7 +43,7 @@ def annotate(
     connection: Connection,
     owner: str,
     scheme: str,
-    labels: Mapping[int, Sequence[Given]],
+    labels: Mapping[int, Sequence[LabelAssignment]],
     *,
     source: Source = MANUAL,
     visibility: str = "private",
@@ -59,7 +59,7 @@ def annotate(
         Who says so.
     scheme : str
         Of the labels.
-    labels : mapping of int to sequence of Given
+    labels : mapping of int to sequence of LabelAssignment
         By number of the patch; an empty sequence takes labels away.
     source : Source
     visibility : {"private", "public"}

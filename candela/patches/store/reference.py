@@ -17,7 +17,7 @@ from candela.eo.reference_system import reference_system
 from candela.eo.texture.cells import cell_histograms
 from candela.errors import NotFoundError
 from candela.patches.query.selection import seen_by
-from candela.patches.store.annotate import REFERENCE, Given, annotate
+from candela.patches.store.annotate import REFERENCE, LabelAssignment, annotate
 from candela.patches.store.tables import GRID, PATCH, PRODUCT
 
 LEAST_SHARE = 0.5  # of a patch that a class must cover to be its label
@@ -81,7 +81,7 @@ def annotate_from_map(
             sa.select(GRID).where(GRID.c.product_id == row.id).order_by(GRID.c.size.desc())
         )
     ]
-    labels: dict[int, list[Given]] = {}
+    labels: dict[int, list[LabelAssignment]] = {}
     shares = _shares(classes, values, levels[-1])
     for level in levels:
         of_level = gather(shares, level, levels[-1].size)
@@ -91,7 +91,7 @@ def annotate_from_map(
             best = int(of_level[:, patch_row, patch_col].argmax())
             share = float(of_level[best, patch_row, patch_col])
             known = share >= least_share and int(values[best]) in names
-            labels[patch] = [Given(names[int(values[best])], share)] if known else []
+            labels[patch] = [LabelAssignment(names[int(values[best])], share)] if known else []
     annotate(connection, owner, scheme, labels, source=REFERENCE)
     return sum(bool(given) for given in labels.values())
 

@@ -25,7 +25,7 @@ from candela.publish.geoserver.mosaic import Mosaics
 from candela.publish.geoserver.proof import prove
 from candela.publish.geoserver.rest import Document, GeoServerRest, entries, listed
 from candela.publish.geoserver.tiles import Tiles
-from candela.publish.record import LayerRecord, job_told
+from candela.publish.record import LayerRecord, job_of_invalid_record
 from candela.publish.series import Series, all_series
 from candela.publish.styles.sld import MEDIA_TYPE
 
@@ -432,7 +432,7 @@ class GeoServerPublisher:
                     text = entries(store).get(documents.RECORD_KEY)
                     if text and self._known[key] is None:
                         logger.error("Layer %s:%s is not served: no valid record", workspace, name)
-                        self._unreadable[key] = job_told(name, text)
+                        self._unreadable[key] = job_of_invalid_record(name, text)
                 record = self._known[key]
                 if record is not None:
                     yield workspace, record

@@ -39,7 +39,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Look(Strict):
+class Symbol(Strict):
     """How something is drawn, and what the legend says of it."""
 
     colour: Colour
@@ -47,7 +47,7 @@ class Look(Strict):
     label: str
 
 
-class Interval(Look):
+class Interval(Symbol):
     """Values from ``low`` up to but not including ``high`` (the last interval includes it)."""
 
     low: float
@@ -149,17 +149,17 @@ class PolygonStyle(Strict):
     attribute: str
     outline_px: float = Field(default=1, gt=0)
     classes: tuple[Interval, ...] = Field(min_length=1)
-    missing: Look
+    missing: Symbol
 
     @property
-    def looks(self) -> tuple[Look, ...]:
+    def symbols(self) -> tuple[Symbol, ...]:
         """All ways to look; the last one is where the attribute has no value."""
         return (*self.classes, self.missing)
 
     @property
     def legend(self) -> tuple[LegendEntry, ...]:
         """What the colours mean."""
-        return tuple(LegendEntry(item.label, (item.colour,)) for item in self.looks)
+        return tuple(LegendEntry(item.label, (item.colour,)) for item in self.symbols)
 
 
 RasterStyle = ClassStyle | DecibelStyle | GreyStyle | CompositeStyle

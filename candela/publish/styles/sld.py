@@ -14,11 +14,11 @@ from candela.publish.styles import (
     DecibelStyle,
     GreyStyle,
     Interval,
-    Look,
     PolygonStyle,
     Range,
     RasterStyle,
     Style,
+    Symbol,
 )
 
 OGC = "http://www.opengis.net/ogc"
@@ -161,17 +161,17 @@ def _between(attribute: str, item: Interval, *, is_closed: bool) -> etree._Eleme
     )
 
 
-def _rule(style: PolygonStyle, look: Look, condition: etree._Element) -> etree._Element:
+def _rule(style: PolygonStyle, symbol: Symbol, condition: etree._Element) -> etree._Element:
     def parameters(**values: object) -> list[etree._Element]:
         return [
             _make.CssParameter(str(value), name=name.replace("_", "-"))
             for name, value in values.items()
         ]
 
-    fill = parameters(fill=look.colour, fill_opacity=f"{look.opacity / 100:g}")
-    stroke = parameters(stroke=look.colour, stroke_width=f"{style.outline_px:g}")
+    fill = parameters(fill=symbol.colour, fill_opacity=f"{symbol.opacity / 100:g}")
+    stroke = parameters(stroke=symbol.colour, stroke_width=f"{style.outline_px:g}")
     return _make.Rule(
-        _make.Title(look.label),
+        _make.Title(symbol.label),
         _filter.Filter(condition),
         _make.PolygonSymbolizer(_make.Fill(*fill), _make.Stroke(*stroke)),
     )
