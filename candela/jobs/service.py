@@ -342,8 +342,9 @@ class JobService:
             The job as it was last, in state dismissed.
         """
         job = self.outcome(principal, job_id)
+        who = "the user" if principal.name == job.owner else "an operator"
         dismissed = self.store.move(
-            job_id, UNFINISHED, State.DISMISSED, message="dismissed by the user", error=None
+            job_id, UNFINISHED, State.DISMISSED, message=f"dismissed by {who}", error=None
         )
         self.clear(dismissed or job)
         if dismissed is None:
