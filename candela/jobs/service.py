@@ -7,8 +7,9 @@ import datetime as dt
 import logging
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy.exc import IntegrityError
@@ -121,7 +122,7 @@ class JobService:
         if before := self._submitted_before(job):
             return before
         if self.base_url:
-            check_outputs(request, f"{self.base_url}/outputs", self._may_use(principal))
+            check_outputs(request, f"{self.base_url}/outputs", partial(self._has, principal))
         if self.uploads:
             self.uploads.claim(principal, request, job.id)
         job = self._added(job)
@@ -253,8 +254,7 @@ class JobService:
 
     def wait(self, principal: Principal, job_id: str, timeout_s: float) -> Job:
         """Wait until a job has ended or the time is over; return it as it is then."""
-        self.summary(principal, job_id)
-        return self.store.wait(job_id, timeout_s)
+        return self.store.wait(job_id, timeout_s, owner=principal.scope)
 
     def outcomes(
         self,
@@ -325,17 +325,13 @@ class JobService:
         """Release all connections of the database."""
         self.store.close()
 
-    def _may_use(self, principal: Principal) -> Callable[[str], bool]:
-        """Return what tells whether a principal's jobs may take outputs of a job as inputs."""
-
-        def may_use(job_id: str) -> bool:
-            try:
-                self.summary(principal, job_id)
-            except NotFoundError:
-                return False
-            return True
-
-        return may_use
+    def _has(self, principal: Principal, job_id: str) -> bool:
+        """Tell whether there is a job with this id that a principal sees."""
+        try:
+            self.summary(principal, job_id)
+        except NotFoundError:
+            return False
+        return True
 
     def dismiss(self, principal: Principal, job_id: str) -> JobOutcome:
         """End a job that is not finished, or remove one that is; nothing of it remains.
@@ -346,8 +342,9 @@ class JobService:
             The job as it was last, in state dismissed.
         """
         job = self.outcome(principal, job_id)
+        who = "the user" if principal.name == job.owner else "an operator"
         dismissed = self.store.move(
-            job_id, UNFINISHED, State.DISMISSED, message="dismissed by the user", error=None
+            job_id, UNFINISHED, State.DISMISSED, message=f"dismissed by {who}", error=None
         )
         self.clear(dismissed or job)
         if dismissed is None:

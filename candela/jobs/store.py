@@ -378,17 +378,17 @@ class JobStore:
             if gone.rowcount:
                 connection.execute(sa.delete(EVENTS).where(EVENTS.c.job == job_id))
 
-    def wait(self, job_id: str, timeout_s: float) -> Job:
+    def wait(self, job_id: str, timeout_s: float, *, owner: str | None = None) -> Job:
         """Wait until a job is in a final state, or the time is over; return it as it is then.
 
-        A database that is away meanwhile is waited for, too.
+        A database that is away meanwhile is waited for, too. Raises as ``get``.
         """
         end = time.monotonic() + timeout_s
         while True:
             seen, left = self.changes, end - time.monotonic()
             try:
-                if left <= 0 or self._is_over(job_id):
-                    return self.get(job_id)
+                if left <= 0 or self._is_over(job_id, owner):
+                    return self.get(job_id, owner=owner)
             except UnavailableError:
                 if left <= 0:
                     raise
@@ -396,9 +396,11 @@ class JobStore:
                 if seen == self.changes:
                     self._changed.wait(min(max(left, 0), POLL_S))
 
-    def _is_over(self, job_id: str) -> bool:
-        state = self.states([job_id]).get(job_id)
-        return state is None or state.is_final
+    def _is_over(self, job_id: str, owner: str | None) -> bool:
+        query = _filtered(sa.select(JOBS.c.state).where(JOBS.c.id == job_id), owner=owner)
+        with self._read() as connection:
+            state = connection.execute(query).scalar()
+        return state is None or State(state).is_final
 
     def wait_for_change(self, timeout_s: float) -> None:
         """Sleep until this process changes any job, or the time is over."""

@@ -12,6 +12,7 @@ import requests
 from flask import Flask, render_template
 
 from candela.gateway import console as pages
+from candela.gateway.access.identity import TrustedProxy, identify
 from candela.gateway.console import PageOutput, PageValue, duration, file_size, pages_blueprint
 from candela.settings import Metadata
 from candela.spec import load_specs
@@ -33,6 +34,7 @@ def make_job(**changes):
 @pytest.fixture
 def app(gateway) -> Flask:
     app = Flask("pages")
+    identify(app, TrustedProxy())
     app.register_blueprint(pages_blueprint(gateway.publisher, METADATA))
     return app
 

@@ -66,6 +66,13 @@ def test_no_door_tells_a_job_of_somebody_else_from_one_that_is_not_there(service
             door(service, principal, mine)
 
 
+def test_a_job_says_whether_an_operator_has_dismissed_it(service):
+    for who, told in ((ANN, "dismissed by the user"), (OPERATOR, "dismissed by an operator")):
+        job_id = submitted(service, ANN)
+        service.dismiss(who, job_id)
+        assert service.get(ANN, job_id).message == told
+
+
 def test_owners_list_and_count_their_own(service):
     mine = {who: submitted(service, who) for who in (ANN, BOB, ANONYMOUS)}
     for who, job_id in mine.items():

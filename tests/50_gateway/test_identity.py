@@ -110,6 +110,16 @@ def test_a_name_is_an_owner_or_an_operator(headers, expected):
     assert asked(headers) == (expected, False)
 
 
+def test_an_operator_may_have_any_letters(tmp_path):
+    settings = Settings(data=tmp_path, owner_header="X-User", operators=("rené",))
+    gateway = Gateway.assemble(settings)
+    http = gateway.application().test_client()
+    for name, status in (("rené", 200), ("ren", 404)):
+        headers = {"X-User": name.encode().decode("latin-1")}
+        assert http.get("/metrics", headers=headers).status_code == status
+    gateway.stop()
+
+
 def test_an_operator_elsewhere_than_at_the_proxy_is_anonymous():
     assert asked({"X-User": "root"}, peer="10.1.2.3") == (ANONYMOUS, False)
 

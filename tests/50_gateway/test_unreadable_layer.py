@@ -88,3 +88,17 @@ def test_it_starts_lists_answers_publishes_again_and_removes(bricked):
         assert http.get(f"/jobs/{job_id}").status_code == 404
     finally:
         gateway.stop()
+
+
+def test_its_name_which_has_the_id_of_its_job_is_for_operators(bricked):
+    folder, _, record = bricked
+    settings = Settings(url=BASE, data=folder, owner_header="X-User", operators=("root",))
+    gateway = Gateway.assemble(settings)
+    http = gateway.application().test_client()
+    try:
+        for headers in ({}, {"X-User": "ann"}):
+            assert record.parent.name not in http.get("/readyz", headers=headers).text
+        told = http.get("/readyz", headers={"X-User": "root"}).json
+        assert told["unreadableLayers"] == [record.parent.name]
+    finally:
+        gateway.stop()

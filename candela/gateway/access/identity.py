@@ -39,7 +39,7 @@ class TrustedProxy:
     proof : bytes
         The secret by which the proxy proves itself; empty where one on this machine is believed.
     operators : frozenset of str
-        Names of those who see everything.
+        Names of those who see everything, as headers have them: bytes of UTF-8 as Latin-1.
     """
 
     header: str = ""
@@ -49,7 +49,8 @@ class TrustedProxy:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Return the proxy of a gateway."""
-        return cls(settings.owner_header, settings.proxy_proof, frozenset(settings.operators))
+        operators = frozenset(name.encode().decode("latin-1") for name in settings.operators)
+        return cls(settings.owner_header, settings.proxy_proof, operators)
 
     def principal(self, asked: Request) -> Principal:
         """Return who asks.
