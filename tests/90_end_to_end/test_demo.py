@@ -27,7 +27,8 @@ def test_the_demo_tells_what_it_found_and_leaves_nothing_running(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = children()
-    assert main(["demo", "--data", str(tmp_path), "--size", "300", "--seed", "4"]) == 0
+    words = ["demo", "--data", str(tmp_path), "--size", "300", "--seed", "4"]
+    assert main([*words, "--port", str(free_port())]) == 0
     said = capsys.readouterr().out
     for words in ("precision", "F1", "AUC", "/ows/", "QGIS", "/map", "candela serve --data"):
         assert words in said
