@@ -84,9 +84,9 @@ class Section:
         """Return a number; see ``read_number``."""
         return read_number(self.text(path), self.called(path), limits)
 
-    def numbers(self, path: str, limits: Limits) -> Floats:
+    def numbers(self, path: str, limits: Limits, *, most: int) -> Floats:
         """Return a list of numbers; see ``read_numbers``."""
-        return read_numbers(self.text(path), self.called(path), limits)
+        return read_numbers(self.text(path), self.called(path), limits, most=most)
 
     def whole(self, path: str, limits: Limits) -> int:
         """Return a whole number; see ``read_whole``."""
@@ -125,11 +125,13 @@ def read_number(text: str, called: str, limits: Limits) -> float:
     return number
 
 
-def read_numbers(text: str, called: str, limits: Limits) -> Floats:
-    """Read numbers with spaces between them, at least one, float64; see ``read_number``."""
-    words = text.split()
+def read_numbers(text: str, called: str, limits: Limits, *, most: int) -> Floats:
+    """Read numbers with spaces between them, 1 to ``most``, float64; see ``read_number``."""
+    words = text.split(maxsplit=most)
     if not words:
         raise InputError(f"{called} is empty, expected numbers from {limits}")
+    if len(words) > most:
+        raise InputError(f"{called} has more than {most} numbers, expected 1 to {most}")
     if len(words) == 1:
         return np.array([read_number(text, called, limits)])
     return np.array(

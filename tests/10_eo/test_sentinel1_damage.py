@@ -2,18 +2,19 @@
 
 import datetime as dt
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from candela.demo.sentinel1 import Acquisition
-from candela.demo.sentinel1_xml import ProductSlice, annotation_xml, calibration_xml, noise_xml
+from candela.eo.s1.annotation import MAX_SIDE, read_annotation
+from candela.eo.s1.calibration import read_calibration, read_noise
+from candela.eo.s1.geometry import RangeDoppler
+from candela.eo.s1.orbit import Orbit, read_orbit_file
 from candela.eo.safe import parse_xml
-from candela.eo.sentinel1_annotation import read_annotation
-from candela.eo.sentinel1_calibration import read_calibration, read_noise
-from candela.eo.sentinel1_geometry import RangeDoppler
-from candela.eo.sentinel1_orbit import Orbit, read_orbit_file
 from candela.errors import InputError
+from candela.synthetic.sentinel1 import Acquisition
+from candela.synthetic.sentinel1_xml import ProductSlice, annotation_xml, calibration_xml, noise_xml
 
 SEEN = Acquisition(lines=400, samples=500)
 OLD = Acquisition(lines=400, samples=500, ipf="002.72")
@@ -221,6 +222,46 @@ def test_a_damaged_number_of_a_noise_table_is_named(version, tag, value):
     root = parse_xml(damaged(NOISE[version], tag, value).encode(), "n.xml")
     with pytest.raises(InputError, match=rf"n\.xml.*\]/{tag}"):
         read_noise(root, 500, name="n.xml")
+
+
+def hostile(vectors=1, numbers=1):
+    """Return a calibration file with many vectors, or many numbers in each."""
+    pixels = " ".join(map(str, range(numbers)))
+    gains = " ".join(["400"] * numbers)
+    elements = "".join(
+        f"<calibrationVector><line>{line}</line><pixel>{pixels}</pixel>"
+        f"<sigmaNought>{gains}</sigmaNought></calibrationVector>"
+        for line in range(vectors)
+    )
+    document = f"<c><calibrationVectorList>{elements}</calibrationVectorList></c>"
+    return parse_xml(document.encode(), "c.xml")
+
+
+def test_a_table_too_large_for_memory_is_refused_before_it_is_made():
+    root = hostile(vectors=42)
+    tracemalloc.start()
+    with pytest.raises(
+        InputError,
+        match=r"^c\.xml has 42 vectors of sigmaNought, expected at most 41 for an image of 200000",
+    ):
+        read_calibration(root, "sigma0", MAX_SIDE, name="c.xml")
+    assert tracemalloc.get_traced_memory()[1] < MAX_SIDE
+    tracemalloc.stop()
+
+
+def test_a_vector_with_more_numbers_than_the_image_has_samples_is_refused():
+    assert read_calibration(hostile(numbers=5), "sigma0", 5, name="c.xml").values.shape == (1, 5)
+    with pytest.raises(
+        InputError, match=r"calibrationVector\[1\]/pixel has more than 4 numbers, expected 1 to 4$"
+    ):
+        read_calibration(hostile(numbers=5), "sigma0", 4, name="c.xml")
+
+
+def test_a_polynomial_of_very_many_coefficients_is_refused():
+    coefficients = "<srgrCoefficients>" + " ".join(["1"] * 33)
+    document = re.sub(r"<srgrCoefficients[^>]*>[^<]*", coefficients, ANNOTATION, count=1)
+    with pytest.raises(InputError, match=r"srgrCoefficients has more than 32 numbers"):
+        geometry(document)
 
 
 def orbit_file(**values):

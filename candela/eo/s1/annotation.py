@@ -26,6 +26,7 @@ PLATFORMS = ("S1A", "S1B", "S1C", "S1D")
 PASSES = {"Ascending": "ASC", "Descending": "DES"}
 MAX_SIDE = 200_000  # pixels; the longest slices have some 30 000
 MAX_RECORDS = 100_000
+MAX_COEFFICIENTS = 32  # of a polynomial; real ones have 9
 MAX_DELAY = np.timedelta64(600, "s")  # of what the annotation tells of, from the image
 
 # What numbers can be, with room: messages tell of damage, not of unusual products.
@@ -299,7 +300,9 @@ def _read_state_vectors(document: Section) -> StateVectors:
 def _read_ground_range(document: Section) -> GroundRange:
     path = "coordinateConversion/coordinateConversionList/coordinateConversion"
     records = document.all(path, MAX_RECORDS)
-    coefficients = [record.numbers("srgrCoefficients", COEFFICIENT) for record in records]
+    coefficients = [
+        record.numbers("srgrCoefficients", COEFFICIENT, most=MAX_COEFFICIENTS) for record in records
+    ]
     padded = np.zeros((len(records), max(map(len, coefficients))))
     for row, values in zip(padded, coefficients, strict=True):
         row[: len(values)] = values

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from candela.eo.document import Limits, Section
+from candela.eo.s1.annotation import MAX_SIDE
 from candela.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -17,6 +18,7 @@ Quantity = Literal["sigma0", "beta0", "gamma0"]
 TABLES: dict[Quantity, str] = {"sigma0": "sigmaNought", "beta0": "betaNought", "gamma0": "gamma"}
 LEAST_VALUE = np.float32(1e-7)  # what is left where noise is above the signal; 0 is nodata
 MAX_VECTORS = 2000  # of a table or of blocks; real products have some 30
+MAX_TABLE_VALUES = 2**23  # vectors times samples, 64 MiB; real tables have some 30 x 26 000
 # What numbers can be, with room: messages tell of damage, not of unusual products.
 GAIN = Limits(1e-3, 1e6)  # some 250 to 700
 NOISE = Limits(0, 65535**2)  # of squared digital numbers; 0 at sides without data
@@ -127,7 +129,7 @@ def read_calibration(root: Element, quantity: Quantity, samples: int, *, name: s
     Raises
     ------
     InputError
-        If the file is not as it should be.
+        If the file is not as it should be, or its table would exceed ``MAX_TABLE_VALUES``.
     """
     vectors = Section(root, name).all("calibrationVectorList/calibrationVector", MAX_VECTORS)
     return _read_table(vectors, TABLES[quantity], GAIN, samples)
@@ -203,24 +205,32 @@ def calibrate(
 
 
 def _read_table(vectors: Sequence[Section], tag: str, limits: Limits, samples: int) -> Table:
+    most = MAX_TABLE_VALUES // samples
+    if len(vectors) > most:
+        raise InputError(
+            f"{vectors[0].document} has {len(vectors)} vectors of {tag}, expected at most {most} "
+            f"for an image of {samples} samples"
+        )
     lines = np.array([vector.number("line", LINE) for vector in vectors])
     order = np.argsort(lines, kind="stable")
     if (np.diff(lines[order]) <= 0).any():
         raise InputError(f"{vectors[0].document} has two vectors of one line")
     columns = np.arange(samples, dtype=float)
-    values = np.stack([_spread(vector, tag, limits, columns) for vector in vectors])
-    return Table(lines[order], values[order])
+    values = np.empty((len(vectors), samples))
+    for row, place in enumerate(order):
+        values[row] = _spread(vectors[place], tag, limits, columns)
+    return Table(lines[order], values)
 
 
 def _spread(vector: Section, tag: str, limits: Limits, columns: Floats) -> Floats:
     """Interpolate one vector to every pixel."""
-    pixels, values = _read_pairs(vector, "pixel", PIXEL, tag, limits)
+    pixels, values = _read_pairs(vector, "pixel", PIXEL, tag, limits, most=len(columns))
     spread: Floats = np.interp(columns, pixels, values)
     return spread
 
 
 def _read_azimuth_block(block: Section) -> AzimuthBlock:
-    lines, factors = _read_pairs(block, "line", LINE, "noiseAzimuthLut", FACTOR)
+    lines, factors = _read_pairs(block, "line", LINE, "noiseAzimuthLut", FACTOR, most=MAX_SIDE)
     first_line = block.whole("firstAzimuthLine", LINE)
     first_sample = block.whole("firstRangeSample", PIXEL)
     return AzimuthBlock(
@@ -234,10 +244,11 @@ def _read_azimuth_block(block: Section) -> AzimuthBlock:
 
 
 def _read_pairs(
-    section: Section, where: str, places: Limits, tag: str, limits: Limits
+    section: Section, where: str, places: Limits, tag: str, limits: Limits, *, most: int
 ) -> tuple[Floats, Floats]:
-    """Read rising positions and the value at each."""
-    positions, values = section.numbers(where, places), section.numbers(tag, limits)
+    """Read rising positions, ``most`` of them at most, and the value at each."""
+    positions = section.numbers(where, places, most=most)
+    values = section.numbers(tag, limits, most=most)
     if len(positions) != len(values):
         raise InputError(
             f"{section.called(tag)} has {len(values)} numbers, expected {len(positions)}: one for "
