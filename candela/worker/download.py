@@ -56,7 +56,7 @@ def fetch(
     def attempt() -> Path:
         with ask(reference, guard) as response:
             path = folder / _name(response, reference.href, suffix)
-            _save(response, path, max_bytes, _told(progress, path.name))
+            _save(response, path, max_bytes, _reporting(progress, path.name))
         return path
 
     path = with_patience(reference.href, attempt)
@@ -94,7 +94,7 @@ def _check_size(name: str, size: int, max_bytes: int) -> None:
         raise TooLargeError(f"{name} has {size} bytes or more, at most {max_bytes} are allowed")
 
 
-def _told(progress: Progress, name: str) -> Progress:
+def _reporting(progress: Progress, name: str) -> Progress:
     def report(percent: float, message: str) -> None:
         share = f" ({percent:.0f} %)" if percent else ""
         progress(0, f"fetching {name}: {message}{share}")

@@ -55,7 +55,7 @@ class Resolver:
     storage : Storage
         Holds the outputs of other jobs.
     progress : Progress
-        Is told of long downloads.
+        Gets the progress of long downloads.
     """
 
     def __init__(self, staging: Staging, storage: Storage, progress: Progress) -> None:
@@ -233,12 +233,12 @@ class Resolver:
         self._check_size(size, path.name)
         come = 0
 
-        def told(count: int) -> None:
+        def report(count: int) -> None:
             nonlocal come
             come += count
             self._progress(0, f"fetching {path.name}: {100 * come / max(size, 1):.0f} %")
 
-        storage.fetch(key, path, told)
+        storage.fetch(key, path, report)
         return size
 
     def _check_size(self, size: int, name: str) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 from graphlib import TopologicalSorter
 from importlib import import_module
 from pathlib import Path
@@ -241,6 +242,21 @@ def test_only_the_transport_of_the_client_opens_connections():
                 if imported & names or {name.split(".")[0] for name in imported} & packages:
                     found.add(path.name)
     assert found == {"transport.py"}
+
+
+def test_names_are_the_fields_not_our_own():
+    """The glossary in CONTRIBUTING.md has what to say instead."""
+    ours = re.compile(
+        r"^(Wanted|Given|Found|Looked|Alike|Wishes|Team|Patience)$|(^|_)(told|wished|looked)$"
+    )
+    found = {
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for folder in SOURCES.values()
+        for path in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and ours.search(node.name)
+    }
+    assert found == set()
 
 
 def test_no_module_is_called_by_a_word_that_says_nothing():

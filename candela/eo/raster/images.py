@@ -63,7 +63,7 @@ def gdal_environment() -> Iterator[None]:
         If pixels of an image cannot be read: it is damaged, or has other blocks than it claims.
     """
     with (
-        _damage_told(),
+        _damage_as_input_error(),
         rasterio.Env(
             GDAL_CACHEMAX=CACHE_BYTES,
             GDAL_NUM_THREADS=thread_count(),
@@ -78,7 +78,7 @@ def gdal_environment() -> Iterator[None]:
 
 
 @contextmanager
-def _damage_told() -> Iterator[None]:
+def _damage_as_input_error() -> Iterator[None]:
     try:
         yield
     except RasterioIOError as error:

@@ -58,8 +58,8 @@ def open_mask(path: Path | None, grid: Grid, classes: str) -> Iterator[MaskReade
             )
         if not Grid.of(image).matches(grid):
             raise InputError(
-                f"{path.name} is not on the grid of its image: {_told(Grid.of(image))}, the image "
-                f"{_told(grid)}"
+                f"{path.name} is not on the grid of its image: {_extent(Grid.of(image))}, "
+                f"the image {_extent(grid)}"
             )
         usable = _USABLE[classes]
         yield lambda window: _read(image, usable, window)
@@ -85,7 +85,7 @@ def _of_scene_classes(codes: NDArray[np.integer]) -> Usable:
 _USABLE = {"usability": _of_usability, "scl": _of_scene_classes}
 
 
-def _told(grid: Grid) -> str:
+def _extent(grid: Grid) -> str:
     rows, cols = grid.shape
     at = grid.transform
     return f"{cols} x {rows} pixels of {at.a:g} from {at.c, at.f} in {grid.crs}"

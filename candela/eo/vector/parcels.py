@@ -119,7 +119,7 @@ def place_parcels(collection: FeatureCollection, grid: Grid) -> list[Parcel]:
         hint = _swapped_hint(collection, grid.crs, frame)
         raise InputError(
             f"none of the {len(parcels)} parcels touches the image: in {grid.crs} they cover "
-            f"{_told([parcel.shape for parcel in parcels])}, the image {_told([frame])}{hint}"
+            f"{_extent([parcel.shape for parcel in parcels])}, the image {_extent([frame])}{hint}"
         )
     return parcels
 
@@ -186,7 +186,7 @@ def _swapped_hint(collection: FeatureCollection, crs: CRS, frame: BaseGeometry) 
     return "; they would if x and y (longitude and latitude) changed places"
 
 
-def _told(shapes: Sequence[BaseGeometry | None]) -> str:
+def _extent(shapes: Sequence[BaseGeometry | None]) -> str:
     return shown(tuple(shapely.total_bounds(np.array(shapes, object))))
 
 

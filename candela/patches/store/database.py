@@ -64,7 +64,7 @@ class PatchDatabase:
         StorageError
             If the database does not answer, or refuses.
         """
-        with self._refusals_told(limit_s), self._engine.begin() as connection:
+        with self._refusals_as_errors(limit_s), self._engine.begin() as connection:
             if self.is_postgresql:
                 _set(connection, owner, limit_s)
             yield connection
@@ -90,7 +90,7 @@ class PatchDatabase:
             If the database does not answer.
         """
         engine = self._engine.execution_options(**{READING: True})
-        with self._refusals_told(limit_s), engine.begin() as connection:
+        with self._refusals_as_errors(limit_s), engine.begin() as connection:
             if self.is_postgresql:
                 connection.exec_driver_sql(
                     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -109,7 +109,7 @@ class PatchDatabase:
         StorageError
             If the login may not, or the database is not one of ours.
         """
-        with self._refusals_told(), self._engine.begin() as connection:
+        with self._refusals_as_errors(), self._engine.begin() as connection:
             upgrade(connection)
             write_schemes(connection)
             grant_rights(connection)
@@ -122,7 +122,7 @@ class PatchDatabase:
         StorageError
             If it is not.
         """
-        with self._refusals_told(), self._engine.connect() as connection:
+        with self._refusals_as_errors(), self._engine.connect() as connection:
             if not is_current(connection):
                 raise StorageError(
                     f"the patch database {self._engine.url!r} has not the newest schema: "
@@ -134,7 +134,7 @@ class PatchDatabase:
         self._engine.dispose()
 
     @contextmanager
-    def _refusals_told(self, limit_s: float | None = None) -> Iterator[None]:
+    def _refusals_as_errors(self, limit_s: float | None = None) -> Iterator[None]:
         try:
             yield
         except sa.exc.DataError as error:
