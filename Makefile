@@ -16,8 +16,8 @@ DEBIAN := cgi-mapserver lighttpd fonts-dejavu-core
 DEBIAN_TESTS := chromium postgresql postgresql-15-postgis-3
 DEBIAN_QGIS := python3-qgis
 
-.PHONY: help dev system test-system schemas demo serve test test-cluster test-geoserver test-qgis check bench train images \
-  describe lock clean
+.PHONY: help dev system test-system schemas demo serve test test-cluster test-extras test-geoserver \
+  test-qgis check bench train images describe lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,6 +55,9 @@ test-geoserver: dev ## Test a real GeoServer: URL=... USER=... PASSWORD_FILE=...
 
 test-cluster: dev test-system ## Run the tests that need a Kubernetes
 	@PYTHON=$(BIN)/python tests/run-in-cluster
+
+test-extras: dev system ## Install a wheel with each extra alone and do there what the extra is for
+	$(BIN)/python tests/install_extras.py
 
 test-qgis: dev system ## Run the map services' tests in Debian's QGIS (installs 173 packages)
 	@containers/install-debian $(DEBIAN_QGIS)
