@@ -52,7 +52,8 @@ def check_command(script: Path, _: Path) -> None:
 def check_gateway(script: Path, folder: Path) -> None:
     """The gateway serves, and polygons become layers."""
     from candela.demo.gateway import LocalGateway
-    from candela.publish.features import read_polygons
+    from candela.publish.base import Layer
+    from candela.publish.mapserver import MapServerPublisher
 
     gateway = LocalGateway(folder / "data")
     try:
@@ -63,7 +64,9 @@ def check_gateway(script: Path, folder: Path) -> None:
         raise
     path = folder / "parcels.geojson"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": [POLYGON]}))
-    assert len(read_polygons(path).shapes) == 1
+    publisher = MapServerPublisher(folder / "maps", "https://maps.example")
+    layer = Layer("parcels", "1", path, "Parcels", "", "parcels", output="parcels")
+    assert publisher.publish(layer).wfs
 
 
 def check_worker(script: Path, folder: Path) -> None:
