@@ -20,8 +20,8 @@ DEBIAN_QGIS := python3-qgis
 AS_INSTALLED := @rm -rf .typing && mkdir -p .typing/candela && cd .typing/candela \
 	  && ln -s ../../candela/* . && ln -s ../../services ../../client ../../wps_config .
 
-.PHONY: help dev system test-system schemas demo serve test test-cluster test-geoserver test-qgis check docs bench train images \
-  describe lock clean
+.PHONY: help dev system test-system schemas demo serve test test-cluster test-extras test-geoserver test-qgis check docs \
+  bench train images describe lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,6 +59,9 @@ test-geoserver: dev ## Test a real GeoServer: URL=... USER=... PASSWORD_FILE=...
 
 test-cluster: dev test-system ## Run the tests that need a Kubernetes
 	@PYTHON=$(BIN)/python tests/run-in-cluster
+
+test-extras: dev system ## Install a wheel with each extra alone and do there what the extra is for
+	$(BIN)/python tests/install_extras.py
 
 test-qgis: dev system ## Run the map services' tests in Debian's QGIS (installs 173 packages)
 	@containers/install-debian $(DEBIAN_QGIS)

@@ -104,11 +104,15 @@ class Publication:
                 self._at_work.discard(job.id)
 
     def _outcome(self, job: JobSummary) -> JobOutcome | None:
+        """Return a job as it is now; None if it was moved on, or removed, since it was offered."""
         try:
-            return self._service.store.outcome(job.id)
-        except NotFoundError:  # removed in the meantime
-            self._retries.pop(job.id, None)
-            return None
+            outcome = self._service.store.outcome(job.id)
+        except NotFoundError:
+            outcome = None
+        if outcome is not None and outcome.state is State.PUBLISHING:
+            return outcome
+        self._retries.pop(job.id, None)
+        return None
 
     def _count_fault(self, job: JobSummary, error: Exception) -> None:
         """Try again after an error that nobody has thought of, but not for ever."""

@@ -54,7 +54,7 @@ ENTRY_POINTS = {
     "command": EntryPoint(["candela.cli", "candela.client"], [], lazy=False),
     "subcommands": EntryPoint(["candela.cli"], ["gateway", "worker", "notebook"]),
     "notebook": EntryPoint(["candela.client"], ["notebook"]),
-    "gateway": EntryPoint(["candela.gateway.server", *MIGRATIONS], ["gateway"]),
+    "gateway": EntryPoint(["candela.commands.serving", *MIGRATIONS], ["gateway"]),
     "worker": EntryPoint(
         ["candela.worker.__main__", *(spec.package for spec in load_specs().values())], ["worker"]
     ),

@@ -29,6 +29,7 @@ from candela.runners.kubernetes import KubernetesRunner
 from candela.runners.local import LocalRunner
 from candela.runners.manifest import Images, load_template
 from candela.runners.processes import find_members
+from candela.runners.records import Records
 from candela.runners.startup import StartTimeouts
 from candela.runners.warm import WarmSettings
 from candela.storage import Storage, open_storage
@@ -60,7 +61,7 @@ class Here:
 
     def close(self) -> None:
         for runner in self.made:
-            for record in list(runner._running.values()):
+            for record in Records(self.work).unended():
                 runner.cancel(record.reference)
             runner.close()
 

@@ -19,6 +19,7 @@ from candela.runners.base import Cause, Limits, RunState
 from candela.runners.kernel import KernelKills
 from candela.runners.local import LocalRunner
 from candela.runners.processes import find_members
+from candela.runners.records import Records
 from candela.storage import open_storage
 from candela.storage.folder import FolderStorage
 
@@ -43,7 +44,7 @@ def make_runner(storage, tmp_path):
 
     yield make
     for runner in made:
-        for record in list(runner._running.values()):
+        for record in Records(tmp_path / "work").unended():
             runner.cancel(record.reference)
         runner.close()
 
@@ -328,7 +329,7 @@ def test_what_ended_long_ago_is_forgotten(runner, submit, monkeypatch, tmp_path)
     reference = submit("finish")
     ended(runner, reference)
     monkeypatch.setattr(records, "KEEP_S", -1.0)
-    runner._records.forget_old()
+    Records(tmp_path / "work").forget_old()
     assert runner.state(reference).cause is Cause.LOST
 
 
@@ -346,8 +347,9 @@ def test_a_new_gateway_ends_what_the_last_one_was_about_to_end(make_runner, tmp_
     reference = first.submit(trial("pause"), LIMITS)
     paused(tmp_path)
     first.close()
-    record = first._records.find(reference)
-    first._records.write(record.model_copy(update={"cause": Cause.DEADLINE, "message": "late"}))
+    kept = Records(tmp_path / "work")
+    record = kept.find(reference)
+    kept.write(record.model_copy(update={"cause": Cause.DEADLINE, "message": "late"}))
     second = make_runner()
     assert ended(second, reference).cause is Cause.DEADLINE
 
@@ -368,17 +370,18 @@ def test_a_worker_started_by_a_gateway_that_died_before_it_said_so_is_found(
     second.cancel(again)
 
 
-def test_a_process_that_got_the_pid_of_a_worker_is_left_alone(make_runner, monkeypatch):
+def test_a_process_that_got_the_pid_of_a_worker_is_left_alone(make_runner, monkeypatch, tmp_path):
     monkeypatch.setattr(local, "REAP_S", 0.1)
     first = make_runner()
     reference = first.submit(trial("finish"), LIMITS)
     ended(first, reference)
     first.close()
-    record = first._records.find(reference)
+    kept = Records(tmp_path / "work")
+    record = kept.find(reference)
     bystander = psutil.Popen(["/bin/sleep", "60"], start_new_session=True)
     try:
         stolen = record.model_copy(update={"pid": bystander.pid, "ended": False, "cause": None})
-        first._records.write(stolen)
+        kept.write(stolen)
         second = make_runner()
         assert not second.state(stolen.reference).is_running
         second.cancel(stolen.reference)
@@ -418,13 +421,18 @@ def test_a_kill_by_the_kernel_is_not_remembered_for_long(tmp_path, monkeypatch):
     assert not KernelKills(tmp_path / "none").are_recent()
 
 
-def test_how_a_worker_ended_is_not_forgotten_while_the_storage_is_away(make_runner, tmp_path):
+def test_how_a_worker_ended_is_not_forgotten_while_the_storage_is_away(
+    make_runner, storage, monkeypatch
+):
+    def away(key):
+        raise StorageError(f"{key} is away")
+
     runner = make_runner()
     reference = runner.submit(trial("die"), LIMITS)
-    storage = runner._storage
-    runner._storage = FolderThatIsAway(storage.root)
-    until(lambda: is_away(runner, reference))
-    runner._storage = storage
+    with monkeypatch.context() as outage:
+        outage.setattr(storage, "read", away)
+        outage.setattr(storage, "size", away)
+        until(lambda: is_away(runner, reference))
     state = runner.state(reference)
     assert (state.cause, state.exit_code) == (Cause.LOST, -9)
 
@@ -435,12 +443,3 @@ def is_away(runner, reference):
     except StorageError as error:
         return "is away" in str(error)
     return False
-
-
-class FolderThatIsAway(FolderStorage):
-    """A network file system whose server is down."""
-
-    def read(self, key):
-        raise StorageError(f"{key} is away")
-
-    size = read

@@ -260,6 +260,15 @@ def test_a_part_that_stays_away_fails_the_job_and_keeps_its_outputs(
     assert len(tries) >= 2
 
 
+def test_a_job_that_was_moved_on_since_it_was_offered_is_not_published(publication):
+    step, engine = publication
+    job = publishing(engine)
+    engine.store.move(job.id, [State.PUBLISHING], State.FAILED, message="no")
+    step.offer(job)
+    step.stop()
+    assert engine.board.layers() == []
+
+
 def test_an_unexpected_error_that_passes_costs_no_result(publication, monkeypatch):
     step, engine = publication
     publish, tries = engine.board.publish, []

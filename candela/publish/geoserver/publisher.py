@@ -10,7 +10,7 @@ without the prefix, and stores that remember nothing, are somebody else's and ne
 import datetime as dt
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -19,13 +19,13 @@ from candela.backoff import Backoff, retry
 from candela.errors import PublicationError, PublisherAwayError
 from candela.publish.base import Layer, LayerLinks, ServedLayer, ServedSeries
 from candela.publish.geoserver import documents
-from candela.publish.geoserver.documents import KINDS, Kind
+from candela.publish.geoserver.catalog import Catalog, record_of
 from candela.publish.geoserver.granules import Granules
 from candela.publish.geoserver.mosaic import Mosaics
 from candela.publish.geoserver.proof import prove
-from candela.publish.geoserver.rest import Document, GeoServerRest, entries, listed
+from candela.publish.geoserver.rest import GeoServerRest, listed
 from candela.publish.geoserver.tiles import Tiles
-from candela.publish.record import LayerRecord, job_of_invalid_record
+from candela.publish.record import LayerRecord
 from candela.publish.series import Series, all_series
 from candela.publish.styles.sld import MEDIA_TYPE
 
@@ -96,9 +96,7 @@ class GeoServerPublisher:
         self.granules = Granules(site.mode, site.folder or Path("published"), site.outputs_url)
         self.mosaics = Mosaics(rest, is_cog=site.mode != "file", datastore=site.mosaic_index)
         self.tiles = Tiles(rest)
-        # What stores remember, by workspace, kind and store; None where it is nothing of ours.
-        self._known: dict[tuple[str, Kind, str], LayerRecord | None] = {}
-        self._unreadable: dict[tuple[str, Kind, str], str] = {}  # stores of ours, with their job
+        self.catalog = Catalog(rest, site.prefix)
         self._lock = threading.Lock()  # mosaics are changed by one thread of a gateway at a time
 
     def start(self) -> None:
@@ -142,19 +140,19 @@ class GeoServerPublisher:
 
     def jobs(self) -> set[str]:
         """Return the jobs of which anything is there, even by halves."""
-        found = {record.layer.job_id for _, record in self._all_records()}
-        return found | {job for job in list(self._unreadable.values()) if job}
+        found = {record.layer.job_id for _, record in self.catalog.all_records()}
+        return found | {job for job in self.catalog.unreadable().values() if job}
 
     def layers(self) -> list[ServedLayer]:
         """List what is served, in the order of publication."""
         return [
             record.served(self._links_of(record), self._series(record))
-            for record in self._served_records()
+            for record in self.catalog.served()
         ]
 
     def series(self) -> list[ServedSeries]:
         """List the time series of what is served, by name."""
-        records = [r for r in self._served_records() if self._series(r)]
+        records = [r for r in self.catalog.served() if self._series(r)]
         return [
             series.served(self.links(series.first.layer.owner, series.name))
             for series in all_series(records).values()
@@ -162,7 +160,7 @@ class GeoServerPublisher:
 
     def unreadable(self) -> list[str]:
         """List the stores that are ours and whose record cannot be read, as of the last look."""
-        return sorted(name for _, _, name in list(self._unreadable))
+        return sorted(name for _, _, name in self.catalog.unreadable())
 
     def ping(self) -> None:
         """Ask GeoServer whether it is there, and give up soon.
@@ -227,7 +225,8 @@ class GeoServerPublisher:
 
     def _members(self, workspace: str, record: LayerRecord) -> Series:
         """Return the series that a layer belongs to, from all that stores remember."""
-        known = {r.layer.name: r for _, r in self._records(workspace)} | {record.layer.name: record}
+        known = {r.layer.name: r for r in self.catalog.records(workspace)}
+        known[record.layer.name] = record
         return all_series(list(known.values()))[record.series]
 
     def _ensure_workspace(self, workspace: str, owner: str) -> None:
@@ -255,7 +254,7 @@ class GeoServerPublisher:
         kind = documents.kind_of(record)
         place = ("rest", "workspaces", workspace, kind.stores)
         found = self.rest.get(*place, f"{record.layer.name}.json")
-        before = _record_of((found or {}).get(kind.store) or {})
+        before = record_of((found or {}).get(kind.store) or {})
         if before is not None:
             if self._series(before) not in {"", self._series(record)}:
                 self._leave_series(workspace, before)
@@ -268,8 +267,8 @@ class GeoServerPublisher:
             if record.polygons:
                 document = documents.kept_parameters(document, found)
             self.rest.put(*place, record.layer.name, document=document)
-        self._known[workspace, kind, record.layer.name] = documents.remembered(record)
-        self._unreadable.pop((workspace, kind, record.layer.name), None)
+        key = (workspace, kind, record.layer.name)
+        self.catalog.remember(key, documents.remembered(record))
         return found is not None
 
     def _leave_series(self, workspace: str, record: LayerRecord) -> bool:
@@ -277,7 +276,8 @@ class GeoServerPublisher:
         if not self._series(record):
             return False
         with self._lock:
-            others = [r for _, r in self._records(workspace) if r.layer.name != record.layer.name]
+            records = self.catalog.records(workspace)
+            others = [r for r in records if r.layer.name != record.layer.name]
             left = all_series(others).get(record.series)
             url = self.granules.url(workspace, record)
             if self.mosaics.drop(workspace, record.series, url, left):
@@ -340,7 +340,8 @@ class GeoServerPublisher:
     def _ensure_group(self, workspace: str, record: LayerRecord) -> None:
         """Gather the layers of a job that has several."""
         job_id = record.layer.job_id
-        names = [r.layer.name for _, r in self._records(workspace) if r.layer.job_id == job_id]
+        records = self.catalog.records(workspace)
+        names = [each.layer.name for each in records if each.layer.job_id == job_id]
         if len(names) < 2:
             return
         name, place = documents.group_name(record), ("rest", "workspaces", workspace, "layergroups")
@@ -353,15 +354,16 @@ class GeoServerPublisher:
         self._ensure_tiles(record.layer.owner, f"{workspace}:{name}", changed=True)
 
     def _remove(self, job_id: str) -> None:
-        for workspace, record in list(self._all_records()):
+        for workspace, record in self.catalog.all_records():
             if record.layer.job_id == job_id:
                 self._remove_layer(workspace, record)
                 logger.info("Layer %s is removed", record.layer.name)
-        for (workspace, kind, name), job in list(self._unreadable.items()):
+        for key, job in self.catalog.unreadable().items():
             if job == job_id:
+                workspace, kind, name = key
                 place = ("rest", "workspaces", workspace, kind.stores)
                 self.rest.delete(*place, name, recurse="true")
-                self._unreadable.pop((workspace, kind, name), None)
+                self.catalog.forget(key)
 
     def _remove_layer(self, workspace: str, record: LayerRecord) -> None:
         """Remove all of a layer; its store, which remembers it, comes last."""
@@ -377,7 +379,7 @@ class GeoServerPublisher:
             self._remove_styles(workspace, record, all_of_kind=is_series_gone)
         self.granules.withdraw(workspace, record)
         self.rest.delete(*store, recurse="true")
-        self._known.pop((workspace, kind, name), None)
+        self.catalog.forget((workspace, kind, name))
 
     def _remove_styles(self, workspace: str, record: LayerRecord, *, all_of_kind: bool) -> None:
         """Remove the style of a layer, or all that its series may have had, if nobody uses it."""
@@ -391,57 +393,3 @@ class GeoServerPublisher:
                 # NOTE: purge leaves a copy of the file behind.
                 folder = ("rest", "resource", "workspaces", workspace, "styles")
                 self.rest.delete(*folder, f"{name}.sld.bak")
-
-    def _served_records(self) -> list[LayerRecord]:
-        """Return what has a layer, in the order of publication."""
-        found = []
-        for workspace in self._workspaces():
-            names = set()
-            for kind in KINDS:
-                document = self.rest.get("rest", "workspaces", workspace, f"{kind.contents}.json")
-                names |= {
-                    item["name"] for item in listed(document, kind.content_list, kind.content)
-                }
-            found += [r for _, r in self._records(workspace) if r.layer.name in names]
-        return sorted(found, key=lambda record: (record.published, record.layer.name))
-
-    def _all_records(self) -> list[tuple[str, LayerRecord]]:
-        return [item for workspace in self._workspaces() for item in self._records(workspace)]
-
-    def _workspaces(self) -> list[str]:
-        document = self.rest.get("rest", "workspaces.json")
-        names = [str(item["name"]) for item in listed(document, "workspaces", "workspace")]
-        return [name for name in names if name.startswith(f"{self.site.prefix}_")]
-
-    def _records(self, workspace: str) -> Iterator[tuple[str, LayerRecord]]:
-        """Return what the stores of a workspace remember; each is asked once."""
-        for kind in KINDS:
-            place = ("rest", "workspaces", workspace, kind.stores)
-            document = self.rest.get(*place[:-1], f"{kind.stores}.json")
-            names = [str(s["name"]) for s in listed(document, kind.store_list, kind.store)]
-            for key in list(self._known):  # other threads change it meanwhile
-                if key[:2] == (workspace, kind) and key[2] not in names:
-                    self._known.pop(key, None)
-                    self._unreadable.pop(key, None)
-            for name in names:
-                key = (workspace, kind, name)
-                if key not in self._known:
-                    found = self.rest.get(*place, f"{name}.json") or {}
-                    store = found.get(kind.store) or {}
-                    self._known[key] = _record_of(store)
-                    text = entries(store).get(documents.RECORD_KEY)
-                    if text and self._known[key] is None:
-                        logger.error("Layer %s:%s is not served: no valid record", workspace, name)
-                        self._unreadable[key] = job_of_invalid_record(name, text)
-                record = self._known[key]
-                if record is not None:
-                    yield workspace, record
-
-
-def _record_of(store: Document) -> LayerRecord | None:
-    """Return what a store remembers, or None where it is not ours."""
-    text = entries(store).get(documents.RECORD_KEY)
-    try:
-        return LayerRecord.read(text) if text else None
-    except PublicationError:
-        return None
