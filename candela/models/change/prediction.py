@@ -7,6 +7,13 @@ the other is predicted by a robust ridge regression C, fitted to the pair itself
 
 The regression absorbs sun, atmosphere and season, which act on each land cover in their own way.
 What it leaves, the residual r in units of the pair's own noise s, is comparable between images.
+With the bands as features, ordinary least squares and the Mahalanobis distance of the residual, it
+would be the chronochrome detector [1]_.
+
+References
+----------
+.. [1] Theiler, J. (2008). Quantitative comparison of quadratic covariance-based anomalous change
+   detectors. Applied Optics 47(28), F12-F26. https://doi.org/10.1364/AO.47.000F12
 """
 
 from collections.abc import Iterator, Sequence
