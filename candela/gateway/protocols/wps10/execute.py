@@ -208,4 +208,4 @@ def _file_content(output: JobOutput, content: bytes) -> etree._Element | None:
     try:
         return _complex(content.decode(), output.media_type)
     except UnicodeDecodeError as error:
-        raise StorageError(f"output {output.name} is no UTF-8: {error}") from error
+        raise StorageError(f"{output.href} is no UTF-8: {error}") from error
