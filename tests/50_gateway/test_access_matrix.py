@@ -264,6 +264,14 @@ def test_what_is_listed_has_what_one_may_see(owned: Estate, key: str, ask: Ask) 
             check_no_trace(answer, owned)
 
 
+def test_who_has_nothing_is_told_of_nothing(owned: Estate) -> None:
+    listed = owned.http.get("/jobs", headers=NOBODY).json
+    assert (listed["jobs"], listed["numberTotal"]) == ([], 0)
+    assert "<h2>Jobs <small>0</small></h2>" in owned.http.get("/", headers=NOBODY | HTML).text
+    assert owned.http.get("/usage", headers=NOBODY).json == {"usage": []}
+    assert owned.http.get("/layers.json", headers=NOBODY).json == {"layers": [], "series": []}
+
+
 @pytest.mark.parametrize(("key", "ask"), asks("operators"))
 def test_what_is_for_operators_is_served_to_nobody_else(owned: Estate, key, ask) -> None:
     for role, who in ROLES.items():

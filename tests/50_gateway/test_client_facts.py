@@ -107,7 +107,7 @@ def test_any_gateway_on_the_store_serves_the_status(idle, idle_gateway, tmp_path
 def test_answers_that_are_held_back_are_few(idle, idle_gateway, monkeypatch):
     held = []
 
-    def wait(job_id, timeout_s):
+    def wait(job_id, timeout_s, *, owner):
         held.append(timeout_s)
         return idle_gateway.jobs.store.get(job_id)
 
