@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from candela.errors import PublicationError
 from candela.publish.geoserver.documents import KINDS, RECORD_KEY, Kind
 from candela.publish.geoserver.rest import Document, GeoServerRest, entries, listed
-from candela.publish.record import LayerRecord, job_told
+from candela.publish.record import LayerRecord, job_of_invalid_record
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Catalog:
         text = entries(store).get(RECORD_KEY)
         if text and self._known[key] is None:
             logger.error("Layer %s:%s is not served: no valid record", workspace, name)
-            self._unreadable[key] = job_told(name, text)
+            self._unreadable[key] = job_of_invalid_record(name, text)
 
 
 def record_of(store: Document) -> LayerRecord | None:
