@@ -420,9 +420,11 @@ def test_a_kill_by_the_kernel_is_not_remembered_for_long(tmp_path, monkeypatch):
 
 def test_how_a_worker_ended_is_not_forgotten_while_the_storage_is_away(make_runner, tmp_path):
     runner = make_runner()
-    reference = runner.submit(trial("die"), LIMITS)
+    reference = runner.submit(trial("pause"), LIMITS)
+    paused(tmp_path)
     storage = runner._storage
     runner._storage = FolderThatIsAway(storage.root)
+    os.kill(int(reference.split(":")[1]), signal.SIGKILL)
     until(lambda: is_away(runner, reference))
     runner._storage = storage
     state = runner.state(reference)
