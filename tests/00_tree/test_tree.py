@@ -187,13 +187,14 @@ GATEWAY_ARROWS = {
         "request_preferences",
         "results",
     ],
-    "maps": ["access", "problems"],
+    "maps": ["access", "outputs", "problems"],
     "search": ["access", "parameters", "request_preferences"],
     "console": ["access", "problems", "results"],
     "ops": ["access"],
     "runner": [],
     "generate": ["protocols/wps10"],
-    "server": ["access", "app", "front", "maps"],
+    "server": ["access", "app", "front", "maps", "staging"],
+    "staging": ["uploads"],
 }
 
 

@@ -422,16 +422,18 @@ def test_a_kill_by_the_kernel_is_not_remembered_for_long(tmp_path, monkeypatch):
 
 
 def test_how_a_worker_ended_is_not_forgotten_while_the_storage_is_away(
-    make_runner, storage, monkeypatch
+    make_runner, storage, monkeypatch, tmp_path
 ):
     def away(key):
         raise StorageError(f"{key} is away")
 
     runner = make_runner()
-    reference = runner.submit(trial("die"), LIMITS)
+    reference = runner.submit(trial("pause"), LIMITS)
+    paused(tmp_path)
     with monkeypatch.context() as outage:
         outage.setattr(storage, "read", away)
         outage.setattr(storage, "size", away)
+        os.kill(int(reference.split(":")[1]), signal.SIGKILL)
         until(lambda: is_away(runner, reference))
     state = runner.state(reference)
     assert (state.cause, state.exit_code) == (Cause.LOST, -9)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from candela.backoff import Backoff
 from candela.contract.job import (
     RESULT_STORED,
     Failure,
@@ -315,7 +316,7 @@ def test_a_job_whose_process_is_no_more_fails(engine):
 
 
 def test_a_job_that_is_killed_again_and_again_comes_to_its_end_all_the_same(engine, monkeypatch):
-    monkeypatch.setattr(endings, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(endings, "BACKOFF", Backoff(0.01, 60.0))
     engine = engine()
     job_id = echo(engine, pause=1)
     for attempt in (1, 2, 3, 4):

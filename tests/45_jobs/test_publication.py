@@ -231,9 +231,9 @@ def test_a_publisher_that_can_remove_nothing_keeps_no_job_in_publishing(publicat
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (PublisherAwayError("of /srv/candela/x"), "map server was away for 0.05 s: of .../x"),
-        (StorageError("of /srv/candela/x"), "storage was away for 0.05 s"),
-        (OSError(errno.ENOSPC, "x"), "storage was away for 0.05 s: its disk is full"),
+        (PublisherAwayError("of /srv/candela/x"), "map server was away for 0.5 s: of .../x"),
+        (StorageError("of /srv/candela/x"), "storage was away for 0.5 s"),
+        (OSError(errno.ENOSPC, "x"), "storage was away for 0.5 s: its disk is full"),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -241,7 +241,7 @@ def test_a_part_that_stays_away_fails_the_job_and_keeps_its_outputs(
     publication, monkeypatch, tmp_path, error, reason
 ):
     _, engine = publication
-    step = Publication(engine.service, timeout_s=0.05, backoff=Backoff(0.01, 0.02))
+    step = Publication(engine.service, timeout_s=0.5, backoff=Backoff(0.01, 0.02))
 
     def away(_):
         raise error

@@ -181,9 +181,13 @@ def test_a_command_saves_maps_a_picture_and_the_table_of_parcels(
 
 @pytest.mark.parametrize("form", ["inline", "reference"])
 def test_owslib_sends_parcels_and_reads_what_comes_back(
-    gateway: LocalGateway, dates: list[Path], parcels: Path, series: ChangeSeries, form: str
+    gateway: LocalGateway,
+    dates: list[Path],
+    parcels: Path,
+    through_time: ChangeSeries,
+    form: str,
 ) -> None:
-    change = series.changes[0]
+    change = through_time.changes[0]
     given: IComplexDataInput
     if form == "inline":
         given = Content(parcels.read_text(), "application/geo+json")
@@ -230,9 +234,11 @@ def test_the_python_code_of_the_page_runs(
     names["client"].close()  # type: ignore[attr-defined]
 
 
-def test_the_curl_example_of_the_page_runs(page: str, client: Client, series: ChangeSeries) -> None:
+def test_the_curl_example_of_the_page_runs(
+    page: str, client: Client, through_time: ChangeSeries
+) -> None:
     (example,) = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
-    change = series.changes[0]
+    change = through_time.changes[0]
     command = example.replace("BEFORE", change.before.output.href or "")
     command = command.replace("AFTER", change.after.output.href or "")
     answer = subprocess.run(["bash", "-c", command], capture_output=True, check=True, text=True)
