@@ -111,11 +111,9 @@ class GeoServerPublisher:
         except PublisherAwayError as error:
             logger.warning("%s; layers are published when it is back", error)
         else:
-            logger.info("GeoServer at %s shows layers", self.rest.url)
+            logger.info("Publishing layers in GeoServer at %s", self.rest.url)
         if not self.shows_polygons:
-            logger.warning(
-                "Polygons are not shown: GeoServer reads them in CANDELA_GEOSERVER_FOLDER alone"
-            )
+            logger.warning("Polygons are not published: this needs CANDELA_GEOSERVER_FOLDER")
 
     def stop(self) -> None:
         """Release all connections."""
@@ -135,7 +133,7 @@ class GeoServerPublisher:
         if record.polygons and not self.shows_polygons:
             raise PublicationError(f"{layer.name} needs the folder CANDELA_GEOSERVER_FOLDER")
         self._persist(lambda: self._publish(record))
-        logger.info("Layer %s shows %s", layer.name, layer.path.name)
+        logger.info("Published layer %s from %s", layer.name, layer.path.name)
         return self._links_of(record)
 
     def remove(self, job_id: str) -> None:
@@ -202,7 +200,7 @@ class GeoServerPublisher:
             try:
                 return action()
             except PublisherAwayError as error:
-                logger.info("Trying again: %s", error)
+                logger.info("Retrying: %s", error)
                 time.sleep(self.first_pause_s * 2**number)
         return action()
 
