@@ -118,7 +118,7 @@ class Publication:
                 told = f"publishing was cut off by an internal error (try {waiting.faults})"
                 self._tell(job, told)
         except Exception:
-            logger.exception("The outcome of job %s cannot be recorded; retrying", job.id)
+            logger.exception("Job %s cannot be told so; trying again", job.id)
 
     def publish(self, job: JobOutcome) -> None:
         """Publish the layers of a job and move it on; what was published before is no harm."""
@@ -217,7 +217,7 @@ def reconcile(service: JobService, refused: set[str] | None = None) -> None:
     states = service.store.states(jobs)
     for job_id in jobs:
         if states.get(job_id) not in {State.PUBLISHING, State.SUCCEEDED}:
-            logger.warning("Removing layers of job %s, which should have none", job_id)
+            logger.warning("The layers of job %s, which has none, are removed", job_id)
             service.withdraw(job_id)
     names = {layer.name for layer in service.publisher.layers()}
     published = service.store.published(service.runner.name)

@@ -111,9 +111,11 @@ class GeoServerPublisher:
         except PublisherAwayError as error:
             logger.warning("%s; layers are published when it is back", error)
         else:
-            logger.info("Publishing layers in GeoServer at %s", self.rest.url)
+            logger.info("GeoServer at %s shows layers", self.rest.url)
         if not self.shows_polygons:
-            logger.warning("Polygons are not published: this needs CANDELA_GEOSERVER_FOLDER")
+            logger.warning(
+                "Polygons are not shown: GeoServer reads them in CANDELA_GEOSERVER_FOLDER alone"
+            )
 
     def stop(self) -> None:
         """Release all connections."""
@@ -133,7 +135,7 @@ class GeoServerPublisher:
         if record.polygons and not self.shows_polygons:
             raise PublicationError(f"{layer.name} needs the folder CANDELA_GEOSERVER_FOLDER")
         self._persist(lambda: self._publish(record))
-        logger.info("Published layer %s from %s", layer.name, layer.path.name)
+        logger.info("Layer %s shows %s", layer.name, layer.path.name)
         return self._links_of(record)
 
     def remove(self, job_id: str) -> None:
@@ -200,7 +202,7 @@ class GeoServerPublisher:
             try:
                 return action()
             except PublisherAwayError as error:
-                logger.info("Retrying: %s", error)
+                logger.info("Trying again: %s", error)
                 time.sleep(self.first_pause_s * 2**number)
         return action()
 
