@@ -95,10 +95,10 @@ class Dispatcher:
             try:
                 active = self.round()
             except UnavailableError as error:  # jobs wait in the store until it is back
-                logger.warning("The dispatcher waits: %s", error)
+                logger.warning("The dispatcher is paused: %s", error)
                 self._stopping.wait(AWAY_ROUND_S)
             except Exception:
-                logger.exception("A round of the dispatcher failed; trying again")
+                logger.exception("A cycle of the dispatcher failed; retrying")
                 self._stopping.wait(AWAY_ROUND_S)
             else:
                 if active:
@@ -145,7 +145,7 @@ class Dispatcher:
         except UnavailableError:
             raise
         except Exception:
-            logger.exception("Job %s cannot be moved on; trying again", job.id)
+            logger.exception("The state transition of job %s failed; retrying", job.id)
             self._pauses[job.id] = time.monotonic() + AWAY_ROUND_S
 
     def _follow(self, job: JobSummary) -> None:
@@ -236,7 +236,7 @@ class Dispatcher:
         if fault is None or job.attempt >= fault.tries:
             self._fail(job, failure_of(job, self._service.spec(job).run, run))
             return
-        logger.warning("Job %s: %s; trying again", job.id, fault.reason)
+        logger.warning("Job %s: %s; retrying", job.id, fault.reason)
         self._store.move(
             job.id,
             [State.RUNNING],

@@ -74,9 +74,9 @@ class Reconciler:
                     self.look_at_layers()
                     layers_are_due = time.monotonic() + LAYER_PERIOD_S
             except (UnavailableError, StorageError) as error:  # the next look finds the same
-                logger.warning("The reconciler waits: %s", error)
+                logger.warning("The reconciler is paused: %s", error)
             except Exception:
-                logger.exception("A look of the reconciler failed; trying again")
+                logger.exception("A cycle of the reconciler failed; retrying")
             self._stopping.wait(PERIOD_S)
 
     def look_at_jobs(self) -> None:
@@ -96,7 +96,9 @@ class Reconciler:
         """Tell whether nobody can say how old anything is; restarts of the gateway end this."""
         jump_s = _clock_s() - self._clock_s
         if abs(jump_s) > CLOCK_JUMP_S:
-            logger.warning("The clock was set by %.0f s: nothing expires; restart me", jump_s)
+            logger.warning(
+                "The clock changed by %.0f s: no expiry until it is corrected or a restart", jump_s
+            )
         return abs(jump_s) > CLOCK_JUMP_S
 
     def _finish_dismissals(self) -> None:
@@ -106,7 +108,7 @@ class Reconciler:
         for job in jobs:
             is_running = bool(job.backend) and runner.state(job.backend).is_running
             if is_running or self._service.storage.list(job_key(job.id)):
-                logger.info("The rest of the dismissed job %s is removed", job.id)
+                logger.info("Removed the remaining files of dismissed job %s", job.id)
                 self._service.clear(job)
             elif job.updated < now() - SURE_AFTER:
                 self._service.store.note_cleared(job.id)
@@ -116,7 +118,7 @@ class Reconciler:
         try:
             reconcile_layers(self._service, self._refused)
         except PublisherAwayError as error:
-            logger.warning("Layers are not looked at: %s", error)
+            logger.warning("Layers are not reconciled: %s", error)
 
     def remove_litter(self) -> None:
         """Remove files and layers that belong to no job, and publish layers that are missing."""
@@ -132,13 +134,13 @@ class Reconciler:
         if self._service.uploads:
             self._service.uploads.remove_expired(self._is_one_alive)
         for name in storage.sweep(time.time() - self._litter_age_s, self._is_alive):
-            logger.warning("What is left of an unfinished file is removed: %s", name)
+            logger.warning("Removing an unfinished file: %s", name)
 
     def _remove_files(self, job_id: str) -> None:
         storage = self._service.storage
         try:
             if time.time() - storage.changed(job_key(job_id)) > self._litter_age_s:
-                logger.warning("The files of job %s, which is no more, are removed", job_id)
+                logger.warning("Removing files of job %s, which no longer exists", job_id)
                 storage.delete(job_key(job_id))
         except (NotFoundError, StorageError) as error:  # it is being removed by somebody else
             logger.warning("The files of job %s cannot be removed: %s", job_id, error)

@@ -169,7 +169,7 @@ class JobService:
             if job.id not in self.store.states([job.id]):  # a commit may break off and be done
                 self.storage.delete(job_key(job.id))
         except CandelaError as error:
-            logger.warning("Files of %s, which was not accepted, are left: %s", job.id, error)
+            logger.warning("Files of refused job %s are left over: %s", job.id, error)
 
     def _submitted_before(self, job: Job) -> Job | None:
         if job.idempotency_key is None:

@@ -373,7 +373,7 @@ class Uploads:
             except NotFoundError:  # of an announcement that was never written, or just removed
                 self._storage.delete(upload_key(upload_id))
             except StorageError as error:
-                logger.warning("Upload %s cannot be looked at: %s", upload_id, error)
+                logger.warning("Upload %s cannot be checked: %s", upload_id, error)
 
     @contextmanager
     def _alone(self, upload_id: str) -> Iterator[None]:

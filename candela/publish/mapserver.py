@@ -186,7 +186,7 @@ class MapServerPublisher:
             self._write_layer(record)
             self.store.save(record)
             self._refresh_series({item.series for item in (record, known) if item})
-        logger.info("Layer %s shows %s", layer.name, layer.path.name)
+        logger.info("Published layer %s from %s", layer.name, layer.path.name)
         return self._links_of(record)
 
     def remove(self, job_id: str) -> None:

@@ -79,7 +79,7 @@ def _run(storage: Storage, specs: dict[str, ProcessSpec], given: Assignment, wor
     _log_as(f"{job.process} {job.id}")
     result = read_result(storage, job.id)
     if result is not None and result.attempt == job.attempt:
-        logger.info("Attempt %s has its result already", job.attempt)
+        logger.info("Attempt %s already has its result", job.attempt)
         return _exit_code(result)
     check_wanted(storage, job)
     spec = find_spec(specs, job.process)

@@ -118,17 +118,17 @@ class _Attempt:
             failure = _failure(error)
         except PublicationError as error:
             is_full = disk_is_full(self._workdir, error)
-            logger.info("The job failed, an output cannot be put on a map: %s", error)
+            logger.info("The job failed, an output cannot be published: %s", error)
             refused = Failure(kind="PublicationError", message=str(error))
             failure = _failure(NO_ROOM) if is_full else refused
         except MemoryError:
-            logger.exception("The job failed: no memory")
+            logger.exception("The job failed: out of memory")
             failure = _failure(OUT_OF_MEMORY)
         except StorageError:
             raise
         except (Exception, SystemExit) as error:
             is_full = disk_is_full(self._workdir, error)
-            logger.exception("The job failed: %s", "no room" if is_full else "internal error")
+            logger.exception("The job failed: %s", "disk full" if is_full else "internal error")
             failure = _failure(NO_ROOM) if is_full else INTERNAL
         else:
             return self._conclude(outputs)
@@ -144,13 +144,13 @@ class _Attempt:
         arguments = self._stager.stage(self._spec, inputs) | needed(self._spec, self._job)
         del inputs  # they may be large
         run = entry(self._spec)
-        logger.info("Inputs are here (%s bytes); running", self._stager.input_bytes)
+        logger.info("Inputs are staged (%s bytes); running", self._stager.input_bytes)
         with gdal_environment():
             work = self._workdir / WORK
             returned = run(**arguments, workdir=work, progress=self._progress)
             checked = check_outputs(self._spec, returned, work)
             layers = describe_layers(self._spec, self._job.id, checked, self._workdir / LAYERS)
-        logger.info("The process is done; storing outputs")
+        logger.info("The process finished; storing outputs")
         check_wanted(self._storage, self._job)
         return patiently(lambda: deliver(self._spec, self._job.id, checked, self._storage, layers))
 

@@ -39,7 +39,7 @@ def _wait(receiver: socket.socket, workdir: Path) -> None:
     while signal.SIGTERM not in receiver.recv(64):
         pass
     try:
-        logger.warning("Ended from outside by SIGTERM")
+        logger.warning("Terminated by SIGTERM")
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
                 child.kill()

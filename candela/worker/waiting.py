@@ -52,7 +52,7 @@ def await_job(url: str, token: str, *, patience_s: float = PATIENCE_S) -> Assign
                 logger.debug("No answer from the gateway: %s", error)
             else:
                 if answer.status_code in NOT_WANTED:
-                    logger.info("The gateway has no use for this worker (%s)", answer.status_code)
+                    logger.info("The gateway released this worker (HTTP %s)", answer.status_code)
                     return None
                 if answer.status_code == NOT_YET:
                     heard, failures = time.monotonic(), 0

@@ -22,7 +22,7 @@ def gate(s3_url):
 def test_jobs_outlive_a_storage_that_is_away(bucket, gate, drill):
     drill = drill(storage=f"s3://{bucket}/jobs", s3_endpoint=f"http://127.0.0.1:{gate.port}")
     running = drill.submit("complex=<a/>;pause=4")
-    until(lambda: "Inputs are here" in drill.gateway.jobs.log_tail(SYSTEM, running))
+    until(lambda: "Inputs are staged" in drill.gateway.jobs.log_tail(SYSTEM, running))
     gate.shut()
     waiting = drill.submit("literal=accepted while the storage is away")
     assert drill.away() == ["storage"]

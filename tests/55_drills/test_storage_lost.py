@@ -47,7 +47,7 @@ def test_a_storage_that_is_gone_is_told_and_no_job_is_accepted(lost, replacement
 def test_a_job_that_runs_when_the_storage_goes_is_done_when_it_is_back(lost):
     drill, _, data, aside = lost
     job_id = drill.submit("complex=<b/>;pause=2")
-    until(lambda: "Inputs are here" in drill.gateway.jobs.log_tail(SYSTEM, job_id))
+    until(lambda: "Inputs are staged" in drill.gateway.jobs.log_tail(SYSTEM, job_id))
     (data / "storage").rename(aside)
     drill.until(job_id, lambda _: drill.away() == ["storage"])
     aside.rename(data / "storage")
