@@ -121,7 +121,7 @@ def test_a_server_that_stays_in_trouble_is_given_up(web, answer, get):
     href = web.serve("/x.tif", answer(status=503))
     with pytest.raises(ReferenceUnavailableError, match="the server answered 503"):
         get(href)
-    assert len(web.asked) == 3
+    assert len(web.asked) == asking.TRIES
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
