@@ -15,16 +15,17 @@ class AccessSettings(Group):
     """Identity, and web sites that may read answers."""
 
     owner_header: Annotated[str, Default("none")] = ""
-    """The header in which a reverse proxy names who asks: each owner sees their own jobs, results,
-    uploads and patches, and owners share the machine fairly. It counts only from the
-    [trusted proxy](operators/secure.md#who-asks). Without it everybody sees everything."""
+    """The header in which a reverse proxy passes the authenticated user. Owners see only their own
+    jobs, results, uploads and patches, and jobs are scheduled fairly between owners. It counts
+    only from the [trusted proxy](operators/secure.md#who-asks). Without it all users see all."""
 
     operators: tuple[str, ...] = ()
-    """Names in that header that see what all owners have, such as `["ada"]`."""
+    """Users in that header that see the objects of all owners, such as `["ada"]`."""
 
     proxy_secret_file: Path | None = None
-    """The file with what that proxy proves itself by, in the header `X-Candela-Proxy` (16 bytes or
-    more). Without it a proxy at a loopback address is trusted and no other; needed in a cluster."""
+    """The file with the shared secret that the proxy sends in the header `X-Candela-Proxy`
+    (16 bytes or more). Without it only a proxy at a loopback address is trusted; in a cluster it is
+    required."""
 
     proxy_secret: Annotated[SecretStr, Default("none")] = SecretStr("")
     """The same as text."""
@@ -34,8 +35,8 @@ class AccessSettings(Group):
     public, its pixels too. Needs `CANDELA_OWNER_HEADER`."""
 
     readers: tuple[str, ...] = ("*",)
-    """Web sites, such as `https://maps.example.org`, whose pages may read answers in a browser
-    (CORS); `*` means all. Those that are named may also order and dismiss jobs, see
+    """Origins, such as `https://maps.example.org`, whose pages may read responses in a browser
+    (CORS); `*` means all. Listed origins may also submit and dismiss jobs, see
     [security](security.md#browsers)."""
 
     @cached_property

@@ -40,5 +40,5 @@ class ClusterSettings(Group):
     """The local queue of [Kueue](https://kueue.sigs.k8s.io) in which Jobs wait."""
 
     warm: dict[str, PositiveInt] = Field(default_factory=dict)
-    """How many pods of a process are started before there is a job for them, such as `{"Echo": 1}`,
+    """The number of warm pods per process, started before there is a job, such as `{"Echo": 1}`,
     see [scale](operators/scale.md#pods-that-wait-for-jobs)."""

@@ -38,10 +38,10 @@ class JobSettings(Group):
     """How many jobs run at the same time; in a cluster, of all gateways of a namespace together."""
 
     sync_timeout_s: float = Field(default=3600, gt=0)
-    """How long a synchronous Execute is waited for."""
+    """The time limit of a synchronous Execute."""
 
     grace_s: float = Field(default=1.5, ge=0)
-    """How long the answer to an asynchronous Execute is held back, in case the job is that fast."""
+    """The longest delay of the response to an asynchronous Execute, for a job that ends in it."""
 
     @field_validator("allowed_hosts")
     @classmethod

@@ -26,19 +26,19 @@ class PublishSettings(Group):
     """Its address for clients."""
 
     geoserver_user: Annotated[str, Default("none")] = ""
-    """An account that may change its catalog."""
+    """An account with write access to its catalog."""
 
     geoserver_password_file: Path | None = None
     """The file with its password."""
 
     geoserver_certificates: Annotated[Path | None, Default("the system's")] = None
-    """What `https:` is checked against."""
+    """The certificate authorities for `https:`."""
 
     geoserver_prefix: str = Field(default="candela", pattern=r"^[a-z][a-z0-9]*$")
-    """What the names of our workspaces begin with; those of nobody else may."""
+    """The prefix of CANDELA's workspaces; no other workspace may have it."""
 
     geoserver_mode: Literal["file", "s3", "http"] = "file"
-    """How it reads rasters: `file`, `s3` or `http`."""
+    """Its access to rasters: `file`, `s3` or `http`."""
 
     geoserver_folder: Path | None = None
     """The folder that gateway and GeoServer see under the same path: of rasters in mode `file`, of
