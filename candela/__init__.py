@@ -1,3 +1,3 @@
 """CANDELA: Copernicus algorithms as standard OGC web processing services."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

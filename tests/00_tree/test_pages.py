@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from candela import __version__
+
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")  # the others: `make docs`
 
@@ -31,3 +33,13 @@ def test_every_page_is_in_the_navigation():
     pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
     navigation = yaml.safe_dump(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
     assert {page for page in pages if page not in navigation} == set()
+
+
+def test_a_release_has_one_version():
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (\S+)", changes, re.MULTILINE)[0] == __version__
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == __version__
+    assert re.search(rf"^## {__version__} \({citation['date-released']}\)$", changes, re.MULTILINE)
+    page = (ROOT / "docs/operators/install.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\bv?(\d+\.\d+\.\d+)\b(?!\.)", page)) == {__version__}

@@ -21,6 +21,7 @@ from clusters import Cluster, s3_server_for_pods, until
 from databases import NO_POSTGRES, Postgres, find_binaries
 from deployments import answers, s3_client
 
+from candela import __version__
 from candela.client import Client
 from candela.client.job import Job
 
@@ -138,8 +139,8 @@ def site(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             install_page.REPOSITORY: install_page.make_repository(folder / "candela.git"),
             "https://candela.example.org": URL,
             "registry.example.org/candela-": "localhost/candela-",
-            "=0.1.0": "=dev",
-            "newTag: 0.1.0": "newTag: dev",
+            f"={__version__}": "=dev",
+            f"newTag: {__version__}": "newTag: dev",
             "postgresql+psycopg://candela:...@database/candela": database.url,
             "https://s3.example.org": s3_url,
             "_ID=...": f"_ID={CREDENTIALS['AWS_ACCESS_KEY_ID']}",

@@ -6,11 +6,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from candela import __version__
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operators/install.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 REPOSITORY = "https://git.example.org/candela.git"
-TAG = "v0.1.0"
+TAG = f"v{__version__}"
 
 
 def block(words: str) -> str:
