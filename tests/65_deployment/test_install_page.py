@@ -10,6 +10,7 @@ import pytest
 import yaml
 from install_page import BLOCKS, PAGE, REPOSITORY, ROOT, block, commands, make_repository
 
+from candela import __version__
 from candela.cli import main
 
 PART_OF = "app.kubernetes.io/part-of"
@@ -108,7 +109,8 @@ def test_a_component_is_added_to_the_overlay(
     assert gone <= set(re.findall(r"[a-z]+", PAGE.partition("## Remove it")[2]))
     images = re.findall(r"^ +image: (\S*candela\S+)", yaml.safe_dump_all(made), re.MULTILINE)
     assert images
-    assert all(re.fullmatch(r"registry\.example\.org/candela-\w+:0\.1\.0", each) for each in images)
+    ours = rf"registry\.example\.org/candela-\w+:{re.escape(__version__)}"
+    assert all(re.fullmatch(ours, each) for each in images)
 
 
 def test_an_overlay_outside_of_the_repository_is_built(built: list[dict]) -> None:
