@@ -38,6 +38,7 @@ WAITING = "waiting for the storage"
 MOST_ACTIVE = 10_000
 BUSY_ROUND_S = 0.02
 IDLE_ROUND_S = 0.5
+MOST_FAULTS = 5  # unexpected errors in a row, before a job fails
 AWAY_ROUND_S = 2.0  # while the database or the storage is away
 
 
@@ -73,6 +74,7 @@ class Dispatcher:
         self._staging = staging
         self._publication = Publication(service, timeout_s=publish_timeout_s)
         self._pauses: dict[str, float] = {}  # until when (monotonic) a job waits for the storage
+        self._faults: dict[str, int] = {}  # unexpected errors in a row
         self._looked = -math.inf  # into the queue
         self._seen = -1  # changes of the store, then
         self._stopping = threading.Event()
@@ -112,7 +114,9 @@ class Dispatcher:
         jobs = self._store.jobs(states=ACTIVE, runner=mine, limit=MOST_ACTIVE, oldest_first=True)
         for job in jobs:
             self._advance(job)
-        self._pauses = {job.id: self._pauses[job.id] for job in jobs if job.id in self._pauses}
+        ids = {job.id for job in jobs}
+        self._pauses = {key: until for key, until in self._pauses.items() if key in ids}
+        self._faults = {key: count for key, count in self._faults.items() if key in ids}
         running = self._store.count(states=[State.DISPATCHING, State.RUNNING], runner=mine)
         if running < self._service.bounds.slots and self._may_find_jobs():
             claimed = self._store.claim(mine, self._service.bounds)
@@ -132,6 +136,7 @@ class Dispatcher:
             return
         try:
             self._follow(job)
+            self._faults.pop(job.id, None)
         except NotFoundError as error:
             self._fail(job, Failure(kind="NotFoundError", message=error.message))
         except RunnerError as error:
@@ -144,9 +149,26 @@ class Dispatcher:
                 self._store.report(job.id, job.percent, WAITING)
         except UnavailableError:
             raise
+        except Exception as error:
+            self._count_fault(job, error)
+
+    def _count_fault(self, job: JobSummary, error: Exception) -> None:
+        """Retry after an unexpected error; after several in a row fail the job and cancel it."""
+        self._pauses[job.id] = time.monotonic() + AWAY_ROUND_S
+        self._faults[job.id] = faults = self._faults.get(job.id, 0) + 1
+        logger.error(
+            "The state transition of job %s failed (%d of %d)",
+            job.id, faults, MOST_FAULTS, exc_info=error,
+        )  # fmt: skip
+        if faults < MOST_FAULTS or job.state is State.PUBLISHING:  # publication counts its own
+            return
+        try:
+            message = f"internal error while {job.state}: {type(error).__name__}"
+            self._fail(job, with_id(Failure(kind="InternalError", message=message), job))
+            if backend := job.backend or self._runner.find(job.id, job.attempt):
+                self._runner.cancel(backend)
         except Exception:
-            logger.exception("The state transition of job %s failed; retrying", job.id)
-            self._pauses[job.id] = time.monotonic() + AWAY_ROUND_S
+            logger.exception("The worker of job %s may still be running", job.id)
 
     def _follow(self, job: JobSummary) -> None:
         if job.state is State.DISPATCHING:

@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from trials import until
 
 from candela.backoff import Backoff
 from candela.contract.job import (
@@ -18,7 +19,7 @@ from candela.contract.job import (
     ResultDocument,
 )
 from candela.errors import BusyError, InvalidValueError
-from candela.jobs import endings
+from candela.jobs import dispatcher, endings
 from candela.jobs.model import State, now
 from candela.jobs.principal import SYSTEM, Principal
 from candela.jobs.request import ExecuteRequest
@@ -331,6 +332,34 @@ def test_a_job_that_is_killed_again_and_again_comes_to_its_end_all_the_same(engi
     assert waits[1:] == [
         f"the worker was ended from outside; waiting for try {number}" for number in (2, 3, 4, 5)
     ]
+
+
+@pytest.mark.parametrize("step", ["submit", "state"])
+def test_an_unexpected_error_of_the_runner_ends_the_job_and_holds_up_no_other(
+    engine, monkeypatch, step
+):
+    monkeypatch.setattr(dispatcher, "AWAY_ROUND_S", 0.01)
+    engine = engine()
+    job_id, other = echo(engine, pause=60), echo(engine)
+    runner = engine.service.runner
+    call, errors = getattr(runner, step), []
+    backend = go_on(engine, job_id, until=is_running).backend if step == "state" else ""
+
+    def break_down(asked, *rest):
+        is_its = asked.id == job_id if step == "submit" else asked == backend
+        if is_its and len(errors) < dispatcher.MOST_FAULTS:
+            errors.append(LookupError("nobody has foreseen this"))
+            raise errors[-1]
+        return call(asked, *rest)
+
+    monkeypatch.setattr(runner, step, break_down)
+    job = go_on(engine, job_id)
+    assert (job.state, job.error.kind, job.attempt) == (State.FAILED, "InternalError", 1)
+    doing = "dispatching" if step == "submit" else "running"
+    assert job.message == f"internal error while {doing}: LookupError, job {job_id}"
+    assert go_on(engine, other).state is State.SUCCEEDED
+    if backend:
+        until(lambda: not runner.state(backend).is_running)
 
 
 def stored_result(engine, job_id, **changes):
