@@ -2,9 +2,11 @@
 
 import sys
 
-from candela.worker import documents
+from candela.backoff import Backoff
+from candela.contract import documents
 from candela.worker.__main__ import main
 
 if __name__ == "__main__":
-    documents.WAITS_S = (0.1,)
+    documents.BACKOFF = Backoff(0.1, 0.1)
+    documents.TRIES = 2
     sys.exit(main())
