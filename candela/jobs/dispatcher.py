@@ -113,7 +113,7 @@ class Dispatcher:
         mine = self._runner.name
         jobs = self._store.jobs(states=ACTIVE, runner=mine, limit=MOST_ACTIVE, oldest_first=True)
         for job in jobs:
-            self._advance(job)
+            self.advance(job)
         ids = {job.id for job in jobs}
         self._pauses = {key: until for key, until in self._pauses.items() if key in ids}
         self._faults = {key: count for key, count in self._faults.items() if key in ids}
@@ -121,7 +121,7 @@ class Dispatcher:
         if running < self._service.bounds.slots and self._may_find_jobs():
             claimed = self._store.claim(mine, self._service.bounds)
             for job in claimed:
-                self._advance(job)
+                self.advance(job)
             running += len(claimed)
             self._looked, self._seen = time.monotonic(), self._store.changes
         return running
@@ -130,7 +130,7 @@ class Dispatcher:
         """Tell whether the queue may be another one than at the last look."""
         return self._seen != self._store.changes or time.monotonic() > self._looked + IDLE_ROUND_S
 
-    def _advance(self, job: JobSummary) -> None:
+    def advance(self, job: JobSummary) -> None:
         """Move one job on; what is wrong with it, or with its files, does not hold up others."""
         if time.monotonic() < self._pauses.get(job.id, -math.inf):
             return

@@ -120,7 +120,7 @@ def test_training_goes_on_where_it_was_interrupted(train, tmp_path, monkeypatch)
     train(tmp_path / "whole", "--steps", "4")
     monkeypatch.setattr(module, "REPORT_EVERY", 2)
     steps = []
-    draw_batch = module._batch
+    draw_batch = module.training_batch
 
     def interrupted(images, seed, number, size):
         steps.append(number)
@@ -128,7 +128,7 @@ def test_training_goes_on_where_it_was_interrupted(train, tmp_path, monkeypatch)
             raise KeyboardInterrupt
         return draw_batch(images, seed, number, size)
 
-    monkeypatch.setattr(module, "_batch", interrupted)
+    monkeypatch.setattr(module, "training_batch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "parts", "--steps", "4")
     train(tmp_path / "parts", "--steps", "4")

@@ -59,6 +59,7 @@ class Engine:
         specs["Echo"] = echo.model_copy(update={"run": run})
         limits = Limits.load(Settings().config).model_copy(update={"running_jobs": running_jobs})
         storage = open_storage((folder / "storage").as_uri())
+        self.database = database
         self.board = Board()
         self.service = JobService(
             specs,

@@ -5,6 +5,7 @@ import time
 import boto3
 import pytest
 import sqlalchemy as sa
+from statements import recorded_statements
 
 from candela.contract.job import (
     Inline,
@@ -49,9 +50,12 @@ def run(engine, job_id):
 
 
 def row_length(engine, job_id):
-    with engine.store._reader.connect() as connection:
+    database = sa.create_engine(engine.database)
+    with database.connect() as connection:
         text = sa.func.length(sa.type_coerce(JOBS.c.request, sa.Text))
-        return connection.execute(sa.select(text).where(JOBS.c.id == job_id)).scalar_one()
+        length = connection.execute(sa.select(text).where(JOBS.c.id == job_id)).scalar_one()
+    database.dispose()
+    return length
 
 
 def test_large_values_stand_in_storage_and_the_worker_gets_them(engine):
@@ -179,20 +183,19 @@ def test_lineage_repeats_large_values_up_to_a_limit(engine):
 def test_what_looks_at_many_jobs_reads_no_requests_and_what_polls_no_results(engine):
     engine = engine()
     job = submit(engine, literal=["hello"])
-    said = []
-    sa.event.listen(
-        engine.store._engine, "before_cursor_execute", lambda *told: said.append(told[2])
-    )
     store = engine.store
-    store.jobs(), store.jobs(states=ACTIVE, runner="x"), store.count(), store.tally()
-    store.states([job.id]), store.summary(job.id), store.shares(job), store.expired(now(), 10)
-    store.claim("x", Bounds(1)), store.report(job.id, 1, "a"), store.wait_for_change(0)
-    Reconciler(engine.service).look_at_jobs()
+    with recorded_statements() as said:
+        store.jobs(), store.jobs(states=ACTIVE, runner="x"), store.count(), store.tally()
+        store.states([job.id]), store.summary(job.id), store.shares(job), store.expired(now(), 10)
+        store.claim("x", Bounds(1)), store.report(job.id, 1, "a"), store.wait_for_change(0)
+        Reconciler(engine.service).look_at_jobs()
+    assert said
     assert [text for text in said if "request" in text or "SELECT job.result" in text] == []
     assert [text for text in said if text.startswith("SELECT") and "job.result" in text] == []
-    said.clear()
-    store.outcomes(), store.outcome(job.id)
-    store.move(job.id, [State.DISPATCHING], State.FAILED, message="no")
+    with recorded_statements() as said:
+        store.outcomes(), store.outcome(job.id)
+        store.move(job.id, [State.DISPATCHING], State.FAILED, message="no")
+    assert said
     assert [text for text in said if "request" in text] == []
 
 

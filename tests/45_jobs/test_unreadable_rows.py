@@ -18,7 +18,7 @@ def echo(engine) -> str:
 
 
 def damage(engine, job_id, column, text) -> None:
-    database = sa.create_engine(engine.store._engine.url)
+    database = sa.create_engine(engine.database)
     with database.begin() as connection:
         query = sa.text(f"UPDATE job SET {column} = :text WHERE id = :id")
         assert connection.execute(query, {"text": text, "id": job_id}).rowcount == 1

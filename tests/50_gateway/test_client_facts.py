@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
+from statements import recorded_statements
 
 from candela.contract.job import Failure, OutputFile, OutputLiteral, ResultDocument
 from candela.gateway import app
@@ -29,17 +29,6 @@ INSTANT = Path(__file__).parents[2] / "benchmarks" / "_instant_worker.py"
 
 def job_of(response):
     return response.root.get("statusLocation").rpartition("/")[2]
-
-
-def statements_of(gateway, work):
-    """Return the SQL that some work needs."""
-    said = []
-    engine = gateway.jobs.store._engine
-    sa.event.listen(
-        engine, "before_cursor_execute", lambda *arguments: said.append(arguments[2]), named=False
-    )
-    work()
-    return said
 
 
 def test_forty_requests_at_the_same_time_all_come_to_their_end(tmp_path, monkeypatch):
@@ -72,13 +61,15 @@ def test_forty_requests_at_the_same_time_all_come_to_their_end(tmp_path, monkeyp
 
 def test_capabilities_are_made_once_and_cost_no_query(idle_gateway, idle):
     first = idle.get(CAPABILITIES).data
-    said = statements_of(idle_gateway, lambda: idle.get(CAPABILITIES))
+    with recorded_statements() as said:
+        idle.get(CAPABILITIES)
     assert said == []
     assert idle.get(CAPABILITIES).data == first
 
 
-def test_an_execute_is_one_write(idle_gateway, idle):
-    said = statements_of(idle_gateway, lambda: idle.get(EXECUTE))
+def test_an_execute_is_one_write(idle):
+    with recorded_statements() as said:
+        idle.get(EXECUTE)
     assert len([text for text in said if text.startswith("BEGIN")]) == 1
     written = [text.split()[2] for text in said if text.startswith(("INSERT", "UPDATE"))]
     assert written == ["job", "job_event"]

@@ -134,9 +134,9 @@ def ended_after(connection, *, at_most_s):
 def nothing_is_kept(served):
     """Wait until nothing is kept for any client."""
     end = time.monotonic() + 5
-    while served.budget._taken and time.monotonic() < end:
+    while served.budget.taken and time.monotonic() < end:
         time.sleep(0.01)
-    return served.budget._taken == 0
+    return served.budget.taken == 0
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from candela.cli import main
 from candela.commands import serving
 from candela.gateway.app import Gateway
 from candela.gateway.front.request import PORT
-from candela.settings import ConfigurationError, Settings
+from candela.gateway.staging import staging_of
+from candela.settings import ConfigurationError, Limits, Settings
 
 
 @pytest.fixture
@@ -67,13 +68,9 @@ def test_what_is_no_host_is_refused_at_start(host):
 
 def test_workers_are_told_where_inputs_may_be_read_from(tmp_path):
     settings = Settings(data=tmp_path, allowed_hosts=("data.internal",), input_folders=(tmp_path,))
-    gateway = Gateway.assemble(settings)
-    try:
-        staging = gateway.dispatcher._staging
-        assert staging.allowed_hosts == ("data.internal",)
-        assert str(tmp_path) in staging.allowed_folders
-    finally:
-        gateway.stop()
+    staging = staging_of(settings, Limits.load(settings.config))
+    assert staging.allowed_hosts == ("data.internal",)
+    assert str(tmp_path) in staging.allowed_folders
 
 
 INTERNAL = ["/metrics", "/usage", "/jobs/none/progress"]  # /warm is in clusters only

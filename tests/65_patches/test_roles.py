@@ -143,11 +143,11 @@ def test_the_migration_of_logins_can_be_undone(filled):
     """Then the owner of the tables alone says for whom it acts."""
     from alembic import command
 
-    from candela.patches.store.migrations import _config
+    from candela.patches.store.migrations import configuration
 
     def migrate(step, revision):
         with filled["owner"].acting_for("ada") as connection:
-            config = _config()
+            config = configuration()
             config.attributes["connection"] = connection
             step(config, revision)
 

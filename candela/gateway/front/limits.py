@@ -44,26 +44,26 @@ class Budget:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._taken = 0
+        self.taken = 0
         self._lock = threading.Lock()
 
     @property
     def is_exhausted(self) -> bool:
         """Whether there is no room for another byte."""
-        return self._taken >= self.size
+        return self.taken >= self.size
 
     def take(self, count: int) -> bool:
         """Take room for some bytes; return whether there was."""
         with self._lock:
-            if self._taken + count > self.size:
+            if self.taken + count > self.size:
                 return False
-            self._taken += count
+            self.taken += count
             return True
 
     def move(self, count: int) -> None:
         """Take or (if negative) give back room, there or not."""
         with self._lock:
-            self._taken += count
+            self.taken += count
 
 
 class Places:

@@ -115,7 +115,7 @@ def train(images: Sequence[TrainingImage], options: TrainingOptions, checkpoints
 
     fast_step = tf.function(step)
     for number in range(int(done), options.steps):
-        source, target, order = _batch(images, options.seed, number, BATCH)
+        source, target, order = training_batch(images, options.seed, number, BATCH)
         losses[number].assign(fast_step(source, target, order))
         if (number + 1) % REPORT_EVERY == 0 or number + 1 == options.steps:
             done.assign(number + 1)
@@ -176,7 +176,7 @@ def _restore_samples(
     options: TrainingOptions,
 ) -> list[NDArray[np.float32]]:
     """Restore sample patches: (source, target and restored view, rows, cols, bands) of each."""
-    source, target, order = _batch(images, options.seed, options.steps, SAMPLES)
+    source, target, order = training_batch(images, options.seed, options.steps, SAMPLES)
     restored, _ = restore(encoder(source, training=False), source, target, order)
     places = np.argsort(order)
     pictures = restored.numpy()[:, places].reshape(target.shape)
@@ -221,7 +221,7 @@ def _values(encoder: Any, tensor: Any, patches: NDArray[np.float32]) -> NDArray[
     return np.asarray(values).reshape(-1, values.shape[-1])
 
 
-def _batch(
+def training_batch(
     images: Sequence[TrainingImage], seed: int, number: int, size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
     """Draw the patches of a step and a permutation of their pixels; seeded by its number."""

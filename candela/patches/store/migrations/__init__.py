@@ -16,7 +16,7 @@ def upgrade(connection: Connection) -> None:
     """Bring a database to the newest schema; an empty one gets it all."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-    config = _config()
+    config = configuration()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
@@ -25,10 +25,11 @@ def is_current(connection: Connection) -> bool:
     """Tell whether a database has the newest schema."""
     options = {"version_table": VERSION_TABLE}
     current = MigrationContext.configure(connection, opts=options).get_current_revision()
-    return current == ScriptDirectory.from_config(_config()).get_current_head()
+    return current == ScriptDirectory.from_config(configuration()).get_current_head()
 
 
-def _config() -> Config:
+def configuration() -> Config:
+    """Return where the migrations are."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.set_main_option("path_separator", "os")
