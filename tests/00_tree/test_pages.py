@@ -1,6 +1,7 @@
 """Pages lead where they say, and the reference names every module."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,19 @@ def test_every_page_is_in_the_navigation():
     pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
     navigation = yaml.safe_dump(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
     assert {page for page in pages if page not in navigation} == set()
+
+
+def test_imports_of_pages_and_notebooks_exist():
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.ipynb")]
+    line = re.compile(r"^[\s\"]*from (candela[\w.]*) import ([\w, ]+)", re.MULTILINE)
+    found = {
+        (page.name, module, name.split(" as ")[0].strip())
+        for page in pages
+        for module, names in line.findall(page.read_text(encoding="utf-8"))
+        for name in names.split(",")
+    }
+    assert len(found) > 10
+    assert [each for each in found if not hasattr(import_module(each[1]), each[2])] == []
 
 
 def test_a_release_has_one_version():
