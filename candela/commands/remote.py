@@ -58,7 +58,8 @@ def execute(
         else:
             OUT.print(job.id)
             NOTES.print(
-                f"The job is {job.status}; see it with: candela jobs show {job.id}{gateway.hint}"
+                f"The job is {job.status}; see it with: candela jobs show {job.id}{gateway.hint}",
+                soft_wrap=True,  # to be copied
             )
 
 

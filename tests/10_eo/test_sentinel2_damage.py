@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from candela.demo.safe import demo_grid
-from candela.demo.safe_names import Identity, granule_xml, product_xml
+from candela.eo.s2.metadata import read_geocoding, read_product_document
 from candela.eo.safe import parse_xml
-from candela.eo.sentinel2_metadata import read_geocoding, read_product_document
 from candela.errors import InputError
+from candela.synthetic.sentinel2 import demo_grid
+from candela.synthetic.sentinel2_names import Identity, granule_xml, product_xml
 
 SENSED = dt.datetime(2022, 6, 5, 10, 50, 31, tzinfo=dt.UTC)
 DAMAGES = ["nan", "inf", "-inf", "", "many", "1e30", "-1e30"]

@@ -6,12 +6,12 @@ import re
 import numpy as np
 import pytest
 
-from candela.demo.sentinel1 import Acquisition, write_product
 from candela.eo.progress import silent
 from candela.errors import InputError
 from candela.services import s1tiling
 from candela.services.s1tiling import slices
 from candela.spec import load_specs
+from candela.synthetic.sentinel1 import Acquisition, write_product
 
 SEEN = Acquisition(lines=120, samples=140, pixel_m=100)
 AMPLITUDES = np.full((120, 140), 200, np.uint16)

@@ -1,12 +1,13 @@
 """Whole jobs whose files are kept in a bucket, and inputs that are taken from one."""
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
-import psutil
 import pytest
 
 from candela.contract.job import Reference, job_key
@@ -115,8 +116,8 @@ def test_a_second_attempt_goes_on_with_the_log(engine):
     jobs = engine.gateway.jobs
     job = jobs.submit(SYSTEM, "Echo", ExecuteRequest(inputs={"pause": [30]}))
     engine.until(job, lambda: "Attempt 1 of Echo" in jobs.log_tail(SYSTEM, job.id))
-    (worker,) = (it for it in psutil.Process().children() if job.id in it.cmdline())
-    worker.kill()
+    pid = int(jobs.get(SYSTEM, job.id).backend.split(":")[1])
+    os.kill(pid, signal.SIGKILL)
     engine.until(job, lambda: "Attempt 2 of Echo" in jobs.log_tail(SYSTEM, job.id))
     assert "Attempt 1 has ended: lost" in jobs.log_tail(SYSTEM, job.id)
 
