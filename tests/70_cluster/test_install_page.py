@@ -200,7 +200,7 @@ def test_a_job_that_asks_for_more_cores_than_the_node_has_says_so(site: Site, wa
     if any(cores(node["status"]["allocatable"]["cpu"]) > LARGEST_CPU for node in nodes):
         pytest.skip(f"a node has more than {LARGEST_CPU} cores, and no process asks for more")
     until(lambda: "Insufficient cpu" in waiting.refresh().message, seconds=30)
-    words = r"no machine has room for it: 0/\d+ nodes are available: \d+ Insufficient cpu"
+    words = r"Unschedulable: 0/\d+ nodes are available: \d+ Insufficient cpu"
     assert re.match(words, waiting.message)
     assert not waiting.status.is_final
 
@@ -232,7 +232,7 @@ def test_priority_classes_are_left_to_a_command_of_their_own(site: Site, said: s
 
 
 def test_applying_again_brings_all_back(site: Site, waiting: Job) -> None:
-    assert "`kubectl apply -k my-overlay` brings all back" in install_page.PAGE
+    assert "`kubectl apply -k my-overlay` restores the service" in install_page.PAGE
     tag = "      - CANDELA_IMAGE_TAG=dev\n"
     share = "      - CANDELA_CPU_SHARE=0.1\n"  # the page's advice to the job that waits
     site.overlay.write_text(site.overlay.read_text().replace(tag, tag + share))
