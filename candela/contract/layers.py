@@ -13,8 +13,8 @@ GEOMETRY = "geom"
 DEGREE_DIGITS, METRE_DIGITS = 15, 9  # of coordinates, after the point: as exact as they are kept
 
 
-class RasterHeader(BaseModel):
-    """Place, size and bands of a raster.
+class Header(BaseModel):
+    """Place of a raster, or of polygons.
 
     Attributes
     ----------
@@ -24,6 +24,20 @@ class RasterHeader(BaseModel):
         Left, bottom, right and top edge, in units of the CRS.
     bounds : tuple of float
         West, south, east and north edge in degrees (WGS 84).
+    """
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    epsg: int
+    extent: tuple[float, float, float, float]
+    bounds: tuple[float, float, float, float]
+
+
+class RasterHeader(Header):
+    """Place, size and bands of a raster.
+
+    Attributes
+    ----------
     rows, cols : int
         Size in pixels.
     dtype : str
@@ -38,11 +52,6 @@ class RasterHeader(BaseModel):
         For each band the values between which most of its pixels lie (2nd and 98th percentile).
     """
 
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
-
-    epsg: int
-    extent: tuple[float, float, float, float]
-    bounds: tuple[float, float, float, float]
     rows: int
     cols: int
     dtype: str
@@ -72,17 +81,11 @@ class RasterHeader(BaseModel):
         raise PublicationError(f"band {band} missing (bands: {', '.join(self.bands)})")
 
 
-class VectorHeader(BaseModel):
+class VectorHeader(Header):
     """Place, kind and attributes of polygons.
 
     Attributes
     ----------
-    epsg : int
-        The EPSG code of the coordinate reference system.
-    extent : tuple of float
-        Left, bottom, right and top edge, in units of the CRS.
-    bounds : tuple of float
-        West, south, east and north edge in degrees (WGS 84).
     geometry : {"Polygon", "MultiPolygon"}
         What all are, or can be taken for.
     count : int
@@ -91,11 +94,6 @@ class VectorHeader(BaseModel):
         Their names as they are served.
     """
 
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
-
-    epsg: int
-    extent: tuple[float, float, float, float]
-    bounds: tuple[float, float, float, float]
     geometry: Literal["Polygon", "MultiPolygon"]
     count: int
     attributes: tuple[str, ...]

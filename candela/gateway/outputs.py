@@ -1,7 +1,7 @@
 """Results by address, with Range and ETag.
 
 /outputs/<job>/<file>            for those who see the job
-/outputs/<token>/<job>/<file>    for a GeoServer that reads by HTTP, where owners are told apart
+/outputs/<token>/<job>/<file>    for a GeoServer that reads by HTTP, where owners are identified
 """
 
 import hmac

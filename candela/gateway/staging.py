@@ -10,12 +10,12 @@ from candela.settings import ConfigurationError, Limits, Settings
 
 
 def staging_of(settings: Settings, limits: Limits) -> Staging:
-    """Return what each job of a gateway is told.
+    """Return the addresses and places from which jobs of a gateway may take inputs.
 
     Raises
     ------
     ConfigurationError
-        If owners could read each other's files by it.
+        If an input folder holds the files of all owners.
     """
     folders = [folder.resolve() for folder in (*limits.input_folders, *settings.input_folders)]
     if settings.owner_header:

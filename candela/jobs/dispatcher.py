@@ -22,7 +22,14 @@ from candela.contract.job import (
     Staging,
 )
 from candela.errors import NotFoundError, RunnerError, StorageError, UnavailableError
-from candela.jobs.endings import failure_of, fault_of, pause_before, with_id
+from candela.jobs.endings import (
+    MOST_FAULTS,
+    failure_of,
+    failure_of_error,
+    fault_of,
+    pause_before,
+    with_id,
+)
 from candela.jobs.logs import tail, without_folders
 from candela.jobs.model import ACTIVE, JobSummary, State, now
 from candela.jobs.principal import SYSTEM
@@ -38,7 +45,6 @@ WAITING = "waiting for the storage"
 MOST_ACTIVE = 10_000
 BUSY_ROUND_S = 0.02
 IDLE_ROUND_S = 0.5
-MOST_FAULTS = 5  # unexpected errors in a row, before a job fails
 AWAY_ROUND_S = 2.0  # while the database or the storage is away
 
 
@@ -163,8 +169,7 @@ class Dispatcher:
         if faults < MOST_FAULTS or job.state is State.PUBLISHING:  # publication counts its own
             return
         try:
-            message = f"internal error while {job.state}: {type(error).__name__}"
-            self._fail(job, with_id(Failure(kind="InternalError", message=message), job))
+            self._fail(job, failure_of_error(job, error))
             if backend := job.backend or self._runner.find(job.id, job.attempt):
                 self._runner.cancel(backend)
         except Exception:

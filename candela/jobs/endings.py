@@ -14,6 +14,7 @@ from candela.spec import RunSpec
 
 NOT_RUN = frozenset({Cause.IMAGE, Cause.UNSCHEDULABLE, Cause.DISRUPTED})
 BACKOFF = Backoff(1.0, 60.0)
+MOST_FAULTS = 5  # unexpected errors of one job in a row, before it fails
 
 
 class Fault(NamedTuple):
@@ -39,6 +40,12 @@ def fault_of(run: RunState) -> Fault | None:
 def pause_before(attempt: int) -> dt.timedelta:
     """Return how long a job waits before an attempt; the first one comes at once."""
     return dt.timedelta(seconds=BACKOFF.pause_s(attempt - 1))
+
+
+def failure_of_error(job: JobSummary, error: Exception) -> Failure:
+    """Say that a job failed by an unexpected error of the gateway, in the state it was in."""
+    message = f"internal error while {job.state}: {type(error).__name__}"
+    return with_id(Failure(kind="InternalError", message=message), job)
 
 
 def with_id(failure: Failure, job: JobSummary) -> Failure:

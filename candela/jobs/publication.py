@@ -25,7 +25,7 @@ from candela.errors import (
     StorageError,
     UnavailableError,
 )
-from candela.jobs.endings import with_id
+from candela.jobs.endings import MOST_FAULTS, failure_of_error
 from candela.jobs.logs import without_folders
 from candela.jobs.model import JobOutcome, JobSummary, Link, State
 from candela.jobs.service import JobService
@@ -37,7 +37,6 @@ logger = logging.getLogger(__name__)
 THREADS = 4
 BACKOFF = Backoff(0.5, 60.0)
 TIMEOUT_S = 86_400.0
-MOST_FAULTS = 5
 
 
 @dataclass
@@ -127,9 +126,7 @@ class Publication:
                 name = type(error).__name__
                 self._tell(job, f"internal error while publishing: {name} (try {retries.faults})")
                 return
-            message = f"internal error while publishing: {type(error).__name__}"
-            failure = with_id(Failure(kind="InternalError", message=message), job)
-            self._fail(self._service.store.outcome(job.id), failure)
+            self._fail(self._service.store.outcome(job.id), failure_of_error(job, error))
         except (NotFoundError, UnavailableError):
             logger.exception("The fault of job %s cannot be written down; trying again", job.id)
 

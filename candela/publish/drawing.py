@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from candela.contract.layers import RasterHeader
+from candela.contract.layers import Range, RasterHeader
 from candela.publish.base import LegendEntry
 from candela.publish.decibels import virtual_raster
 from candela.publish.styles import (
@@ -12,7 +12,6 @@ from candela.publish.styles import (
     DecibelStyle,
     GreyStyle,
     PolygonStyle,
-    Range,
     RasterStyle,
     Style,
     Symbol,

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from candela.contract.layers import RasterHeader, VectorHeader
+from candela.contract.layers import Range, RasterHeader, VectorHeader
 from candela.errors import PublicationError
 from candela.layers.polygons import read_vector_header
 from candela.layers.rasters import read_header
@@ -32,7 +32,6 @@ from candela.publish.styles import (
     CompositeStyle,
     GreyStyle,
     PolygonStyle,
-    Range,
     Style,
     grey_legend,
     load_style,

@@ -4,9 +4,10 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from candela.contract.layers import Range
 from candela.publish.base import LayerLinks, LegendEntry, ServedSeries
 from candela.publish.record import LayerRecord
-from candela.publish.styles import GreyStyle, Range, Style, grey_legend, load_style
+from candela.publish.styles import GreyStyle, Style, grey_legend, load_style
 
 
 @dataclass(frozen=True)

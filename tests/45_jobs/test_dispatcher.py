@@ -351,7 +351,7 @@ def test_an_unexpected_error_of_the_runner_ends_the_job_and_holds_up_no_other(
     def break_down(asked, *rest):
         is_its = asked.id == job_id if step == "submit" else asked == backend
         is_dispatcher = threading.current_thread() is threading.main_thread()
-        if is_its and is_dispatcher and len(errors) < dispatcher.MOST_FAULTS:
+        if is_its and is_dispatcher and len(errors) < endings.MOST_FAULTS:
             errors.append(LookupError("nobody has foreseen this"))
             raise errors[-1]
         return call(asked, *rest)

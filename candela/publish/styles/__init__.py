@@ -23,13 +23,13 @@ from pydantic import (
     model_validator,
 )
 
+from candela.contract.layers import Range
 from candela.errors import PublicationError, SpecError
 from candela.publish.base import LegendEntry
 
 CLASS_STEPS = 1000  # a map server classifies floats in this many steps of the style's range
 
 Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-f]{6}$")]
-Range = tuple[float, float]
 BandReference = str | int  # a description, or a position from 1
 
 

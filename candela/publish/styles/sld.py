@@ -7,6 +7,7 @@ import numpy as np
 from lxml import etree
 from lxml.builder import ElementMaker
 
+from candela.contract.layers import Range
 from candela.publish.styles import (
     BandReference,
     ClassStyle,
@@ -15,7 +16,6 @@ from candela.publish.styles import (
     GreyStyle,
     Interval,
     PolygonStyle,
-    Range,
     RasterStyle,
     Style,
     Symbol,
