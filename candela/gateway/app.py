@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flask import Flask
 
-from candela.gateway import jobs_api, outputs, problems, uploads
+from candela.gateway import jobs_api, outputs, problems, processes_admin, uploads
 from candela.gateway.access import identity, ports
 from candela.gateway.access.browsers import Sites, protect
 from candela.gateway.console import pages_blueprint, problem_page
@@ -17,6 +17,7 @@ from candela.gateway.parameters import refuse_nul
 from candela.gateway.protocols.wps10 import exceptions as wps10_exceptions
 from candela.gateway.protocols.wps10 import geoserver_address
 from candela.gateway.protocols.wps10 import service as wps10
+from candela.gateway.registration import Registration
 from candela.gateway.results import Addresses
 from candela.gateway.runner import make_runner
 from candela.gateway.search import routes as search
@@ -136,6 +137,11 @@ class Gateway:
         token = outputs.token_of_map_server(self.settings)
         app.register_blueprint(outputs.blueprint(self.jobs, map_server=token))
         app.register_blueprint(jobs_api.blueprint(api))
+        if self.settings.manage_processes:
+            registration = Registration.of(self.settings)
+            app.register_blueprint(
+                processes_admin.blueprint(self.jobs.specs, registration, self.settings.base_url)
+            )
         if self.jobs.uploads:
             app.register_blueprint(uploads.blueprint(self.jobs.uploads))
         runner = self.jobs.runner
