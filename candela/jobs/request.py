@@ -57,7 +57,7 @@ class ExecuteRequest(Document):
     outputs : dict
         The outputs wanted; empty means all.
     response : str
-        ``raw`` for the bare value of one output.
+        ``raw`` for the bare values of outputs.
     lineage : bool
         Whether the answer repeats inputs and output definitions (WPS 1.0.0).
     """
@@ -261,8 +261,3 @@ def _check_outputs(spec: ProcessSpec, request: ExecuteRequest) -> None:
                 f"not as {wanted.media_type!r}",
                 name,
             )
-    if request.response == "raw" and len(request.outputs) != 1:
-        raise InvalidValueError(
-            f"raw data output needs exactly one output, found {len(request.outputs)}",
-            "RawDataOutput",
-        )

@@ -69,6 +69,22 @@ class JobService:
     base_url: str = ""
     _run_times: dict[str, tuple[float, float | None]] = field(default_factory=dict, init=False)
 
+    def check(self, principal: Principal, process: str, request: ExecuteRequest) -> ExecuteRequest:
+        """Return a request as ``submit`` would take it, with defaults; nothing is submitted.
+
+        Raises
+        ------
+        RequestError, NotFoundError
+            If it would not be accepted.
+        """
+        spec = find_spec(self.specs, process)
+        request = checked(spec, request, max_input_bytes=self.limits.max_input_bytes)
+        if self.base_url:
+            check_outputs(request, f"{self.base_url}/outputs", partial(self._has, principal))
+        if self.uploads:
+            self.uploads.check(principal, request)
+        return request
+
     def submit(
         self,
         principal: Principal,

@@ -175,7 +175,6 @@ GATEWAY_ARROWS = {
     "request_preferences": ["access"],
     "outputs": ["access"],
     "uploads": ["access", "parameters"],
-    "jobs_api": ["access", "console", "parameters", "problems", "results"],
     "protocols/crs": [],
     "protocols/*": [
         "access",
@@ -190,7 +189,7 @@ GATEWAY_ARROWS = {
     "maps": ["access", "outputs", "problems"],
     "search": ["access", "parameters", "request_preferences"],
     "console": ["access", "problems", "results"],
-    "ops": ["access"],
+    "ops": ["access", "parameters", "results"],
     "runner": [],
     "generate": ["protocols/wps10"],
     "server": ["access", "app", "front", "maps", "staging"],
