@@ -108,7 +108,7 @@ class JobService:
         highest = self.limits.max_priority
         job = Job(
             new_id(),
-            spec.identifier,
+            spec.original.identifier if spec.original else spec.identifier,
             spec.version,
             created,
             created,

@@ -129,7 +129,7 @@ def test_the_status_document_has_a_whole_percentage_and_the_prefix_that_clients_
     response = idle.get(f"/wps/status/{job_id}")
     started = response.root.find(".//wps:ProcessStarted", NS)
     assert started.get("percentCompleted") == "12"
-    assert b'wps:processVersion="1.0.0"' in response.data
+    assert b'wps:processVersion="1.1.0"' in response.data
     assert response.root.find(".//wps:ProcessAccepted", NS) is None
     assert b"<wps:ExecuteResponse" in response.data
     assert response.root.get("version") == "1.0.0"

@@ -224,7 +224,7 @@ def _output(name: str, output: OutputSpec) -> etree._Element:
             )
         )
     else:
-        element.append(BARE.ComplexOutput(*_formats(output.media_types[:1])))
+        element.append(BARE.ComplexOutput(*_formats(output.media_types)))
     return element
 
 

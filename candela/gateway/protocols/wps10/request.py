@@ -251,6 +251,10 @@ def _execute(
             "status=true needs storeExecuteResponse=true: there is no other place for the status",
             "status",
         )
+    if is_raw and len(outputs) != 1:
+        raise InvalidValueError(
+            f"raw data output needs exactly one output, found {len(outputs)}", "RawDataOutput"
+        )
     request = ExecuteRequest(
         inputs=inputs,
         outputs=outputs,
