@@ -223,7 +223,7 @@ class InputSpec(Described):
 
     def _check_value(self, value: Scalar) -> None:
         # NOTE: a description that was kept as JSON has dates as texts.
-        allowed = (_PARSERS[self.type](str(choice)) for choice in self.allowed or ())
+        allowed = (parse_literal(self.type, str(choice)) for choice in self.allowed or ())
         if self.allowed is not None and value not in allowed:
             choices = ", ".join(str(choice) for choice in self.allowed)
             raise InvalidValueError(f"{value!s} is not one of: {choices}")
