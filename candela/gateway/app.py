@@ -25,6 +25,7 @@ from candela.gateway.runner import make_runner
 from candela.gateway.search import routes as search
 from candela.gateway.search.patches import PatchesApi
 from candela.gateway.staging import staging_of
+from candela.jobs.catalogue import ProcessCatalogue
 from candela.jobs.dispatcher import Dispatcher
 from candela.jobs.reconciler import Reconciler
 from candela.jobs.service import JobService
@@ -65,9 +66,10 @@ class Gateway:
         storage = open_storage(settings.storage_url, endpoint=settings.s3_endpoint)
         specs = load_specs()
         check_styles(specs)
+        store = JobStore(settings.database_url, keep_days=limits.keep_days)
         jobs = JobService(
-            specs=specs,
-            store=JobStore(settings.database_url, keep_days=limits.keep_days),
+            specs=ProcessCatalogue(specs, store.database),
+            store=store,
             storage=storage,
             runner=make_runner(settings, storage, specs),
             publisher=make_publisher(settings, metadata),

@@ -13,7 +13,7 @@ from candela.contract.job import OUTPUTS_FOLDER, Box, Literal_, Output, OutputFi
 from candela.jobs.accounting import Consumption
 from candela.jobs.model import JobOutcome
 from candela.jobs.request import OutputRequest
-from candela.spec import TEXT_TYPES, ProcessSpec
+from candela.spec import TEXT_MEDIA_TYPES, ProcessSpec
 from candela.storage.base import Storage
 
 INLINE_TEXT_BYTES = 2**20  # a text output above this is a reference unless asked for inline
@@ -57,7 +57,6 @@ class OfferedOutput(NamedTuple):
 
     title: str
     abstract: str = ""
-    is_text: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,8 +105,7 @@ class JobOutput:
 def offered_outputs(spec: ProcessSpec) -> dict[str, OfferedOutput]:
     """Return what a process offers by name: described outputs, then the links to their layers."""
     offered = {
-        name: OfferedOutput(output.title, output.abstract, output.type in TEXT_TYPES)
-        for name, output in spec.outputs.items()
+        name: OfferedOutput(output.title, output.abstract) for name, output in spec.outputs.items()
     }
     return offered | {name: OfferedOutput(title) for name, (_, _, title) in spec.links.items()}
 
@@ -134,7 +132,7 @@ def outputs_of(
 def _made(
     name: str, offered: OfferedOutput, output: Output, job_id: str, addresses: Addresses
 ) -> JobOutput:
-    title, abstract, is_text = offered
+    title, abstract = offered
     if isinstance(output, OutputFile):
         return JobOutput(
             name,
@@ -143,7 +141,7 @@ def _made(
             media_type=output.media_type,
             href=addresses.output(job_id, output.file),
             file=output,
-            is_text=is_text,
+            is_text=output.media_type in TEXT_MEDIA_TYPES,
         )
     value = output if isinstance(output, Box) else output.value
     return JobOutput(name, title, abstract, value=value)

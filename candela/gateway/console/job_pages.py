@@ -5,7 +5,7 @@ from typing import Any
 
 from candela.contract.job import Box, Inline, Reference, StoredValue, Value
 from candela.contract.names import address_name, without_secrets
-from candela.errors import PublisherAwayError
+from candela.errors import NoSuchProcessError, PublisherAwayError
 from candela.gateway.access.browsers import Page
 from candela.gateway.console import PageLink, PageOutput, PageValue, file_size, page
 from candela.gateway.problems import problem_of_failure
@@ -74,7 +74,10 @@ def job_page(
     jobs: JobService, principal: Principal, metadata: Metadata, addresses: Addresses, job: Job
 ) -> Page:
     """Draw the page of a job."""
-    spec = jobs.specs.get(job.process)
+    try:
+        spec = jobs.spec(job)
+    except NoSuchProcessError:  # of a job of an earlier version
+        spec = None
     return page(
         "job.html",
         metadata=metadata,
