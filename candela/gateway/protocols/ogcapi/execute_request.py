@@ -12,7 +12,7 @@ from candela.contract.job import Box, Inline, Reference, Value
 from candela.errors import InvalidValueError, UnsupportedError, blamed_on
 from candela.gateway.parameters import finite, shown
 from candela.gateway.protocols.crs import Corners, box_from
-from candela.gateway.protocols.ogcapi.descriptions import JSON_TYPES
+from candela.gateway.protocols.ogcapi.descriptions import JSON_TYPES, is_json
 from candela.gateway.protocols.ogcapi.vocabulary import CRS84, Document
 from candela.jobs.request import ExecuteRequest, OutputRequest
 from candela.spec import TEXT_TYPES, InputSpec, ProcessSpec
@@ -24,6 +24,7 @@ MEMBERS = ("inputs", "outputs", "response")
 QUALIFIED = frozenset({"value", "mediaType", "encoding", "schema", "format"})
 LINKED = frozenset({"href", "type", "rel", "hreflang", "title", "format"})
 FORMAT = frozenset({"mediaType", "encoding", "schema"})
+BINARY_ENCODINGS = frozenset({"base64", "binary"})
 TEXT_ENCODINGS = frozenset({"utf-8", "utf8"})
 OF_X_Y = frozenset({CRS84.lower(), "epsg:4326", "urn:ogc:def:crs:ogc:1.3:crs84"})
 
@@ -105,7 +106,7 @@ def _structured(name: str, value: Document, described: InputSpec) -> Value:
         return _qualified(name, value, described)
     if described.is_bbox:
         return _box(name, value)
-    if described.type in JSON_TYPES:
+    if is_json(described):
         return Inline(value=json.dumps(value))
     raise InvalidValueError(
         f"input {name!r} is an object without value and href, expected one of them"
@@ -133,10 +134,10 @@ def _qualified(name: str, value: Document, described: InputSpec) -> Value:
     if described.is_literal or described.is_bbox:
         return _value(name, content, described)
     if not isinstance(content, str):
-        if described.type not in JSON_TYPES or not isinstance(content, dict | list):
+        if not is_json(described) or content is None:
             raise InvalidValueError(f"input {name!r} has {_kind(content)} as value, expected text")
         return Inline(value=json.dumps(content), media_type=media_type)
-    if encoding in {"base64", "binary"}:
+    if encoding in BINARY_ENCODINGS:
         return Inline(value=content, media_type=media_type, encoding="base64")
     if encoding and encoding not in TEXT_ENCODINGS:
         raise InvalidValueError(
@@ -148,9 +149,25 @@ def _qualified(name: str, value: Document, described: InputSpec) -> Value:
 
 
 def _content(text: str, described: InputSpec, media_type: str | None = None) -> Inline:
-    """Return content without a declared encoding: base64 where the input is binary."""
-    is_text = described.type in TEXT_TYPES or described.type in JSON_TYPES
-    return Inline(value=text, media_type=media_type, encoding=None if is_text else "base64")
+    """Return content without a declared encoding: base64 where it can be binary only.
+
+    A text that is no JSON, of an input that is, stands for itself: for the string of JSON.
+    """
+    kind = described.kind_of(media_type)
+    kinds = {kind} if kind else set(described.kinds)
+    if kinds.isdisjoint(TEXT_TYPES | JSON_TYPES):
+        return Inline(value=text, media_type=media_type, encoding="base64")
+    if "json" in kinds and not _is_json(text):
+        text = json.dumps(text, ensure_ascii=False)
+    return Inline(value=text, media_type=media_type)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _box(name: str, value: Document) -> Box:
