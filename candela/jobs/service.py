@@ -78,7 +78,7 @@ class JobService:
         RequestError, NotFoundError
             If it would not be accepted.
         """
-        spec = self.specs.version(process).spec
+        spec, _ = self.specs.version(process)
         request = checked(spec, request, max_input_bytes=self.limits.max_input_bytes)
         if self.base_url:
             check_outputs(request, f"{self.base_url}/outputs", partial(self._has, principal))
