@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from candela.contract.job import Box, Inline, Reference, Value
 from candela.errors import InvalidValueError, UnsupportedError, blamed_on
-from candela.gateway.parameters import finite, shown
+from candela.gateway.parameters import LONGEST, finite, shown
 from candela.gateway.protocols.crs import Corners, box_from
 from candela.gateway.protocols.ogcapi.descriptions import JSON_TYPES, is_json
 from candela.gateway.protocols.ogcapi.vocabulary import CRS84, Document
@@ -52,15 +52,21 @@ def execute_request(document: Any, spec: ProcessSpec) -> ExecuteRequest:  # noqa
 
 
 def _object(value: object, name: str, members: frozenset[str] | None = None) -> Document:
+    """Return an object without other members than some."""
     if not isinstance(value, dict):
-        raise InvalidValueError(f"{name} is {_kind(value)}, expected an object", name)
+        raise InvalidValueError(f"{name} is {_kind(value)}, expected an object", _locator(name))
     for member in value:
         if members is not None and member not in members:
             raise InvalidValueError(
                 f"{name} has a member {shown(member)} (members: {', '.join(sorted(members))})",
-                member if name == "body" else name,
+                member[:LONGEST] if name == "body" else _locator(name),
             )
     return value
+
+
+def _locator(name: str) -> str:
+    """Return a member of the document; what is deeper is blamed on its input or output."""
+    return "" if name.startswith(("input ", "output ")) else name
 
 
 def _kind(value: object) -> str:
@@ -71,7 +77,9 @@ def _kind(value: object) -> str:
 def _choice(value: object, name: str, allowed: tuple[str, ...]) -> Any:  # noqa: ANN401
     if value not in allowed:
         found = shown(value) if isinstance(value, str) else _kind(value)
-        raise InvalidValueError(f"{name} is {found}, expected one of {', '.join(allowed)}", name)
+        raise InvalidValueError(
+            f"{name} is {found}, expected one of {', '.join(allowed)}", _locator(name)
+        )
     return value
 
 
@@ -189,7 +197,7 @@ def _output(name: str, wanted: object) -> OutputRequest:
         form = _object(given.get("format", {}), f"output {name!r}: format", FORMAT)
         mode = given.get("transmissionMode")
         if mode is not None:
-            _choice(mode, "transmissionMode", get_args(Transmission))
+            _choice(mode, f"output {name!r}: transmissionMode", get_args(Transmission))
         return OutputRequest(
             transmission_mode=mode, media_type=_text(form.get("mediaType"), "mediaType")
         )
