@@ -4,7 +4,7 @@ Everything else about a process (descriptions, checks, resources, layer styles, 
 from this one object.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from candela.errors import InvalidValueError, NoSuchProcessError, SpecError
+from candela.errors import InvalidValueError, NoSuchInputError, NoSuchProcessError, SpecError
 from candela.literals import LITERAL_TYPES, Scalar, parse_literal
 
 UNBOUNDED = 2**31 - 1  # WPS wants a number: the largest xs:int stands for "any number"
@@ -383,12 +383,12 @@ class ProcessSpec(Strict):
 
         Raises
         ------
-        InvalidValueError
+        NoSuchInputError
             With the first unknown name as its locator.
         """
         for name in names:
             if name not in self.inputs:
-                raise InvalidValueError(
+                raise NoSuchInputError(
                     f"{self.identifier} has no input {name!r} (inputs: {', '.join(self.inputs)})",
                     name,
                 )
@@ -477,7 +477,7 @@ def load_specs(folder: Path | None = None) -> dict[str, ProcessSpec]:
     return dict(sorted(specs.items()))
 
 
-def find_spec(specs: dict[str, ProcessSpec], identifier: str) -> ProcessSpec:
+def find_spec(specs: Mapping[str, ProcessSpec], identifier: str) -> ProcessSpec:
     """Return a process by its identifier, or by an alias.
 
     Raises
