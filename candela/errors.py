@@ -13,11 +13,13 @@ CandelaError
 │   │   └── TokenError              a token does not belong to what it is sent for
 │   ├── NotFoundError           no such output, layer, patch ...
 │   │   ├── NoSuchJobError          no such job
+│   │   ├── ResultNotReadyError     a job has not ended yet
 │   │   └── NoSuchProcessError      no such process
 │   ├── InputError              a worker refuses the content of an input
 │   ├── ReferenceUnavailableError  an input given by reference cannot be fetched
 │   ├── LimitError              a job ran out of time or memory
 │   ├── UnavailableError        a part that is needed does not answer for now
+│   ├── JobDismissedError       a job was dismissed: it has no results
 │   └── JobFailedError          a job ended without success (raised by waiters)
 ├── SpecError                   a process.yaml is wrong
 ├── OutputError                 a process broke its own description
@@ -104,6 +106,10 @@ class NoSuchProcessError(NotFoundError):
     """There is no such process."""
 
 
+class ResultNotReadyError(NotFoundError):
+    """A job has not ended yet."""
+
+
 class InputError(PublicError):
     """A worker refuses the content of an input."""
 
@@ -118,6 +124,10 @@ class LimitError(PublicError):
 
 class UnavailableError(PublicError):
     """A part that is needed, such as the job database, does not answer for now."""
+
+
+class JobDismissedError(PublicError):
+    """A job was dismissed: it has no results."""
 
 
 class JobFailedError(PublicError):
