@@ -181,6 +181,8 @@ def _check_names(spec: ProcessSpec) -> None:
             "between a letter and a letter or digit",
             "identifier",
         )
+    if spec.aliases:
+        raise InvalidValueError("aliases are for installed processes", "aliases")
     if len(spec.version) > _VERSION_LENGTH:
         raise InvalidValueError(
             f"version has {len(spec.version)} characters, at most {_VERSION_LENGTH} are allowed",

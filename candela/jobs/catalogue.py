@@ -98,7 +98,7 @@ class ProcessCatalogue(Mapping[str, ProcessSpec]):
         return self._current().number
 
     def version(self, identifier: str) -> ProcessVersion:
-        """Return a process with the digest of its description.
+        """Return a process, by an alias too, with the digest of its description.
 
         Raises
         ------
@@ -106,7 +106,9 @@ class ProcessCatalogue(Mapping[str, ProcessSpec]):
             If there is none.
         """
         offer = self._containing(identifier)
-        return offer.versions[find_spec(offer.specs, identifier).identifier]
+        spec = find_spec(offer.specs, identifier)
+        own = spec.original.identifier if spec.original else spec.identifier
+        return ProcessVersion(spec, offer.versions[own].digest)
 
     def of_job(self, job: JobSummary) -> ProcessSpec:
         """Return the process as it was described when a job was accepted.
@@ -201,7 +203,8 @@ class ProcessCatalogue(Mapping[str, ProcessSpec]):
         return ProcessVersion(spec, digest_of(spec))
 
     def _refuse_installed(self, identifier: str) -> None:
-        if identifier in self._installed:
+        aliases = (each for version in self._installed.values() for each in version.spec.aliases)
+        if identifier in self._installed or identifier in aliases:
             raise ConflictError(
                 f"{identifier} is installed with the gateway: it can be neither replaced nor "
                 "removed",

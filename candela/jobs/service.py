@@ -15,7 +15,7 @@ from typing import TypeVar
 from sqlalchemy.exc import IntegrityError
 
 from candela.contract.documents import whole_inputs
-from candela.contract.job import INPUTS_FOLDER, OutputFile, job_key
+from candela.contract.job import INPUTS_FOLDER, Output, OutputFile, job_key
 from candela.errors import (
     BusyError,
     CandelaError,
@@ -70,6 +70,23 @@ class JobService:
     base_url: str = ""
     _run_times: dict[str, tuple[float, float | None]] = field(default_factory=dict, init=False)
 
+    def check(self, principal: Principal, process: str, request: ExecuteRequest) -> ExecuteRequest:
+        """Return a request as ``submit`` would take it, with defaults; nothing is submitted.
+
+        Raises
+        ------
+        RequestError, NotFoundError
+            If it would not be accepted.
+        """
+        spec, _ = self.specs.version(process)
+        request = checked(spec, request, max_input_bytes=self.limits.max_input_bytes)
+        self._refuse_web(spec, request)
+        if self.base_url:
+            check_outputs(request, f"{self.base_url}/outputs", partial(self._has, principal))
+        if self.uploads:
+            self.uploads.check(principal, request)
+        return request
+
     def submit(
         self,
         principal: Principal,
@@ -105,14 +122,12 @@ class JobService:
             raise StorageError(f"{self.storage.url} was removed or replaced; no job is accepted")
         spec, description = self.specs.version(process)
         request = checked(spec, request, max_input_bytes=self.limits.max_input_bytes)
-        if not spec.run.network:
-            stored = (f"{self.base_url}/outputs", self.uploads.address if self.uploads else "")
-            refuse_web(request, filter(None, stored), spec.identifier)
+        self._refuse_web(spec, request)
         created = now()
         highest = self.limits.max_priority
         job = Job(
             new_id(),
-            spec.identifier,
+            spec.original.identifier if spec.original else spec.identifier,
             spec.version,
             created,
             created,
@@ -133,6 +148,12 @@ class JobService:
         job = self._added(job)
         logger.info("Job %s of %s is accepted", job.id, job.process)
         return job
+
+    def _refuse_web(self, spec: ProcessSpec, request: ExecuteRequest) -> None:
+        """Refuse references that jobs of a process without network could not fetch."""
+        if not spec.run.network:
+            stored = (f"{self.base_url}/outputs", self.uploads.address if self.uploads else "")
+            refuse_web(request, filter(None, stored), spec.identifier)
 
     def _added(self, job: Job) -> Job:
         """Write a job down, its large values first; what is not accepted leaves nothing."""
@@ -299,13 +320,16 @@ class JobService:
         self.summary(principal, job_id)
         return public_log(self.runner.logs(job_id))
 
-    def output_file(self, principal: Principal, job_id: str, file: str) -> OutputFile:
-        """Return the output of a finished job that is this file; no other file is an output."""
+    def output(self, principal: Principal, job_id: str, name: str) -> Output:
+        """Return the output of a finished job that is this file, or has this name and no file."""
         result = self.outcome(principal, job_id).result
-        for made in result.outputs.values() if result else ():
-            if isinstance(made, OutputFile) and made.file == file:
-                return made
-        raise NotFoundError(f"there is no output {file!r}")
+        made = result.outputs if result else {}
+        for output in made.values():
+            if isinstance(output, OutputFile) and output.file == name:
+                return output
+        if name in made and not isinstance(made[name], OutputFile):
+            return made[name]
+        raise NotFoundError(f"there is no output {name!r}")
 
     def consumption(
         self,

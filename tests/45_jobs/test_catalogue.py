@@ -69,7 +69,10 @@ def test_a_job_is_described_by_the_version_it_was_accepted_with(engine):
     before = engine.store.summary(echo(engine).id)
     engine.service.specs.install(NEXT)
     after = engine.store.summary(echo(engine).id)
-    assert (before.version, before.description) == ("1.0.0", digest_of(engine.service.spec(before)))
+    assert (before.version, before.description) == (
+        ECHO.version,
+        digest_of(engine.service.spec(before)),
+    )
     assert (after.version, after.description) == ("2.0.0", digest_of(NEXT))
     assert engine.service.spec(before).title == ECHO.title
     assert engine.service.spec(after).title == "Another echo"
@@ -81,7 +84,7 @@ def test_it_is_so_after_an_upgrade_of_the_gateway_and_without_the_process(engine
     upgraded = ProcessCatalogue({"Echo": NEXT}, store.database)
     assert upgraded["Echo"].version == "2.0.0"
     spec = upgraded.of_job(job)
-    assert (spec.version, spec.title) == ("1.0.0", ECHO.title)
+    assert (spec.version, spec.title) == (ECHO.version, ECHO.title)
     without = ProcessCatalogue({}, store.database)
     assert "Echo" not in without
     assert without.of_job(job).outputs == spec.outputs
@@ -93,7 +96,7 @@ def test_a_description_is_kept_once(store):
         ProcessCatalogue({"Echo": ECHO}, store.database).install(ECHO, NEXT)
     with store.database.read() as connection:
         rows = connection.execute(sa.text("SELECT version FROM process_description")).all()
-    assert sorted(row.version for row in rows) == ["1.0.0", "2.0.0"]
+    assert sorted(row.version for row in rows) == [ECHO.version, "2.0.0"]
 
 
 def test_the_catalogue_is_a_mapping_in_alphabetical_order(store):
@@ -106,6 +109,15 @@ def test_the_catalogue_is_a_mapping_in_alphabetical_order(store):
     assert catalogue.get("Nothing") is None
     with pytest.raises(NoSuchProcessError, match="there is no process 'Nothing'"):
         catalogue.version("Nothing")
+
+
+def test_a_job_under_an_alias_has_the_description_of_the_process_itself(engine):
+    engine = engine()
+    (alias,) = ECHO.aliases
+    job = engine.service.submit(SYSTEM, alias, ExecuteRequest(inputs={}))
+    echo = engine.service.specs["Echo"]
+    assert (job.process, job.description) == ("Echo", digest_of(echo))
+    assert engine.service.spec(job) == echo
 
 
 def test_processes_are_known_while_the_database_is_away(tmp_path):

@@ -143,6 +143,8 @@ def refused(registration, text):
         (shout().replace("A text", '"a \\ud800"'), "body", "process.yaml"),
         (shout().replace("identifier: Shout", f"identifier: S{63 * 'x'}"), "identifier", "63"),
         (shout().replace("identifier: Shout", "identifier: Shout-"), "identifier", "expected"),
+        ("package: os\n" + shout(), "package", "process.yaml:1: package: Extra inputs"),
+        (shout() + "aliases: {Echo: {}}\n", "aliases", "installed"),
         (shout(version="1.0.1000000000000000000000"), "version", "at most 20"),
         (shout().replace("type: string", "type: integer, minimum: .inf"),
          "inputs.literal.minimum", "finite"),
