@@ -147,6 +147,10 @@ class AddressGuard:
             ) from None
         self._check_address(host, address, port or (443 if parts.scheme == "https" else 80))
 
+    def allows_name(self, name: str) -> bool:
+        """Tell whether an operator allows a host by its name."""
+        return any(each.name == name.lower().rstrip(".") for each in self._allowed if each.name)
+
     def connect(self, host: str, port: int, timeout_s: float | None) -> socket.socket:
         """Connect to a host by an address of it that was checked.
 

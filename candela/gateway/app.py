@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from flask import Flask
 
+from candela.contract.addresses import AddressGuard
 from candela.gateway import outputs, problems, processes_admin, uploads
 from candela.gateway.access import identity, ports
 from candela.gateway.access.browsers import Sites, protect
@@ -16,6 +17,7 @@ from candela.gateway.ops import probes, progress, usage, warm_pods
 from candela.gateway.ops.metrics import Metrics
 from candela.gateway.parameters import refuse_nul
 from candela.gateway.protocols import geoserver_address, versions
+from candela.gateway.protocols.ogcapi import news as ogcapi_news
 from candela.gateway.protocols.ogcapi import routes as ogcapi
 from candela.gateway.protocols.ogcapi.service import OgcApi
 from candela.gateway.protocols.waiting import Waiting
@@ -29,6 +31,7 @@ from candela.gateway.runner import make_runner
 from candela.gateway.search import routes as search
 from candela.gateway.search.patches import PatchesApi
 from candela.gateway.staging import staging_of
+from candela.jobs.callback_sender import CallbackSender
 from candela.jobs.catalogue import ProcessCatalogue
 from candela.jobs.dispatcher import Dispatcher
 from candela.jobs.reconciler import Reconciler
@@ -52,6 +55,7 @@ class Gateway:
     jobs: JobService
     dispatcher: Dispatcher
     reconciler: Reconciler
+    callbacks: CallbackSender
     patches: PatchesApi
 
     @classmethod
@@ -81,6 +85,7 @@ class Gateway:
             copies=LocalCopies(storage, settings.folder / "cache"),
             base_url=settings.base_url,
             uploads=uploads.make_uploads(settings, limits, storage),
+            subscribers=AddressGuard(settings.callback_hosts),
         )
         dispatcher = Dispatcher(
             jobs,
@@ -95,6 +100,9 @@ class Gateway:
             jobs,
             dispatcher,
             Reconciler(jobs),
+            CallbackSender(
+                store, jobs.subscribers, ogcapi_news.news_of(jobs, Addresses(settings.base_url))
+            ),
             PatchesApi(settings),
         )
 
@@ -109,10 +117,12 @@ class Gateway:
         self.jobs.publisher.start()
         self.dispatcher.start()
         self.reconciler.start()
+        self.callbacks.start()
         logger.info("The gateway is ready at %s", self.settings.base_url)
 
     def stop(self) -> None:
         """Stop what was started; running jobs go on and are adopted at the next start."""
+        self.callbacks.stop()
         self.reconciler.stop()
         self.dispatcher.stop()
         self.jobs.runner.close()

@@ -52,6 +52,14 @@ class OutputRequest(Document):
     media_type: str | None = Field(default=None, alias="mediaType")
 
 
+class Subscriber(Document):
+    """Addresses to which the gateway sends news of a job (OGC 18-062r2, 7.11.2.7)."""
+
+    success_uri: str | None = Field(default=None, alias="successUri")
+    in_progress_uri: str | None = Field(default=None, alias="inProgressUri")
+    failed_uri: str | None = Field(default=None, alias="failedUri")
+
+
 class ExecuteRequest(Document):
     """What is asked of a process.
 
@@ -69,6 +77,7 @@ class ExecuteRequest(Document):
     outputs: dict[str, OutputRequest] = Field(default_factory=dict)
     response: Literal["raw", "document"] = "document"
     lineage: bool = False
+    subscriber: Subscriber | None = None
 
 
 class UnreadableRequest(ExecuteRequest):

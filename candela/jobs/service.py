@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import IntegrityError
 
+from candela.contract.addresses import AddressGuard
 from candela.contract.documents import whole_inputs
 from candela.contract.job import INPUTS_FOLDER, Output, OutputFile, job_key
 from candela.errors import (
@@ -27,6 +28,7 @@ from candela.errors import (
 )
 from candela.jobs.accounting import Consumption
 from candela.jobs.admission import Capacity
+from candela.jobs.callbacks import check_subscriber
 from candela.jobs.catalogue import ProcessCatalogue
 from candela.jobs.large_values import ROW_LENGTH, length_of, set_apart
 from candela.jobs.logs import public_log
@@ -56,7 +58,7 @@ class JobService:
     """Jobs as the protocols see them.
 
     ``copies`` lets a map server read results that a storage keeps elsewhere; layers lead back to
-    their job's page under ``base_url``.
+    their job's page under ``base_url``; ``subscribers`` says where callbacks may go.
     """
 
     specs: ProcessCatalogue
@@ -68,6 +70,7 @@ class JobService:
     copies: LocalCopies | None = None
     uploads: Uploads | None = None
     base_url: str = ""
+    subscribers: AddressGuard = field(default_factory=AddressGuard)
     _run_times: dict[str, tuple[float, float | None]] = field(default_factory=dict, init=False)
 
     def check(self, principal: Principal, process: str, request: ExecuteRequest) -> ExecuteRequest:
@@ -81,6 +84,7 @@ class JobService:
         spec, _ = self.specs.version(process)
         request = checked(spec, request, max_input_bytes=self.limits.max_input_bytes)
         self._refuse_web(spec, request)
+        check_subscriber(request.subscriber, self.subscribers)
         if self.base_url:
             check_outputs(request, f"{self.base_url}/outputs", partial(self._has, principal))
         if self.uploads:
@@ -123,6 +127,7 @@ class JobService:
         spec, description = self.specs.version(process)
         request = checked(spec, request, max_input_bytes=self.limits.max_input_bytes)
         self._refuse_web(spec, request)
+        check_subscriber(request.subscriber, self.subscribers)
         created = now()
         highest = self.limits.max_priority
         job = Job(

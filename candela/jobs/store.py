@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 from candela.errors import NoSuchJobError, UnavailableError
 from candela.jobs.accounting import Consumption, record, totals
 from candela.jobs.admission import Capacity, check_room, take_turns
+from candela.jobs.callbacks import keep_callbacks
 from candela.jobs.database import Database, storable
 from candela.jobs.model import TRANSITIONS, Event, Job, JobOutcome, JobSummary, State, now
 from candela.jobs.queue import Bounds, Share, choose
@@ -106,6 +107,7 @@ class JobStore:
                 take_turns(connection)
                 check_room(connection, capacity, job.owner, job.stored_bytes)
             connection.execute(sa.insert(JOBS), columns_of(job))
+            keep_callbacks(connection, job)
             _log(connection, job.id, job.created, job.state, job.message)
         self.moved(job)
 

@@ -167,3 +167,13 @@ CATALOGUE = sa.Table(
     SCHEMA,
     sa.Column("revision", sa.Integer, nullable=False),
 )
+CALLBACKS = sa.Table(
+    "callback",
+    SCHEMA,
+    sa.Column("job", sa.String(36), primary_key=True),
+    sa.Column("event", sa.String(20), primary_key=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("since", UtcTime, nullable=False),
+    sa.Column("not_before", UtcTime, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+)

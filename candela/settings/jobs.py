@@ -29,6 +29,10 @@ class JobSettings(Group):
     """What `http:` references may point to beside public addresses: `host`, `host:port` or a
     network such as `10.0.0.0/8`, see [security](security.md)."""
 
+    callback_hosts: tuple[str, ...] = ()
+    """What [callbacks](jobs.md#callbacks) may be sent to beside public addresses, as in
+    `CANDELA_ALLOWED_HOSTS`."""
+
     input_buckets: tuple[str, ...] = ()
     """Where `s3:` references may point, as `bucket` or `bucket/prefix`."""
 
@@ -43,7 +47,7 @@ class JobSettings(Group):
     grace_s: float = Field(default=1.5, ge=0)
     """The longest delay of the response to an asynchronous Execute, for a job that ends in it."""
 
-    @field_validator("allowed_hosts")
+    @field_validator("allowed_hosts", "callback_hosts")
     @classmethod
     def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         for host in hosts:

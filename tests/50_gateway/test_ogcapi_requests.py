@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from werkzeug.datastructures import Headers
 
 from candela.contract.job import Box, Inline, Reference
-from candela.errors import InvalidValueError, UnsupportedError
+from candela.errors import InvalidValueError
 from candela.gateway.protocols.ogcapi.execute_request import execute_request
 from candela.gateway.protocols.ogcapi.preferences import ExecutionPreferences
 from candela.jobs.principal import SYSTEM
@@ -94,9 +94,15 @@ def test_what_is_wrong_is_named(document, locator, text):
     assert caught.value.locator == locator
 
 
-def test_callbacks_are_refused_and_not_forgotten():
-    with pytest.raises(UnsupportedError, match="callbacks"):
-        execute_request({"subscriber": {"successUri": "http://x.example"}}, ECHO)
+def test_addresses_of_a_subscriber_are_read_and_others_refused():
+    uris = {"successUri": "http://x.example", "failedUri": "http://y.example"}
+    subscriber = execute_request({"subscriber": uris}, ECHO).subscriber
+    assert subscriber.model_dump(by_alias=True, exclude_none=True) == uris
+    for wrong, locator in (({"uri": "http://x.example"}, "subscriber"), ([], "subscriber"),
+                           ({"failedUri": 1}, "subscriber.failedUri")):  # fmt: skip
+        with pytest.raises(InvalidValueError) as caught:
+            execute_request({"subscriber": wrong}, ECHO)
+        assert caught.value.locator == locator
 
 
 JSON_VALUES = st.recursive(

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from candela.contract.job import Box, Inline, Reference, Value
-from candela.errors import InvalidValueError, UnsupportedError, blamed_on
-from candela.gateway.parameters import LONGEST, finite, shown
+from candela.errors import InvalidValueError, blamed_on
+from candela.gateway.parameters import LONGEST, finite, plain_text, shown
 from candela.gateway.protocols.crs import Corners, box_from
 from candela.gateway.protocols.ogcapi.descriptions import JSON_TYPES, is_json
 from candela.gateway.protocols.ogcapi.vocabulary import CRS84, Document
-from candela.jobs.request import ExecuteRequest, OutputRequest
+from candela.jobs.request import ExecuteRequest, OutputRequest, Subscriber
 from candela.spec import TEXT_TYPES, InputSpec, ProcessSpec
 
 ResponseForm = Literal["raw", "document"]
@@ -38,8 +38,6 @@ def execute_request(document: Any, spec: ProcessSpec) -> ExecuteRequest:  # noqa
         With the input, output or member to blame, if it is not what the standard says.
     """
     given = _object(document, "body", frozenset(MEMBERS) | {"subscriber"})
-    if "subscriber" in given:
-        raise UnsupportedError("callbacks are not offered: leave subscriber out", "subscriber")
     inputs = _object(given.get("inputs", {}), "inputs")
     spec.refuse_unknown_inputs(inputs)
     outputs = _object(given.get("outputs", {}), "outputs")
@@ -48,7 +46,16 @@ def execute_request(document: Any, spec: ProcessSpec) -> ExecuteRequest:  # noqa
         inputs={name: _values(name, value, spec.inputs[name]) for name, value in inputs.items()},
         outputs={name: _output(name, wanted) for name, wanted in outputs.items()},
         response=response,
+        subscriber=_subscriber(given["subscriber"]) if "subscriber" in given else None,
     )
+
+
+def _subscriber(value: object) -> Subscriber:
+    """Return the addresses that news of the job is sent to (subscriber.yaml)."""
+    members = frozenset({"successUri", "inProgressUri", "failedUri"})
+    for name, uri in _object(value, "subscriber", members).items():
+        plain_text(uri, f"subscriber.{name}", 2000)
+    return Subscriber.model_validate(value)
 
 
 def _object(value: object, name: str, members: frozenset[str] | None = None) -> Document:
