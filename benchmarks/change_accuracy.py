@@ -120,7 +120,7 @@ def compared_methods(options: argparse.Namespace) -> dict[str, Method]:
         "like SiROC": anchor(change_anchors.siroc_like),
     } | {
         model: process(model, of_folder(options.encoder, model))
-        for model in ("distance", "vegetation", "ten_metre", "fast", "construction")
+        for model in ("distance", "vegetation", "ten_metre", "fast", "construction", "generic")
     }
 
 

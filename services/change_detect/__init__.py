@@ -22,8 +22,9 @@ from candela.eo.s2.pair import Masks, Pair, Reflectance, open_pair
 from candela.eo.threads import one_thread_each, thread_count
 from candela.eo.vector.parcels import ParcelTally
 from candela.models.change.catalogue import MODELS
-from candela.models.change.detector import Detector
+from candela.models.change.detector import Detector, Image, probability
 from candela.models.change.survey import Survey, fit, survey_pair
+from candela.models.change.views import Part
 from candela.models.encoder import VISIBLE, EncoderCard, load_encoder
 
 from .parcels import (
@@ -193,15 +194,16 @@ def _write_parcels(
 def map_change(pair: Pair, detector: Detector, progress: Progress) -> Iterator[MappedWindow]:
     """Yield the change map window by window, each once.
 
-    An image that was surveyed whole has its log magnitude already. Larger images are computed block
-    by block, one per thread, with a local fit of each block; only this thread reads. The log
-    magnitude of neighbouring blocks is cross-faded.
+    An image that was surveyed whole has its evidence already. Larger images are computed block
+    by block, one per thread, with a local fit of each block; only this thread reads. The log odds
+    of neighbouring blocks are cross-faded.
     """
     shape = pair.grid.shape
     if detector.whole is not None:
         window = Window(0, 0, shape.cols, shape.rows)
         before, after = (_brightness(image) for image in pair.read(window))
-        yield MappedWindow(window, detector.probability(detector.whole), (before, after))
+        change = probability(detector.log_odds(detector.whole))
+        yield MappedWindow(window, change, (before, after))
         return
     blocks = sorted(split(shape, BLOCK, halo=HALO), key=_reading_order)
     fade = CrossFade(shape, BLOCK, OVERLAP)
@@ -215,14 +217,18 @@ def map_change(pair: Pair, detector: Detector, progress: Progress) -> Iterator[M
                 place = block.inner.row_off, block.inner.col_off
                 first, second = (_brightness(image[:, *block.crop]) for image in images)
                 brightness[place] = first, second
-                task = pool.submit(detector.magnitude, *images, fade.part(block))
+                task = pool.submit(_log_odds, detector, images, fade.part(block))
                 waiting.append((block, task))
             if number >= ahead and waiting:
-                done, magnitude = waiting.popleft()
-                for window, values in fade.add(done, magnitude.result()):
+                done, odds = waiting.popleft()
+                for window, values in fade.add(done, odds.result()):
                     visible = brightness.pop((window.row_off, window.col_off))
-                    yield MappedWindow(window, detector.probability(values), visible)
+                    yield MappedWindow(window, probability(values), visible)
                 progress(100 * (number - ahead + 1) / len(blocks), f"{len(blocks)} blocks")
+
+
+def _log_odds(detector: Detector, images: tuple[Reflectance, Reflectance], part: Part) -> Image:
+    return detector.log_odds(detector.evidence(*images, part))
 
 
 def _brightness(image: Reflectance) -> Change:

@@ -13,12 +13,16 @@ from candela.eo.s2.pair import Reflectance
 from candela.models.encoder import Encoder
 from candela.models.standardisation import Standardisation
 
+from .prediction import Disagreement
 from .views import Part, Views, describe
 
 FINE_SIGMA = 0.7  # pixels
 SMOOTHING_SIGMAS = (1.5, 5.0)  # pixels; the scales of a building and of a building site
 GUIDE_RADIUS = 6  # pixels
 GUIDE_EPSILON = 0.1  # regularisation: variance of the standardised visible mean
+GATE_SIGMA = 1.5  # pixels
+LOSS_CENTRE = 0.0  # log magnitude above the pair's limit at which p = 0.5
+LOSS_WIDTH = 0.15  # increase of log magnitude that multiplies the odds by e
 FLOOR = 1e-3  # in units of noise; keeps the logarithm finite
 SMALLEST_PROBABILITY = 1e-4  # some consumers read exact zeros as nodata
 REACH = 48  # pixels: receptive field to each side, a multiple of the coarsest level
@@ -34,8 +38,8 @@ _own = ThreadMemory(3)
 class Comparison(Protocol):
     """A measure of disagreement between two dates."""
 
-    def __call__(self, views: Views, valid: Mask) -> Image:
-        """Return the disagreement in a window, shape (rows, cols), float32, above 0."""
+    def __call__(self, views: Views, valid: Mask) -> Disagreement:
+        """Return the disagreement in a window."""
 
     def fitted_to(self, views: Views, valid: Mask) -> "Comparison":
         """Return the comparison refitted to the valid pixels of one window."""
@@ -59,6 +63,25 @@ class LogisticCurve(NamedTuple):
     width: float
 
 
+class Evidence(NamedTuple):
+    """Evidence of change in a window; NaN where a band of either image is nodata.
+
+    Attributes
+    ----------
+    magnitude : ndarray, shape (rows, cols), float32
+        Natural logarithm of the disagreement in units of noise.
+    loss, gain : ndarray, shape (rows, cols), float32, optional
+        The same of the loss and of the gain of vegetation.
+    green : ndarray, shape (rows, cols), float32, optional
+        How likely there was vegetation to be lost, 0 to 1.
+    """
+
+    magnitude: Image
+    loss: Image | None = None
+    gain: Image | None = None
+    green: Image | None = None
+
+
 @dataclass(frozen=True)
 class Detector:
     """A change detector fitted to one pair.
@@ -77,8 +100,11 @@ class Detector:
     curve : LogisticCurve
     scale : float
         Median log magnitude of the pair.
-    whole : ndarray, shape (rows, cols), float32, optional
-        Log magnitude of an image that was surveyed whole.
+    loss_limit : float
+        98 % quantile of the pair's log magnitude of gain of vegetation, 0.3 at least: the scale of
+        the loss.
+    whole : Evidence, optional
+        That of an image that was surveyed whole.
     """
 
     encode: Encoder
@@ -89,10 +115,13 @@ class Detector:
     local: bool
     curve: LogisticCurve
     scale: float = 0.0
-    whole: Image | None = None
+    loss_limit: float = 0.0
+    whole: Evidence | None = None
 
-    def magnitude(self, before: Reflectance, after: Reflectance, part: Part) -> NDArray[np.float32]:
-        """Return the log magnitude of change in a part of a window.
+    def evidence(
+        self, before: Reflectance, after: Reflectance, part: Part, *, gain: bool = False
+    ) -> Evidence:
+        """Return the evidence of change in a part of a window.
 
         Parameters
         ----------
@@ -100,27 +129,52 @@ class Detector:
             Reflectance times 10 000, nodata 0.
         part : tuple of two slices
             Rows and columns of the result.
-
-        Returns
-        -------
-        ndarray, shape of the part, float32
-            Natural logarithm of the disagreement in units of noise; NaN where a band of either
-            image is nodata.
+        gain : bool
+            Whether to measure the gain of vegetation, too, where its loss is measured.
         """
         valid = valid_pixels(before, after)
         if not valid[part].any():
-            return np.full(valid[part].shape, np.nan, np.float32)
+            return Evidence(
+                *[np.full(valid[part].shape, np.nan, np.float32)] * len(Evidence._fields)
+            )
         wider, inner = _framed(part, valid.shape)
         scales = self.before, self.after
         views = register_and_encode((before, after), valid, scales, self.shift, self.encode, wider)
         compare = self.compare.fitted_to(views, valid[wider]) if self.local else self.compare
-        disagreement = compare(views, valid[wider])
-        magnitude = log_magnitude(disagreement, (views.before.guide, views.after.guide))
-        return np.where(valid[part], magnitude[inner], np.float32(np.nan))
+        found = compare(views, valid[wider])
+        guides = views.before.guide, views.after.guide
 
-    def probability(self, magnitude: Image) -> Image:
-        """Return the probability of change by log magnitude; NaN stays NaN."""
-        return probability(magnitude, self.scale, self.curve)
+        def cut(image: Image) -> Image:
+            return np.where(valid[part], image[inner], np.float32(np.nan))
+
+        def measured(disagreement: Image | None) -> Image | None:
+            return None if disagreement is None else cut(log_magnitude(disagreement, guides))
+
+        return Evidence(
+            cut(log_magnitude(found.change, guides)),
+            measured(found.loss),
+            measured(found.gain) if gain else None,
+            None if found.green is None else cut(gaussian(found.green, GATE_SIGMA)),
+        )
+
+    def log_odds(self, evidence: Evidence) -> Image:
+        """Return the log odds of change, shape (rows, cols), float32; NaN stays NaN.
+
+        Those of change, log p / (1 - p) = (log m - share scale - centre) / width, or of loss of
+        vegetation, where these are larger: p = gate / (1 + exp(-(log m - limit - centre) / width)).
+        """
+        curve = self.curve
+        odds = (evidence.magnitude - curve.share * self.scale - curve.centre) / curve.width
+        if evidence.loss is not None and evidence.green is not None:
+            rest = np.exp((self.loss_limit + LOSS_CENTRE - evidence.loss) / LOSS_WIDTH)
+            with np.errstate(divide="ignore"):
+                odds = np.maximum(odds, np.log(evidence.green / (1 + rest - evidence.green)))
+        return np.asarray(odds, np.float32)
+
+
+def probability(log_odds: Image) -> Image:
+    """Return p = 1 / (1 + exp(-log odds)), ``SMALLEST_PROBABILITY`` to 1; NaN stays NaN."""
+    return np.asarray(np.maximum(1 / (1 + np.exp(-log_odds)), SMALLEST_PROBABILITY), np.float32)
 
 
 def valid_pixels(before: Reflectance, after: Reflectance) -> Mask:
@@ -185,26 +239,6 @@ def log_magnitude(disagreement: Image, guides: tuple[Image, Image]) -> Image:
     coarse = np.log(np.maximum(scales, FLOOR)).mean(axis=0)
     kept = np.log(np.maximum(np.mean(edged, axis=0), FLOOR))
     return np.asarray((coarse + kept) / 2, np.float32)
-
-
-def probability(magnitude: Image, scale: float, curve: LogisticCurve) -> Image:
-    """Return p = 1 / (1 + exp(-(log m - share scale - centre) / width)).
-
-    Parameters
-    ----------
-    magnitude : ndarray, float32
-        Log magnitude, log m.
-    scale : float
-        Its median over the pair.
-    curve : LogisticCurve
-
-    Returns
-    -------
-    ndarray, same shape, float32
-        ``SMALLEST_PROBABILITY`` to 1; NaN stays NaN.
-    """
-    logit = (magnitude - curve.share * scale - curve.centre) / curve.width
-    return np.asarray(np.maximum(1 / (1 + np.exp(-logit)), SMALLEST_PROBABILITY), np.float32)
 
 
 def _framed(part: Part, shape: tuple[int, ...]) -> tuple[Part, Part]:
