@@ -51,7 +51,8 @@ def test_imports_of_pages_and_notebooks_exist():
 
 def test_a_release_has_one_version():
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert re.findall(r"^## (\S+)", changes, re.MULTILINE)[0] == __version__
+    sections = re.findall(r"^## (\S+)", changes, re.MULTILINE)
+    assert sections[sections[0] == "Unreleased"] == __version__
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == __version__
     assert re.search(rf"^## {__version__} \({citation['date-released']}\)$", changes, re.MULTILINE)
