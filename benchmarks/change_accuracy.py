@@ -67,7 +67,7 @@ def process(model: str, encode: Encoder | None = None, *, register: bool = True)
                 surveyed = surveyed._replace(applied=Shift(0, 0))
             detector = survey.fit(surveyed, encode, model, silent)
             change = np.empty(pair.grid.shape, np.float32)
-            for window, part, _ in map_change(pair, detector, silent):
+            for window, part, *_ in map_change(pair, detector, silent):
                 change[window.toslices()] = part
             return change
 

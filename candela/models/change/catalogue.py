@@ -34,6 +34,11 @@ class ChangeModel(NamedTuple):
     extensive: bool = False
     losses: bool = False
 
+    @property
+    def kinds(self) -> bool:
+        """Whether the kind of a change is told: from the residual of all ten bands."""
+        return "shortwave" in self.emphasis or "beyond_shortwave" in self.emphasis
+
 
 CONSTRUCTION = ("all", "visible", "beyond_shortwave", "agreed")
 MODELS = {

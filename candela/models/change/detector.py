@@ -13,13 +13,16 @@ from candela.eo.s2.pair import Reflectance
 from candela.models.encoder import Encoder
 from candela.models.standardisation import Standardisation
 
-from .prediction import Disagreement
+from .kind import INDICES, NODATA, Kind, Signature, index_changes, kinds
+from .prediction import Disagreement, Indexes
 from .views import Part, Views, describe
 
 FINE_SIGMA = 0.7  # pixels
 SMOOTHING_SIGMAS = (1.5, 5.0)  # pixels; the scales of a building and of a building site
 GUIDE_RADIUS = 6  # pixels
 GUIDE_EPSILON = 0.1  # regularisation: variance of the standardised visible mean
+QUANTIFICATION = np.float32(10_000)  # digital number of reflectance 1
+LIKELY = 0.2  # log magnitude; below it, p is below 0.5 on any pair measured
 GATE_SIGMA = 1.5  # pixels
 LOSS_CENTRE = 0.0  # log magnitude above the pair's limit at which p = 0.5
 LOSS_WIDTH = 0.15  # increase of log magnitude that multiplies the odds by e
@@ -40,6 +43,9 @@ class Comparison(Protocol):
 
     def __call__(self, views: Views, valid: Mask) -> Disagreement:
         """Return the disagreement in a window."""
+
+    def signature(self, views: Views, rows: Indexes, cols: Indexes) -> Signature | None:
+        """Return the spectra of some pixels, where the comparison has them."""
 
     def fitted_to(self, views: Views, valid: Mask) -> "Comparison":
         """Return the comparison refitted to the valid pixels of one window."""
@@ -74,12 +80,24 @@ class Evidence(NamedTuple):
         The same of the loss and of the gain of vegetation.
     green : ndarray, shape (rows, cols), float32, optional
         How likely there was vegetation to be lost, 0 to 1.
+    kind : ndarray, shape (rows, cols), uint8, optional
+        Values of ``Kind``, of pixels that may have changed; nodata 255.
+    indices : ndarray, shape (3, rows, cols), float16, optional
+        See ``index_changes``, of the same pixels; elsewhere 0.
     """
 
     magnitude: Image
     loss: Image | None = None
     gain: Image | None = None
     green: Image | None = None
+    kind: NDArray[np.uint8] | None = None
+    indices: NDArray[np.float16] | None = None
+
+    def kinds_in(self, part: Part) -> "Evidence":
+        """Return the kinds alone, of a part."""
+        kind = None if self.kind is None else self.kind[part]
+        indices = None if self.indices is None else self.indices[:, *part]
+        return Evidence(self.magnitude[:0], kind=kind, indices=indices)
 
 
 @dataclass(frozen=True)
@@ -134,9 +152,7 @@ class Detector:
         """
         valid = valid_pixels(before, after)
         if not valid[part].any():
-            return Evidence(
-                *[np.full(valid[part].shape, np.nan, np.float32)] * len(Evidence._fields)
-            )
+            return _no_evidence(valid[part].shape)
         wider, inner = _framed(part, valid.shape)
         scales = self.before, self.after
         views = register_and_encode((before, after), valid, scales, self.shift, self.encode, wider)
@@ -150,12 +166,14 @@ class Detector:
         def measured(disagreement: Image | None) -> Image | None:
             return None if disagreement is None else cut(log_magnitude(disagreement, guides))
 
-        return Evidence(
+        evidence = Evidence(
             cut(log_magnitude(found.change, guides)),
             measured(found.loss),
             measured(found.gain) if gain else None,
             None if found.green is None else cut(gaussian(found.green, GATE_SIGMA)),
         )
+        inside = before[:, *part], after[:, *part]
+        return _with_kinds(evidence, compare, views, inner, inside)
 
     def log_odds(self, evidence: Evidence) -> Image:
         """Return the log odds of change, shape (rows, cols), float32; NaN stays NaN.
@@ -239,6 +257,38 @@ def log_magnitude(disagreement: Image, guides: tuple[Image, Image]) -> Image:
     coarse = np.log(np.maximum(scales, FLOOR)).mean(axis=0)
     kept = np.log(np.maximum(np.mean(edged, axis=0), FLOOR))
     return np.asarray((coarse + kept) / 2, np.float32)
+
+
+def _no_evidence(shape: tuple[int, ...]) -> Evidence:
+    """Return the evidence of a part without data."""
+    empty: Image = np.full(shape, np.nan, np.float32)
+    kind: NDArray[np.uint8] = np.full(shape, NODATA, np.uint8)
+    indices: NDArray[np.float16] = np.zeros((len(INDICES), *shape), np.float16)
+    return Evidence(empty, empty, empty, empty, kind, indices)
+
+
+def _with_kinds(
+    evidence: Evidence,
+    compare: Comparison,
+    views: Views,
+    inner: Part,
+    images: tuple[Reflectance, Reflectance],
+) -> Evidence:
+    """Add the kinds of the pixels that may have changed."""
+    likely = evidence.magnitude > LIKELY
+    if evidence.loss is not None:
+        likely |= evidence.loss > LIKELY
+    rows, cols = np.nonzero(likely)
+    found = compare.signature(views, rows + inner[0].start, cols + inner[1].start)
+    if found is None:
+        return evidence
+    first, second = (image[:, rows, cols].astype(np.float32) / QUANTIFICATION for image in images)
+    found = found._replace(measured=(first, second))
+    kind = np.where(np.isnan(evidence.magnitude), NODATA, Kind.UNCHANGED).astype(np.uint8)
+    kind[rows, cols] = kinds(found)
+    indices = np.zeros((len(INDICES), *kind.shape), np.float16)
+    indices[:, rows, cols] = index_changes(found)
+    return evidence._replace(kind=kind, indices=indices)
 
 
 def _framed(part: Part, shape: tuple[int, ...]) -> tuple[Part, Part]:

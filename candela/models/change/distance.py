@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from candela.models.code import double
 
-from .prediction import Disagreement
+from .kind import Signature
+from .prediction import Disagreement, Indexes
 from .views import Views
 
 Image = NDArray[np.float32]
@@ -57,6 +58,10 @@ class CodeDistance:
     def fitted_to(self, views: Views, valid: Mask) -> "CodeDistance":  # noqa: ARG002
         """Return itself: there is nothing to fit to a window."""
         return self
+
+    def signature(self, views: Views, rows: Indexes, cols: Indexes) -> Signature | None:  # noqa: ARG002
+        """Return None: a distance has no spectrum."""
+        return None
 
     def __call__(self, views: Views, valid: Mask) -> Disagreement:  # noqa: ARG002
         """Return d at 10 m, shape (rows, cols), float32, in standard deviations of a unit."""

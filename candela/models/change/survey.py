@@ -30,6 +30,7 @@ from .detector import (
     valid_pixels,
 )
 from .distance import CodeDistance, CodeScale
+from .kind import Radiometry
 from .prediction import CrossPrediction, Samples
 from .views import Part, Views
 
@@ -260,7 +261,8 @@ def _fit_prediction(surveyed: Survey, encode: Encoder, model: ChangeModel) -> Co
         model.emphasis,
         surveyed.bands,
         extensive=model.extensive,
-        vegetation=surveyed.before if model.losses else None,
+        losses=model.losses,
+        scales=Radiometry(surveyed.before, surveyed.after),
     )
 
 
