@@ -22,6 +22,7 @@ SMOOTHING_SIGMAS = (1.5, 5.0)  # pixels; the scales of a building and of a build
 GUIDE_RADIUS = 6  # pixels
 GUIDE_EPSILON = 0.1  # regularisation: variance of the standardised visible mean
 QUANTIFICATION = np.float32(10_000)  # digital number of reflectance 1
+LIKELY_ODDS = -1.0  # logarithm; the cross-fade may raise them to 0
 LIKELY = 0.2  # log magnitude; below it, p is below 0.5 on any pair measured
 GATE_SIGMA = 1.5  # pixels
 LOSS_CENTRE = 0.0  # log magnitude above the pair's limit at which p = 0.5
@@ -172,8 +173,11 @@ class Detector:
             measured(found.gain) if gain else None,
             None if found.green is None else cut(gaussian(found.green, GATE_SIGMA)),
         )
+        if gain and self.local:
+            return evidence  # of a sample, for the scales
+        likely = self.log_odds(evidence) > LIKELY_ODDS if self.local else _is_likely(evidence)
         inside = before[:, *part], after[:, *part]
-        return _with_kinds(evidence, compare, views, inner, inside)
+        return _with_kinds(evidence, likely, compare, views, inner, inside)
 
     def log_odds(self, evidence: Evidence) -> Image:
         """Return the log odds of change, shape (rows, cols), float32; NaN stays NaN.
@@ -267,17 +271,21 @@ def _no_evidence(shape: tuple[int, ...]) -> Evidence:
     return Evidence(empty, empty, empty, empty, kind, indices)
 
 
+def _is_likely(evidence: Evidence) -> Mask:
+    """Tell which pixels may have changed before the scale of the pair is known."""
+    likely = evidence.magnitude > LIKELY
+    return likely if evidence.loss is None else likely | (evidence.loss > LIKELY)
+
+
 def _with_kinds(
     evidence: Evidence,
+    likely: Mask,
     compare: Comparison,
     views: Views,
     inner: Part,
     images: tuple[Reflectance, Reflectance],
 ) -> Evidence:
     """Add the kinds of the pixels that may have changed."""
-    likely = evidence.magnitude > LIKELY
-    if evidence.loss is not None:
-        likely |= evidence.loss > LIKELY
     rows, cols = np.nonzero(likely)
     found = compare.signature(views, rows + inner[0].start, cols + inner[1].start)
     if found is None:
