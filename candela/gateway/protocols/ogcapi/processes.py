@@ -114,7 +114,7 @@ def add_process_routes(routes: Blueprint, api: OgcApi) -> None:
             "numberTotal": len(specs),
             "links": _list_links(f"{addresses.base_url}/processes", limit, offset, len(specs)),
         }
-        return api.answer("Processes", document, query)
+        return api.answer("Processes", document, query, kind="processes")
 
     @routes.get("/processes/<process_id>")
     @documented(
@@ -134,7 +134,7 @@ def add_process_routes(routes: Blueprint, api: OgcApi) -> None:
             link(f"{addresses.base_url}/processes", "up", JSON, "All processes"),
             link(f"{addresses.jobs}?processID={process_id}", JOB_LIST, JSON, "Its jobs"),
         ]
-        return api.answer(spec.title, document, query)
+        return api.answer(spec.title, document, query, kind="process")
 
     @routes.post("/processes/<process_id>/execution")
     @documented(EXECUTION)

@@ -54,8 +54,8 @@ class Pages(Protocol):
     def job(self, principal: Principal, job: Job) -> BaseResponse:
         """Draw the page of a job."""
 
-    def document(self, title: str, document: Document) -> BaseResponse:
-        """Draw any other document."""
+    def document(self, title: str, document: Document, *, kind: str = "document") -> BaseResponse:
+        """Draw any other document by its kind, such as ``jobs``; without one, its members."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,12 @@ class OgcApi:
         except NoSuchProcessError:
             return None
 
-    def answer(self, title: str, document: Document, query: QueryParameters) -> BaseResponse:
+    def answer(
+        self, title: str, document: Document, query: QueryParameters, *, kind: str = "document"
+    ) -> BaseResponse:
         """Answer with a document, or with its page."""
         if is_page(query):
-            return self.pages.document(title, document)
+            return self.pages.document(title, document, kind=kind)
         return json_answer(document)
 
     def landing(self) -> Document:
@@ -187,5 +189,5 @@ def add_service_routes(routes: Blueprint, api: OgcApi) -> None:
             routes_of_application(), api.jobs.specs, api.metadata, api.addresses.base_url
         )
         if is_page(query_of_request("f")):
-            return api.pages.document("The API", document)
+            return api.pages.document("The API", document, kind="api")
         return json_answer(document, media_type=OPENAPI)
