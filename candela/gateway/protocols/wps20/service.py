@@ -133,7 +133,7 @@ class Wps20:
             error = job.error or Failure(kind="PublicError", message=job.message)
             return REPORTS.refuse(problem_of_failure(error))
         spec = self._jobs.spec(job)
-        if job.request.response == "raw":
+        if job.request.response == "raw" and len(job.request.outputs) == 1:
             return self._raw(job, raw_output(job, spec, self._addresses))
         return _xml(document(result(job, spec, self._jobs.storage, self._addresses)))
 
