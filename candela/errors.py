@@ -25,6 +25,7 @@ CandelaError
 │   ├── ReferenceUnavailableError  an input given by reference cannot be fetched
 │   ├── LimitError              a job ran out of time or memory
 │   ├── UnavailableError        a part that is needed does not answer for now
+│   ├── JobDismissedError       a job was dismissed: it has no results
 │   └── JobFailedError          a job ended without success (raised by waiters)
 ├── SpecError                   a process.yaml is wrong
 ├── OutputError                 a process broke its own description
@@ -153,6 +154,10 @@ class LimitError(PublicError):
 
 class UnavailableError(PublicError):
     """A part that is needed, such as the job database, does not answer for now."""
+
+
+class JobDismissedError(PublicError):
+    """A job was dismissed: it has no results."""
 
 
 class JobFailedError(PublicError):

@@ -222,7 +222,9 @@ class InputSpec(Described):
         return value
 
     def _check_value(self, value: Scalar) -> None:
-        if self.allowed is not None and value not in self.allowed:
+        # NOTE: a description that was kept as JSON has dates as texts.
+        allowed = (parse_literal(self.type, str(choice)) for choice in self.allowed or ())
+        if self.allowed is not None and value not in allowed:
             choices = ", ".join(str(choice) for choice in self.allowed)
             raise InvalidValueError(f"{value!s} is not one of: {choices}")
         if isinstance(value, int | float):
@@ -402,24 +404,28 @@ def load_spec(path: Path) -> ProcessSpec:
     SpecError
         If the file is not valid: one line ``file:line: where: reason`` for each mistake.
     """
-    text = path.read_text(encoding="utf-8")
+    spec = parse_spec(path.read_text(encoding="utf-8"), str(path))
+    return spec.model_copy(update={"package": f"candela.services.{path.parent.name}"})
+
+
+def parse_spec(text: str, place: str) -> ProcessSpec:
+    """Read the text of a process.yaml, which messages call ``place``; raises as ``load_spec``."""
     try:
         data = yaml.load(text, Loader=LOADER)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SpecError(f"{path}:{line}: {error.problem}") from error
+        raise SpecError(f"{place}:{line}: {error.problem}") from error
     try:
-        spec = ProcessSpec.model_validate(data)
+        return ProcessSpec.model_validate(data)
     except ValidationError as error:
         node = yaml.compose(text, Loader=LOADER)
         raise SpecError(
             "\n".join(
-                f"{path}:{_line_of(node, item['loc'])}: "
+                f"{place}:{_line_of(node, item['loc'])}: "
                 f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}"
                 for item in error.errors()
             )
         ) from error
-    return spec.model_copy(update={"package": f"candela.services.{path.parent.name}"})
 
 
 def _line_of(node: yaml.Node | None, location: Sequence[int | str]) -> int:

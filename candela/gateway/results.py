@@ -10,6 +10,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from candela.contract.job import OUTPUTS_FOLDER, Box, Literal_, Output, OutputFile, job_key
+from candela.jobs.accounting import Consumption
 from candela.jobs.model import JobOutcome
 from candela.jobs.request import OutputRequest
 from candela.spec import TEXT_MEDIA_TYPES, ProcessSpec
@@ -33,6 +34,14 @@ class Addresses:
     def job(self, job_id: str) -> str:
         """Return the address of a job."""
         return f"{self.base_url}/jobs/{job_id}"
+
+    def process(self, identifier: str) -> str:
+        """Return the address of the description of a process."""
+        return f"{self.base_url}/processes/{identifier}"
+
+    def results(self, job_id: str) -> str:
+        """Return the address of the results of a job."""
+        return f"{self.base_url}/jobs/{job_id}/results"
 
     def status(self, job_id: str) -> str:
         """Return the address of a job's status document of WPS 1.0.0."""
@@ -145,6 +154,17 @@ def _layer_links(job: JobOutcome, spec: ProcessSpec | None) -> Iterable[JobOutpu
         href = asdict(link)[name.rpartition("_")[2]] if link else ""
         if href:
             yield JobOutput(name, title, media_type=media_type, href=href)
+
+
+def usage_document(used: Consumption) -> dict[str, float]:
+    """Return what a job, or several, have used, as JSON."""
+    return {
+        "wallSeconds": used.wall_s,
+        "cpuSeconds": used.cpu_s,
+        "gigabyteSeconds": used.gb_s,
+        "inputBytes": used.input_bytes,
+        "outputBytes": used.output_bytes,
+    }
 
 
 def literal_text(value: float | str) -> str:

@@ -60,7 +60,7 @@ class ExecuteRequest(Document):
     outputs : dict
         The outputs wanted; empty means all.
     response : str
-        ``raw`` for the bare value of one output.
+        ``raw`` for the bare values of outputs.
     lineage : bool
         Whether the answer repeats inputs and output definitions (WPS 1.0.0).
     """

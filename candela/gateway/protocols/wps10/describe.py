@@ -1,6 +1,6 @@
 """GetCapabilities and DescribeProcess of WPS 1.0.0."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from lxml import etree
 
@@ -21,7 +21,7 @@ PROCESS_VERSION = f"{{{WPS_NS}}}processVersion"
 
 
 def capabilities(
-    specs: dict[str, ProcessSpec], metadata: Metadata, endpoint: str
+    specs: Mapping[str, ProcessSpec], metadata: Metadata, endpoint: str
 ) -> etree._Element:
     """Return the capabilities document (OGC 05-007r7, 8.3)."""
     root = WPS.Capabilities(

@@ -5,7 +5,7 @@ PyWPS's parser finds operation, version and language; what it loses of an Execut
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
 
@@ -46,7 +46,7 @@ class Wps10Request(WPSRequest):  # type: ignore[misc]  # PyWPS has no types
     """A request of any operation; ``execute_request`` is there for Execute only."""
 
     def __init__(
-        self, http_request: Request, specs: dict[str, ProcessSpec], max_bytes: int
+        self, http_request: Request, specs: Mapping[str, ProcessSpec], max_bytes: int
     ) -> None:
         self._specs = specs
         self._max_bytes = max_bytes
@@ -146,7 +146,7 @@ def execute_of_document(root: etree._Element) -> Execute:
     )
 
 
-def execute_of_parameters(parameters: dict[str, str], specs: dict[str, ProcessSpec]) -> Execute:
+def execute_of_parameters(parameters: dict[str, str], specs: Mapping[str, ProcessSpec]) -> Execute:
     """Read an Execute request by key-value pairs (OGC 05-007r7, 10.2.2).
 
     Parameters
