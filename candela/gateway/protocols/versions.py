@@ -61,8 +61,8 @@ class Versions:
         PublicError, StorageError
             What becomes an exception report.
         """
-        g.wps_version = self._version_of(http_request)
-        return g.wps_version.codec.call(http_request, endpoint=endpoint)
+        version = g.wps_version = self._version_of(http_request)
+        return version.codec.call(http_request, endpoint=endpoint)
 
     @property
     def reports(self) -> Reports:
