@@ -96,7 +96,7 @@ describe: dev ## Write again what derives from process.yaml and settings: wps_co
 
 lock: dev ## Pin all dependencies again in requirements.lock (some minutes: hashes every wheel)
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras \
-	  --extra gateway --extra worker --extra train --extra notebook --extra docs --extra dev --allow-unsafe --no-header --no-emit-index-url --no-emit-trusted-host \
+	  --extra gateway --extra worker --extra train --extra clouds --extra notebook --extra docs --extra dev --allow-unsafe --no-header --no-emit-index-url --no-emit-trusted-host \
 	  --no-emit-find-links --output-file requirements.lock pyproject.toml
 
 clean: ## Remove what was built and installed here, but no data

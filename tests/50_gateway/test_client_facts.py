@@ -167,6 +167,7 @@ def finished(idle, idle_gateway):
             job,
             id=f"{len(process):08}",
             process=process,
+            description=idle_gateway.jobs.specs.version(process).digest,
             request=job.request.model_copy(update={"inputs": {}}),
             state=State.SUCCEEDED,
             message="succeeded",
