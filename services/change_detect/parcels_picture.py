@@ -12,8 +12,9 @@ from PIL import Image, ImageDraw, ImageFont
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
-from candela.eo.raster.grid import Area, Bounds, Grid
+from candela.eo.raster.grid import Area, Bounds, Grid, Shape
 from candela.eo.raster.preview import colour
+from candela.eo.raster.values import read_reflectance
 
 from .parcels import LEVELS, MeasuredParcel
 
@@ -56,7 +57,7 @@ def draw_parcels(
     sides = (int(window.height), int(window.width))
     scale = min(1.0, LONGEST_SIDE / max(sides)) * max(1, SHORTEST_SIDE // max(sides))
     rows, cols = (max(1, round(side * scale)) for side in sides)
-    stored = image.read(list(indexes), window=window, out_shape=(3, rows, cols))
+    stored = read_reflectance(image, indexes, window, Shape(rows, cols))
     reflectance = np.minimum(stored, SCALE).astype(np.float32) / SCALE
     reflectance[:, (stored == 0).any(axis=0)] = np.nan
     picture = colour(reflectance)
