@@ -15,6 +15,7 @@ CandelaError
 │   │   ├── VersionError            no common protocol version
 │   │   ├── TooLargeError           a body or an input above the limit
 │   │   ├── BusyError               a limit on concurrent work was reached
+│   │   ├── ConflictError           what is there already does not allow it
 │   │   ├── OtherSiteError          a page of another site made the browser ask
 │   │   └── TokenError              a token does not belong to what it is sent for
 │   ├── NotFoundError           no such output, layer, patch ...
@@ -114,6 +115,10 @@ class TooLargeError(RequestError):
 
 class BusyError(RequestError):
     """A limit on concurrent work was reached."""
+
+
+class ConflictError(RequestError):
+    """What is there already does not allow it."""
 
 
 class OtherSiteError(RequestError):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flask import Flask
 
-from candela.gateway import outputs, problems, uploads
+from candela.gateway import outputs, problems, processes_admin, uploads
 from candela.gateway.access import identity, ports
 from candela.gateway.access.browsers import Sites, protect
 from candela.gateway.console import pages_blueprint, problem_page
@@ -23,6 +23,7 @@ from candela.gateway.protocols.wps10 import service as wps10
 from candela.gateway.protocols.wps10 import xml as wps10_xml
 from candela.gateway.protocols.wps20 import service as wps20
 from candela.gateway.protocols.wps20 import xml as wps20_xml
+from candela.gateway.registration import Registration
 from candela.gateway.results import Addresses
 from candela.gateway.runner import make_runner
 from candela.gateway.search import routes as search
@@ -147,6 +148,11 @@ class Gateway:
         app.register_blueprint(wps10.blueprint(first, self.jobs))
         token = outputs.token_of_map_server(self.settings)
         app.register_blueprint(outputs.blueprint(self.jobs, map_server=token))
+        if self.settings.manage_processes:
+            registration = Registration.of(self.settings)
+            app.register_blueprint(
+                processes_admin.blueprint(self.jobs.specs, registration, self.settings.base_url)
+            )
         if self.jobs.uploads:
             app.register_blueprint(uploads.blueprint(self.jobs.uploads))
         runner = self.jobs.runner

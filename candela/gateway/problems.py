@@ -72,6 +72,7 @@ TABLE: dict[type[errors.CandelaError], Kind] = {
     errors.VersionError: Kind("VersionNegotiationFailed", 400),
     errors.TooLargeError: Kind("FileSizeExceeded", 413, wps20="SizeExceeded"),
     errors.BusyError: Kind("ServerBusy", 429, retry_after_s=10),
+    errors.ConflictError: Kind("NoApplicableCode", 409),
     PartUnderWayError: Kind("ServerBusy", 423, retry_after_s=2),
     FullError: Kind("NotEnoughStorage", 507, retry_after_s=60),
     errors.OtherSiteError: Kind("NoApplicableCode", 403),

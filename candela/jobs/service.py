@@ -33,7 +33,7 @@ from candela.jobs.logs import public_log
 from candela.jobs.model import UNFINISHED, Event, Job, JobOutcome, JobSummary, State, new_id, now
 from candela.jobs.principal import Principal
 from candela.jobs.queue import Bounds, about, ahead, wait_s
-from candela.jobs.references import check_outputs
+from candela.jobs.references import check_outputs, refuse_web
 from candela.jobs.request import ExecuteRequest, checked
 from candela.jobs.store import JobStore
 from candela.jobs.uploads import Uploads
@@ -121,6 +121,9 @@ class JobService:
             raise StorageError(f"{self.storage.url} was removed or replaced; no job is accepted")
         spec, description = self.specs.version(process)
         request = checked(spec, request, max_input_bytes=self.limits.max_input_bytes)
+        if not spec.run.network:
+            stored = (f"{self.base_url}/outputs", self.uploads.address if self.uploads else "")
+            refuse_web(request, filter(None, stored), spec.identifier)
         created = now()
         highest = self.limits.max_priority
         job = Job(

@@ -4,7 +4,8 @@ import pytest
 import sqlalchemy as sa
 
 from candela.errors import NoSuchProcessError, UnavailableError
-from candela.jobs.catalogue import ProcessCatalogue, digest_of, document_of
+from candela.jobs.added_processes import digest_of, document_of
+from candela.jobs.catalogue import ProcessCatalogue
 from candela.jobs.principal import SYSTEM
 from candela.jobs.request import ExecuteRequest
 from candela.jobs.store import JobStore
