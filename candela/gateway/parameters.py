@@ -65,6 +65,8 @@ class QueryParameters:
         As they came.
     known : tuple of str
         The parameters of the route.
+    lists : tuple of str
+        Those of them that are lists: with commas, or several times.
 
     Raises
     ------
@@ -74,6 +76,7 @@ class QueryParameters:
 
     given: MultiDict[str, str]
     known: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what the route does not know."""
@@ -84,7 +87,7 @@ class QueryParameters:
                     f"(parameters: {', '.join(self.known) or 'none'})",
                     name[:LONGEST],
                 )
-            if len(values) > 1:
+            if len(values) > 1 and name not in self.lists:
                 raise InvalidValueError(f"{name} is given {len(values)} times", name)
 
     def __contains__(self, name: object) -> bool:
@@ -100,6 +103,21 @@ class QueryParameters:
     def text(self, name: str, default: str = "") -> str:
         """Return a text that a database can hold."""
         return plain_text(self.given.get(name, default), name, LONGEST)
+
+    def texts(self, name: str) -> list[str]:
+        """Return the texts of a list, without empty ones."""
+        parts = ",".join(self.given.getlist(name)).split(",")
+        return [plain_text(part, name, LONGEST) for part in parts if part]
+
+    def choices(self, name: str, allowed: Sequence[str]) -> list[str]:
+        """Return the words of a list, each one of some."""
+        words = self.texts(name)
+        for word in words:
+            if word not in allowed:
+                raise InvalidValueError(
+                    f"{name} has {shown(word)}, expected of {', '.join(allowed)}", name
+                )
+        return words
 
     def required(self, name: str) -> str:
         """Return a text that must be there."""
@@ -161,9 +179,9 @@ class QueryParameters:
         return Bounds(left, bottom, right, top)
 
 
-def query_of_request(*known: str) -> QueryParameters:
+def query_of_request(*known: str, lists: tuple[str, ...] = ()) -> QueryParameters:
     """Return the parameters of the request that is being answered."""
-    return QueryParameters(request.args, known)
+    return QueryParameters(request.args, known, lists)
 
 
 def whole_number(text: str, name: str, lowest: int, highest: int) -> int:

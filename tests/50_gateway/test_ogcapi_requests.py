@@ -54,6 +54,12 @@ def test_a_value_is_read_by_the_description_of_its_input(name, value, read):
     assert inputs_of(**{name: value}) == {name: [read]}
 
 
+def test_a_whole_number_with_a_fraction_of_zero_is_an_integer():
+    resolution = inputs_of(load_specs()["Jpeg2Tiff"], resolution=20.0)["resolution"]
+    assert resolution == [20]
+    assert isinstance(resolution[0], int)
+
+
 def test_several_values_are_a_list():
     assert inputs_of(numbers=[1, {"value": 2}]) == {"numbers": [1, 2]}
     assert inputs_of(numbers=[]) == {"numbers": []}
@@ -76,6 +82,10 @@ def test_geojson_may_stand_as_it_is():
         ({"inputs": {"literal": {"text": "x"}}}, "literal", "without value and href"),
         ({"inputs": {"literal": {"value": "x", "unit": "m"}}}, "literal", "member 'unit'"),
         ({"inputs": {"numbers": [[1]]}}, "numbers", "an array"),
+        ({"inputs": {"numbers": [1, "2"]}}, "numbers", "is '2', expected number"),
+        ({"inputs": {"literal": 5}}, "literal", "is a number, expected string"),
+        ({"inputs": {"literal": False}}, "literal", "is a boolean, expected string"),
+        ({"inputs": {"pause": True}}, "pause", "is a boolean, expected number"),
         ({"inputs": {"complex": {"value": 7}}}, "complex", "a number as value"),
         ({"inputs": {"complex": {"value": "x", "encoding": "gzip"}}}, "complex", "'gzip'"),
         ({"inputs": {"complex": {"href": 7}}}, "complex", "a number"),

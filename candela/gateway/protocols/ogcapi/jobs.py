@@ -190,9 +190,10 @@ def _add_result_routes(routes: Blueprint, api: OgcApi) -> None:
                     (*BOTH, "multipart/related", TEXT, "application/octet-stream"),
                 ),
                 204: Answer("Raw by reference", headers={"Link": "One for each output."}),
-                404: Answer("No such job, or it has not ended (result-not-ready)", "exception"),
             },
             {"f": FORM},
+            text="404 with the type result-not-ready while the job has not ended, 410 after it was "
+            "dismissed; the error of a job that failed.",
         )
     )
     def results(job_id: str) -> BaseResponse:
