@@ -13,7 +13,10 @@ CandelaError
 │   │   └── TokenError              a token does not belong to what it is sent for
 │   ├── NotFoundError           no such output, layer, patch ...
 │   │   ├── NoSuchJobError          no such job
-│   │   └── NoSuchProcessError      no such process
+│   │   ├── NoSuchProcessError      no such process
+│   │   └── GoneError               what was there is removed
+│   │       ├── DismissedJobError       somebody dismissed the job
+│   │       └── ExpiredJobError         the time that results are kept is over
 │   ├── InputError              a worker refuses the content of an input
 │   ├── ReferenceUnavailableError  an input given by reference cannot be fetched
 │   ├── LimitError              a job ran out of time or memory
@@ -102,6 +105,18 @@ class NoSuchJobError(NotFoundError):
 
 class NoSuchProcessError(NotFoundError):
     """There is no such process."""
+
+
+class GoneError(NotFoundError):
+    """What was there is removed, for good."""
+
+
+class DismissedJobError(GoneError):
+    """Somebody has dismissed the job."""
+
+
+class ExpiredJobError(GoneError):
+    """The time that the results of the job are kept is over."""
 
 
 class InputError(PublicError):

@@ -64,7 +64,11 @@ class Gateway:
         check_styles(specs)
         jobs = JobService(
             specs=specs,
-            store=JobStore(settings.database_url, keep_days=limits.keep_days),
+            store=JobStore(
+                settings.database_url,
+                keep_days=limits.keep_days,
+                keep_tombstone_days=limits.keep_tombstone_days,
+            ),
             storage=storage,
             runner=make_runner(settings, storage, specs),
             publisher=make_publisher(settings, metadata),

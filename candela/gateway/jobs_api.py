@@ -14,7 +14,7 @@ from candela.gateway.access.identity import principal_of
 from candela.gateway.console.job_pages import job_page, landing_page
 from candela.gateway.parameters import finite, json_document, plain_text, query_of_request
 from candela.gateway.problems import problem_of_failure
-from candela.gateway.results import Addresses, JobOutput, outputs_of
+from candela.gateway.results import STATUS, Addresses, JobOutput, outputs_of
 from candela.jobs.accounting import Consumption
 from candela.jobs.model import JobOutcome, State
 from candela.jobs.principal import SYSTEM
@@ -24,15 +24,6 @@ from candela.settings import Metadata
 
 MAX_JOBS = 1000
 MAX_REPORT_BYTES = 64 * 1024
-STATUS = {
-    State.ACCEPTED: "accepted",
-    State.DISPATCHING: "accepted",
-    State.RUNNING: "running",
-    State.PUBLISHING: "running",
-    State.SUCCEEDED: "successful",
-    State.FAILED: "failed",
-    State.DISMISSED: "dismissed",
-}  # OGC 18-062r2, 7.12
 
 
 @dataclass(frozen=True)

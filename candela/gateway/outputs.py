@@ -15,7 +15,7 @@ from werkzeug.http import parse_range_header
 from werkzeug.wrappers import Response as BaseResponse
 
 from candela.contract.job import OUTPUTS_FOLDER, OutputFile, job_key
-from candela.errors import NotFoundError
+from candela.errors import GoneError, NotFoundError
 from candela.gateway.access.identity import principal_of
 from candela.jobs.principal import SYSTEM, Principal
 from candela.jobs.service import JobService
@@ -59,6 +59,8 @@ def _output(jobs: JobService, principal: Principal, job_id: str, file: str) -> B
     try:
         made = jobs.output_file(principal, job_id, file)
         return file_response(jobs.storage, job_id, made)
+    except GoneError:
+        raise
     except NotFoundError:
         raise NotFoundError(f"there is no output {file!r} of a job {job_id!r}") from None
 

@@ -71,6 +71,9 @@ TABLE: dict[type[errors.CandelaError], Kind] = {
     errors.NoSuchProcessError: Kind(
         "NotFound", 404, f"{OGC_TYPES}/no-such-process", "No such process"
     ),
+    errors.GoneError: Kind("NotFound", 410),
+    errors.DismissedJobError: Kind("JobDismissed", 410, title="Job dismissed"),
+    errors.ExpiredJobError: Kind("JobExpired", 410, title="Results expired"),
     errors.InputError: Kind("InvalidParameterValue", 400),
     ChecksumError: Kind("InvalidParameterValue", 422),
     errors.ReferenceUnavailableError: Kind("InvalidParameterValue", 400),

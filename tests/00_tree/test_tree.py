@@ -90,6 +90,7 @@ ARROWS = {
     "jobs": [
         "backoff",
         "contract",
+        "eo",
         "errors",
         "postgresql",
         "publish",

@@ -74,12 +74,23 @@ def test_a_running_job_that_is_dismissed_stops(gateway, http):
     assert gateway.jobs.storage.list(f"jobs/{job.id}") == ()
 
 
-def test_a_finished_job_that_is_dismissed_is_gone(http, gateway):
+def test_a_finished_job_that_is_dismissed_leaves_a_tombstone(http, gateway):
     job_id = submit(http, "complex=<a/>")
     assert gateway.jobs.storage.list(f"jobs/{job_id}") != ()
     assert http.delete(f"/jobs/{job_id}").json["status"] == "dismissed"
-    assert http.get(f"/jobs/{job_id}").status_code == 404
+    tombstone = http.get(f"/jobs/{job_id}").json
+    assert (tombstone["status"], tombstone["message"]) == ("dismissed", "dismissed by the user")
+    assert "outputs" not in tombstone
     assert gateway.jobs.storage.list(f"jobs/{job_id}") == ()
+    again = http.delete(f"/jobs/{job_id}")
+    assert (again.status_code, again.json["status"]) == (200, "dismissed")
+    gone = http.get(f"/outputs/{job_id}/complexOutput.xml")
+    assert (gone.status_code, gone.json["code"]) == (410, "JobDismissed")
+    gateway.jobs.store.purge(job_id)
+    for answer in (http.get(f"/jobs/{job_id}"), http.delete(f"/jobs/{job_id}")):
+        assert (answer.status_code, answer.json["code"]) == (410, "JobDismissed")
+    report = http.get(f"/wps/status/{job_id}")
+    assert (report.status_code, b"was dismissed" in report.data) == (400, True)
 
 
 def test_progress_needs_the_token_of_the_job(idle, idle_gateway):

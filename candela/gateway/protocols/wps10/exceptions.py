@@ -16,7 +16,11 @@ from candela.gateway.protocols.wps10.xml import (
     document,
 )
 
-CODES = {"NotFound": "InvalidParameterValue"}  # which WPS 1.0.0 does not have
+CODES = {  # which WPS 1.0.0 does not have
+    "NotFound": "InvalidParameterValue",
+    "JobDismissed": "InvalidParameterValue",
+    "JobExpired": "InvalidParameterValue",
+}
 
 
 def exception_report(problem: Problem) -> etree._Element:
