@@ -13,10 +13,11 @@ CandelaError
 │   │   └── TokenError              a token does not belong to what it is sent for
 │   ├── NotFoundError           no such output, layer, patch ...
 │   │   ├── NoSuchJobError          no such job
+│   │   ├── ResultNotReadyError     a job has not ended yet
 │   │   ├── NoSuchProcessError      no such process
 │   │   └── GoneError               what was there is removed
-│   │       ├── DismissedJobError       somebody dismissed the job
-│   │       └── ExpiredJobError         the time that results are kept is over
+│   │       ├── JobDismissedError       somebody dismissed the job
+│   │       └── JobExpiredError         the time that results are kept is over
 │   ├── InputError              a worker refuses the content of an input
 │   ├── ReferenceUnavailableError  an input given by reference cannot be fetched
 │   ├── LimitError              a job ran out of time or memory
@@ -107,15 +108,19 @@ class NoSuchProcessError(NotFoundError):
     """There is no such process."""
 
 
+class ResultNotReadyError(NotFoundError):
+    """A job has not ended yet."""
+
+
 class GoneError(NotFoundError):
     """What was there is removed, for good."""
 
 
-class DismissedJobError(GoneError):
+class JobDismissedError(GoneError):
     """Somebody has dismissed the job."""
 
 
-class ExpiredJobError(GoneError):
+class JobExpiredError(GoneError):
     """The time that the results of the job are kept is over."""
 
 

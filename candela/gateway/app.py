@@ -5,15 +5,18 @@ from dataclasses import dataclass
 
 from flask import Flask
 
-from candela.gateway import jobs_api, outputs, problems, uploads
+from candela.gateway import outputs, problems, uploads
 from candela.gateway.access import identity, ports
 from candela.gateway.access.browsers import Sites, protect
 from candela.gateway.console import pages_blueprint, problem_page
+from candela.gateway.console.job_pages import JobPages
 from candela.gateway.maps import ows
 from candela.gateway.maps.publisher import check_styles, make_publisher
-from candela.gateway.ops import probes, warm_pods
+from candela.gateway.ops import probes, progress, usage, warm_pods
 from candela.gateway.ops.metrics import Metrics
 from candela.gateway.parameters import refuse_nul
+from candela.gateway.protocols.ogcapi import routes as ogcapi
+from candela.gateway.protocols.ogcapi.service import OgcApi
 from candela.gateway.protocols.wps10 import exceptions as wps10_exceptions
 from candela.gateway.protocols.wps10 import geoserver_address
 from candela.gateway.protocols.wps10 import service as wps10
@@ -22,6 +25,7 @@ from candela.gateway.runner import make_runner
 from candela.gateway.search import routes as search
 from candela.gateway.search.patches import PatchesApi
 from candela.gateway.staging import staging_of
+from candela.jobs.catalogue import ProcessCatalogue
 from candela.jobs.dispatcher import Dispatcher
 from candela.jobs.reconciler import Reconciler
 from candela.jobs.service import JobService
@@ -62,13 +66,14 @@ class Gateway:
         storage = open_storage(settings.storage_url, endpoint=settings.s3_endpoint)
         specs = load_specs()
         check_styles(specs)
+        store = JobStore(
+            settings.database_url,
+            keep_days=limits.keep_days,
+            keep_tombstone_days=limits.keep_tombstone_days,
+        )
         jobs = JobService(
-            specs=specs,
-            store=JobStore(
-                settings.database_url,
-                keep_days=limits.keep_days,
-                keep_tombstone_days=limits.keep_tombstone_days,
-            ),
+            specs=ProcessCatalogue(specs, store.database),
+            store=store,
             storage=storage,
             runner=make_runner(settings, storage, specs),
             publisher=make_publisher(settings, metadata),
@@ -126,18 +131,14 @@ class Gateway:
         app.register_blueprint(
             problems.blueprint(lambda problem: problem_page(problem, self.metadata), self._codecs)
         )
-        api = jobs_api.JobsApi(
-            self.jobs,
-            self.metadata,
-            Addresses(self.settings.base_url),
-            self.settings.signing_key,
-            self.settings.maps_url,
-        )
+        addresses = Addresses(self.settings.base_url)
+        pages = JobPages(self.jobs, self.metadata, addresses, self.settings.maps_url)
+        api = OgcApi(self.jobs, self.metadata, addresses, pages, self.settings.sync_timeout_s)
+        app.register_blueprint(ogcapi.blueprint(api))
         service = wps10.Wps10(self.jobs, self.metadata, self.settings)
         app.register_blueprint(wps10.blueprint(service, self.jobs))
         token = outputs.token_of_map_server(self.settings)
         app.register_blueprint(outputs.blueprint(self.jobs, map_server=token))
-        app.register_blueprint(jobs_api.blueprint(api))
         if self.jobs.uploads:
             app.register_blueprint(uploads.blueprint(self.jobs.uploads))
         runner = self.jobs.runner
@@ -158,6 +159,8 @@ class Gateway:
         app.extensions["patches"] = self.patches
         app.register_blueprint(search.blueprint(self.patches))
         app.register_blueprint(probes.blueprint(self.jobs))
+        app.register_blueprint(progress.blueprint(self.jobs, self.settings.signing_key))
+        app.register_blueprint(usage.blueprint(self.jobs))
         metrics.follow(app)
         ports.guard(
             app,

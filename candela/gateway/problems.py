@@ -23,6 +23,7 @@ from candela.jobs.uploads import ChecksumError, FullError, OffsetError, PartUnde
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+JSON = "application/json"
 NO_TYPE = "about:blank"  # the HTTP status says it all
 OGC_TYPES = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0"
 PASSED_ON = frozenset({"allow", "retry-after", "content-range"})  # headers of HTTP's own errors
@@ -71,9 +72,12 @@ TABLE: dict[type[errors.CandelaError], Kind] = {
     errors.NoSuchProcessError: Kind(
         "NotFound", 404, f"{OGC_TYPES}/no-such-process", "No such process"
     ),
+    errors.ResultNotReadyError: Kind(
+        "ResultNotReady", 404, f"{OGC_TYPES}/result-not-ready", "Result not ready", retry_after_s=2
+    ),
     errors.GoneError: Kind("NotFound", 410),
-    errors.DismissedJobError: Kind("JobDismissed", 410, title="Job dismissed"),
-    errors.ExpiredJobError: Kind("JobExpired", 410, title="Results expired"),
+    errors.JobDismissedError: Kind("JobDismissed", 410, title="Job dismissed"),
+    errors.JobExpiredError: Kind("JobExpired", 410, title="Results expired"),
     errors.InputError: Kind("InvalidParameterValue", 400),
     ChecksumError: Kind("InvalidParameterValue", 422),
     errors.ReferenceUnavailableError: Kind("InvalidParameterValue", 400),
@@ -191,9 +195,15 @@ def json_response(problem: Problem) -> BaseResponse:
         document["locator"] = problem.locator
     response = jsonify(document)
     response.status_code = problem.status
-    response.mimetype = MEDIA_TYPE
+    response.mimetype = _media_type()
+    response.vary.add("Accept")
     response.headers.extend(problem.headers)
     return response
+
+
+def _media_type() -> str:
+    """Return the media type of a problem: that of all JSON for who accepts no other."""
+    return request.accept_mimetypes.best_match([MEDIA_TYPE, JSON], default=MEDIA_TYPE)
 
 
 def blueprint(page: Writer, codecs: Mapping[str, Writer]) -> Blueprint:

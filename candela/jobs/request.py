@@ -57,7 +57,7 @@ class ExecuteRequest(Document):
     outputs : dict
         The outputs wanted; empty means all.
     response : str
-        ``raw`` for the bare value of one output.
+        ``raw`` for the bare values of outputs.
     lineage : bool
         Whether the answer repeats inputs and output definitions (WPS 1.0.0).
     """
@@ -78,7 +78,8 @@ def checked(spec: ProcessSpec, request: ExecuteRequest, *, max_input_bytes: int)
     Returns
     -------
     ExecuteRequest
-        The request with literals of the right type and defaults filled in.
+        The request with literals of the right type and defaults filled in, its inputs under the
+        names that they have without an alias.
 
     Raises
     ------
@@ -86,12 +87,13 @@ def checked(spec: ProcessSpec, request: ExecuteRequest, *, max_input_bytes: int)
         With the input or output to blame as its locator.
     """
     spec.refuse_unknown_inputs(request.inputs)
+    own_names = spec.original.inputs if spec.original else {}
     inputs = {}
     for name, described in spec.inputs.items():
         with blamed_on(name):
             values = _checked_input(name, described, request.inputs.get(name, []), max_input_bytes)
         if values:
-            inputs[name] = values
+            inputs[own_names.get(name, name)] = values
     _check_outputs(spec, request)
     return request.model_copy(update={"inputs": inputs})
 
@@ -126,6 +128,8 @@ def _is_empty(value: Value) -> bool:
 
 
 def _checked_value(name: str, described: InputSpec, value: Value, max_input_bytes: int) -> Value:
+    if described.is_literal and isinstance(value, Reference):
+        return _checked_text(name, value)
     if described.is_literal:
         return _checked_literal(name, described, value)
     if described.is_bbox:
@@ -148,14 +152,23 @@ def _checked_literal(name: str, described: InputSpec, value: Value) -> Literal_:
         value = value.value
     if isinstance(value, Reference | Inline | StoredValue | Box):
         raise InvalidValueError(
-            f"input {name!r} is a literal of type {described.type}, found a "
-            f"{'reference' if isinstance(value, Reference) else 'structured value'}"
+            f"input {name!r} is a literal of type {described.type}, found a structured value"
         )
     text = str(value).lower() if isinstance(value, bool) else str(value)
     try:
         return _as_json(described.parse(text))
     except PublicError as error:
         raise InvalidValueError(f"input {name!r}: {error.message}") from None
+
+
+def _checked_text(name: str, value: Reference) -> Reference:
+    """Check a reference to the text of a literal, which the worker reads."""
+    if value.type and not value.type.lower().strip().startswith("text/"):
+        raise InvalidValueError(
+            f"input {name!r} has media type {value.type!r}, expected text/plain: it is a literal"
+        )
+    _check_reference(name, value)
+    return value
 
 
 def _as_json(value: object) -> Literal_:
@@ -253,7 +266,7 @@ def _check_outputs(spec: ProcessSpec, request: ExecuteRequest) -> None:
         if isinstance(described, str):
             media_types = (described,)
         else:
-            media_types = described.media_types[:1] if described.is_complex else ()
+            media_types = described.media_types if described.is_complex else ()
         found = (wanted.media_type or "").lower().replace(" ", "")
         if found and media_types and found not in [m.replace(" ", "") for m in media_types]:
             raise InvalidValueError(
@@ -261,8 +274,3 @@ def _check_outputs(spec: ProcessSpec, request: ExecuteRequest) -> None:
                 f"not as {wanted.media_type!r}",
                 name,
             )
-    if request.response == "raw" and len(request.outputs) != 1:
-        raise InvalidValueError(
-            f"raw data output needs exactly one output, found {len(request.outputs)}",
-            "RawDataOutput",
-        )

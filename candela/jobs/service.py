@@ -25,6 +25,7 @@ from candela.errors import (
 )
 from candela.jobs.accounting import Consumption, JobUsage
 from candela.jobs.admission import Capacity
+from candela.jobs.catalogue import ProcessCatalogue
 from candela.jobs.estimates import Estimate, RunTimes, estimate_started, estimate_waiting
 from candela.jobs.large_values import ROW_LENGTH, length_of, set_apart
 from candela.jobs.listing import JobPage, JobQuery
@@ -40,7 +41,7 @@ from candela.jobs.uploads import Uploads
 from candela.publish.base import Publisher
 from candela.runners.base import Runner
 from candela.settings import Limits
-from candela.spec import ProcessSpec, find_spec
+from candela.spec import ProcessSpec
 from candela.storage.base import Storage
 from candela.storage.copies import LocalCopies
 
@@ -58,7 +59,7 @@ class JobService:
     their job's page under ``base_url``.
     """
 
-    specs: dict[str, ProcessSpec]
+    specs: ProcessCatalogue
     store: JobStore
     storage: Storage
     runner: Runner
@@ -72,6 +73,22 @@ class JobService:
     def __post_init__(self) -> None:
         """Remember run times."""
         object.__setattr__(self, "_run_times", RunTimes(self.store.run_time_s))
+
+    def check(self, principal: Principal, process: str, request: ExecuteRequest) -> ExecuteRequest:
+        """Return a request as ``submit`` would take it, with defaults; nothing is submitted.
+
+        Raises
+        ------
+        RequestError, NotFoundError
+            If it would not be accepted.
+        """
+        spec, _ = self.specs.version(process)
+        request = checked(spec, request, max_input_bytes=self.limits.max_input_bytes)
+        if self.base_url:
+            check_outputs(request, f"{self.base_url}/outputs", partial(self._has, principal))
+        if self.uploads:
+            self.uploads.check(principal, request)
+        return request
 
     def submit(
         self,
@@ -106,17 +123,18 @@ class JobService:
         """
         if self.storage.is_lost():
             raise StorageError(f"{self.storage.url} was removed or replaced; no job is accepted")
-        spec = find_spec(self.specs, process)
+        spec, description = self.specs.version(process)
         request = checked(spec, request, max_input_bytes=self.limits.max_input_bytes)
         created = now()
         highest = self.limits.max_priority
         job = Job(
             new_id(),
-            spec.identifier,
+            spec.original.identifier if spec.original else spec.identifier,
             spec.version,
             created,
             created,
             request=request,
+            description=description,
             mode=mode,
             owner=principal.name,
             title=title,
@@ -236,8 +254,8 @@ class JobService:
         )
 
     def spec(self, job: JobSummary) -> ProcessSpec:
-        """Return the description of a job's process."""
-        return find_spec(self.specs, job.process)
+        """Return the process of a job as it was described when the job was accepted."""
+        return self.specs.of_job(job)
 
     def get(self, principal: Principal, job_id: str) -> Job:
         """Return a job with its request.

@@ -11,7 +11,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from candela.errors import DismissedJobError, ExpiredJobError, GoneError
+from candela.errors import GoneError, JobDismissedError, JobExpiredError
 from candela.jobs.model import UNFINISHED, JobOutcome, JobSummary, State, now
 from candela.jobs.moves import end, move, note
 from candela.jobs.tables import EVENTS, JOBS, PURGED
@@ -117,7 +117,7 @@ def check_kept(job: JobSummary) -> None:
 
     Raises
     ------
-    DismissedJobError, ExpiredJobError
+    JobDismissedError, JobExpiredError
         If it is a tombstone.
     """
     if job.removed is not None:
@@ -126,5 +126,5 @@ def check_kept(job: JobSummary) -> None:
 
 def _error(job_id: str, *, is_expired: bool) -> GoneError:
     if is_expired:
-        return ExpiredJobError(f"the results of job {job_id} have expired", "jobId")
-    return DismissedJobError(f"job {job_id} was dismissed", "jobId")
+        return JobExpiredError(f"the results of job {job_id} have expired", "jobId")
+    return JobDismissedError(f"job {job_id} was dismissed", "jobId")

@@ -185,9 +185,9 @@ FILTERS = {
 
 def plans(store, scope):
     """Return how the database finds the keys of a page, for each combination of filters."""
-    dialect = store._engine.dialect
-    asked = "EXPLAIN QUERY PLAN " if dialect.name == "sqlite" else "EXPLAIN "
-    with store._engine.connect() as connection:
+    with store.database.read() as connection:
+        dialect = connection.dialect
+        asked = "EXPLAIN QUERY PLAN " if dialect.name == "sqlite" else "EXPLAIN "
         if dialect.name == "postgresql":
             for way in ("seqscan", "bitmapscan"):  # which are as good for a table of one page
                 connection.exec_driver_sql(f"SET enable_{way} = off")

@@ -59,11 +59,13 @@ def test_forty_requests_at_the_same_time_all_come_to_their_end(tmp_path, monkeyp
     assert made == {f"job{number}" for number in range(40)}
 
 
-def test_capabilities_are_made_once_and_cost_no_query(idle_gateway, idle):
+def test_capabilities_are_made_once_and_read_one_number_at_most(idle_gateway, idle):
     first = idle.get(CAPABILITIES).data
     with recorded_statements() as said:
         idle.get(CAPABILITIES)
-    assert said == []
+    counter = "SELECT process_catalogue.revision"  # whether an operator has added a process
+    assert [text for text in said if not text.startswith(counter)] == []
+    assert len(said) <= 1
     assert idle.get(CAPABILITIES).data == first
 
 
@@ -129,7 +131,7 @@ def test_the_status_document_has_a_whole_percentage_and_the_prefix_that_clients_
     response = idle.get(f"/wps/status/{job_id}")
     started = response.root.find(".//wps:ProcessStarted", NS)
     assert started.get("percentCompleted") == "12"
-    assert b'wps:processVersion="1.0.0"' in response.data
+    assert b'wps:processVersion="1.1.0"' in response.data
     assert response.root.find(".//wps:ProcessAccepted", NS) is None
     assert b"<wps:ExecuteResponse" in response.data
     assert response.root.get("version") == "1.0.0"

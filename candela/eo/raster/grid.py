@@ -71,6 +71,23 @@ class Grid(NamedTuple):
             and self.transform.almost_equals(other.transform, abs(self.transform.a) / 100)
         )
 
+    def difference(self, other: "Grid") -> str:
+        """Return the first difference of another grid from this one, in words; empty if none."""
+        if self.matches(other):
+            return ""
+        if self.crs != other.crs:
+            return f"its reference system is {other.crs}, expected {self.crs}"
+        if self.shape != other.shape:
+            return (
+                f"it has {other.shape.cols} x {other.shape.rows} pixels, expected "
+                f"{self.shape.cols} x {self.shape.rows}"
+            )
+        here, there = self.transform, other.transform
+        return (
+            f"its upper left corner is {there.c, there.f} with pixels of {there.a:g}, expected "
+            f"{here.c, here.f} with pixels of {here.a:g}"
+        )
+
     def cut(self, window: Window) -> "Grid":
         """Return the part of the grid under a window of whole pixels."""
         col, row = int(window.col_off), int(window.row_off)

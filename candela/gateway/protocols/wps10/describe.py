@@ -1,7 +1,7 @@
 """GetCapabilities and DescribeProcess of WPS 1.0.0."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from lxml import etree
 
@@ -25,7 +25,7 @@ PROCESS_VERSION = f"{{{WPS_NS}}}processVersion"
 
 
 def capabilities(
-    specs: dict[str, ProcessSpec], metadata: Metadata, endpoint: str
+    specs: Mapping[str, ProcessSpec], metadata: Metadata, endpoint: str
 ) -> etree._Element:
     """Return the capabilities document (OGC 05-007r7, 8.3)."""
     root = WPS.Capabilities(
@@ -42,7 +42,7 @@ def capabilities(
     return root
 
 
-def _update_sequence(specs: dict[str, ProcessSpec], metadata: Metadata) -> str:
+def _update_sequence(specs: Mapping[str, ProcessSpec], metadata: Metadata) -> str:
     content = "".join(spec.model_dump_json() for spec in specs.values())
     content += metadata.model_dump_json() + __version__
     return hashlib.sha256(content.encode()).hexdigest()[:16]
@@ -224,7 +224,7 @@ def _output(name: str, output: OutputSpec) -> etree._Element:
             )
         )
     else:
-        element.append(BARE.ComplexOutput(*_formats(output.media_types[:1])))
+        element.append(BARE.ComplexOutput(*_formats(output.media_types)))
     return element
 
 

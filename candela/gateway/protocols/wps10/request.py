@@ -7,7 +7,7 @@ PyWPS's parser finds operation, version and language; what it loses of an Execut
 import gc
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
 
@@ -54,7 +54,7 @@ class Wps10Request(WPSRequest):  # type: ignore[misc]  # PyWPS has no types
     """A request of any operation; ``execute_request`` is there for Execute only."""
 
     def __init__(
-        self, http_request: Request, specs: dict[str, ProcessSpec], max_bytes: int
+        self, http_request: Request, specs: Mapping[str, ProcessSpec], max_bytes: int
     ) -> None:
         self._specs = specs
         self._max_bytes = max_bytes
@@ -202,7 +202,7 @@ def execute_of_document(root: etree._Element) -> Execute:
     )
 
 
-def execute_of_parameters(parameters: dict[str, str], specs: dict[str, ProcessSpec]) -> Execute:
+def execute_of_parameters(parameters: dict[str, str], specs: Mapping[str, ProcessSpec]) -> Execute:
     """Read an Execute request by key-value pairs (OGC 05-007r7, 10.2.2).
 
     Parameters
@@ -250,6 +250,10 @@ def _execute(
         raise InvalidValueError(
             "status=true needs storeExecuteResponse=true: there is no other place for the status",
             "status",
+        )
+    if is_raw and len(outputs) != 1:
+        raise InvalidValueError(
+            f"raw data output needs exactly one output, found {len(outputs)}", "RawDataOutput"
         )
     request = ExecuteRequest(
         inputs=inputs,

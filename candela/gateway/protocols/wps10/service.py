@@ -57,12 +57,18 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
         self._settings = settings
         self._addresses = Addresses(settings.base_url)
         self._metadata = metadata
-        self._capabilities = {"": self._capabilities_at(f"{settings.base_url}/wps")}
+        self._capabilities: dict[str, tuple[int, bytes]] = {}  # with the number of the processes
         self._sync_places = threading.BoundedSemaphore(WAITING_SYNC)
         self._grace_places = threading.BoundedSemaphore(WAITING_GRACE)
 
     def _capabilities_at(self, endpoint: str) -> bytes:
-        return document(describe.capabilities(self._jobs.specs, self._metadata, endpoint))
+        """Return the capabilities; they are written when the processes have changed."""
+        number = self._jobs.specs.number
+        written, content = self._capabilities.get(endpoint, (None, b""))
+        if written != number:
+            content = document(describe.capabilities(self._jobs.specs, self._metadata, endpoint))
+            self._capabilities[endpoint] = (number, content)
+        return content
 
     def call(self, http_request: Request, *, endpoint: str = "") -> BaseResponse:
         """Answer any request.
@@ -81,9 +87,8 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
         except NoApplicableCode as error:
             return refusal_response(problem_of_pywps(error))
         if wps_request.operation == "getcapabilities":
-            if endpoint not in self._capabilities:
-                self._capabilities[endpoint] = self._capabilities_at(endpoint)
-            return _own(_xml(self._capabilities[endpoint]))
+            own = f"{self._settings.base_url}/wps"
+            return _own(_xml(self._capabilities_at(endpoint or own)))
         if wps_request.operation == "describeprocess":
             return self.describe_processes(wps_request.identifiers)
         return self.execute_job(wps_request)

@@ -1,0 +1,1 @@
+"""SAR images: reading, speckle statistics and change."""
