@@ -115,7 +115,7 @@ class QueryParameters:
         for word in words:
             if word not in allowed:
                 raise InvalidValueError(
-                    f"{name} has {shown(word)}, expected of {', '.join(allowed)}", name
+                    f"{name} is {shown(word)}, expected one of {', '.join(allowed)}", name
                 )
         return words
 

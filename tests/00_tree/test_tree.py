@@ -101,6 +101,7 @@ ARROWS = {
     "jobs": [
         "backoff",
         "contract",
+        "eo",
         "errors",
         "postgresql",
         "publish",

@@ -187,6 +187,31 @@ def test_an_empty_text_for_an_optional_literal_is_left_out(idle):
     assert answer.json["request"]["inputs"] == {"pause": 0}
 
 
+def test_jobs_are_found_by_where_their_results_lie(gateway, http):
+    box = {"bbox": [179, -17, -179, -16]}  # across the antimeridian is no box of an input
+    assert http.post(EXECUTION, json={"inputs": {"bbox": box}}).status_code == 400
+    box = {"bbox": [9, 45, 10, 46]}
+    answer = http.post(EXECUTION, json={"inputs": {"bbox": box}}, headers={"Prefer": "wait=60"})
+    job = answer.headers["Link"].partition(">")[0].rpartition("/")[2]
+    assert http.get(f"/jobs/{job}").json["footprint"]["bbox"] == pytest.approx(box["bbox"])
+    for bbox, is_there in (("9.5,45.5,9.6,45.6", True), ("11,45,12,46", False)):
+        listed = http.get(f"/jobs?bbox={bbox}").json["jobs"]
+        assert (job in [each["jobID"] for each in listed]) is is_there
+    assert http.get("/jobs?bbox=1,2,3").status_code == 400
+
+
+def test_a_dismissed_job_leaves_a_tombstone_and_no_results(http):
+    answer = http.post(EXECUTION, json={}, headers={"Prefer": "wait=60"})
+    job = answer.headers["Link"].partition(">")[0].partition("test")[2]
+    told = [http.delete(job) for _ in range(2)]
+    assert [answer.status_code for answer in told] == [200, 200]
+    assert told[0].json["status"] == told[1].json["status"] == "dismissed"
+    info = http.get(job).json
+    assert (info["status"], "removed" in info, "outputs" in info) == ("dismissed", True, False)
+    results = http.get(f"{job}/results")
+    assert (results.status_code, results.json["title"]) == (410, "Job dismissed")
+
+
 def test_a_job_that_does_not_end_in_time_goes_on(idle, idle_gateway):
     for headers in ({}, {"Prefer": "wait=0"}, {"Prefer": "respond-sync"}):
         answer = idle.post(EXECUTION, json={}, headers=headers)

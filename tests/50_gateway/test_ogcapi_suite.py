@@ -462,6 +462,27 @@ def check_filters_of_jobs(suite: Suite) -> None:
         assert suite.fresh(f"/jobs?{wrong}").status_code == 400
 
 
+@requirement("job-list/datetime-definition", "job-list/datetime-response",
+             "job-list/duration-definition", "job-list/duration-response")  # fmt: skip
+def check_times_of_jobs(suite: Suite) -> None:
+    job = suite.ended(suite.execute(suite.request(), is_async=True))
+
+    def has(query: str) -> bool:
+        listed = suite.fresh(f"/jobs?limit=1000&{query}").json
+        assert_valid_json(listed, "jobList.yaml")
+        return job["jobID"] in [each["jobID"] for each in listed["jobs"]]
+
+    day, created = job["created"][:10], job["created"]
+    for query in (day, f"{day}/..", f"../{created}", f"{created}/{created}", created):
+        assert has(f"datetime={query}"), query
+    for query in (f"../{int(day[:4]) - 1}-01-01", f"{int(day[:4]) + 1}-01-01/.."):
+        assert not has(f"datetime={query}"), query
+    assert has("minDuration=0&maxDuration=600")
+    assert not has("minDuration=600")
+    for wrong in ("datetime=yesterday", "minDuration=-1", "maxDuration=x"):
+        assert suite.fresh(f"/jobs?{wrong}").status_code == 400
+
+
 @requirement("json/definition", "html/definition", "html/content")
 def check_forms(suite: Suite) -> None:
     info = suite.ended(suite.execute(suite.request(), is_async=True))

@@ -125,6 +125,7 @@ SCHEMAS: Final[dict[str, Document]] = {
         wallSeconds=NUMBER,
         cpuSeconds=NUMBER,
         gigabyteSeconds=NUMBER,
+        peakMemoryBytes=COUNT,
         inputBytes=COUNT,
         outputBytes=COUNT,
     ),
@@ -145,6 +146,12 @@ SCHEMAS: Final[dict[str, Document]] = {
         started=TIME,
         finished=TIME,
         updated=TIME,
+        expires=TIME | {"description": "When the results are removed, or what is left of the job."},
+        removed=TIME | {"description": "When the results were removed."},
+        jobsAhead=COUNT | {"description": "How many jobs in the queue come before."},
+        estimatedStart=TIME,
+        estimatedEnd=TIME,
+        footprint=ref("bbox"),
         usage=ref("usage"),
         exception=record(code=TEXT, locator=TEXT, log=TEXT),
         inputs=named(listed(ANYTHING)),
@@ -154,7 +161,8 @@ SCHEMAS: Final[dict[str, Document]] = {
     "jobList": record("jobs links", jobs=listed(ref("statusInfo")), numberTotal=COUNT, links=LINKS),
     "results": named(ref("value")),
     "events": record(
-        "events", events=listed(record("time state", time=TIME, state=TEXT, message=TEXT))
+        "events",
+        events=listed(record("time state", time=TIME, state=TEXT, message=TEXT, cause=TEXT)),
     ),
     "exception": record(
         "type",
