@@ -87,7 +87,7 @@ class Suite:
             schema = described["schema"]
             if schema == {"type": "string"}:
                 found[name] = TEXT
-            elif "bbox" in schema.get("properties", {}):
+            elif {"format": "ogc-bbox"} in schema.get("allOf", []):
                 found[name] = BOX
             elif {"type": "object"} in schema.get("oneOf", []):
                 found[name] = {"value": TEXT}
@@ -282,6 +282,8 @@ def check_box(suite: Suite) -> None:
 
 @requirement("core/job-creation-input-inline-object", "core/job-creation-input-inline-mixed")
 def check_objects(suite: Suite) -> None:
+    name = suite.first(lambda schema: schema.get("type") == "object")  # gets a text from the suite
+    assert suite.execute(suite.request(**{name: {"value": TEXT}})).status_code == 200
     document = {"members": [1, {"of": TEXT}]}
     answer = suite.execute(
         suite.request("document", ["documentOutput", "mixedOutput"], document={"value": document})
@@ -314,8 +316,11 @@ def check_reference(suite: Suite) -> None:
 
 @requirement("core/job-creation-input-array")
 def check_array(suite: Suite) -> None:
-    answer = suite.execute(suite.request("document", ["sum"], numbers=[1, 2, 3]))
+    name = suite.first(lambda schema: schema.get("type") == "array")
+    assert suite.echo["inputs"][name]["schema"]["items"] == {"type": "number"}
+    answer = suite.execute(suite.request("document", ["sum"], **{name: [1, 2, 3]}))
     assert answer.json == {"sum": 6}
+    assert suite.execute(suite.request(**{name: []})).status_code == 200
 
 
 @requirement("core/job-creation-input-validation")

@@ -42,7 +42,7 @@ def test_owslib_reads_processes(owslib):
     assert "ChangeDetect" in [process["id"] for process in owslib.processes()]
     inputs = owslib.process("Jpeg2Tiff")["inputs"]
     assert inputs["resolution"]["schema"]["default"] == 10
-    assert "B8A" in inputs["bands"]["schema"]["enum"]
+    assert "B8A" in inputs["bands"]["schema"]["items"]["enum"]
 
 
 def test_owslib_executes_a_process(owslib):
