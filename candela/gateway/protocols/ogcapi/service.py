@@ -10,6 +10,7 @@ from typing import Protocol
 from flask import Blueprint, Response, current_app, request
 from werkzeug.wrappers import Response as BaseResponse
 
+from candela.errors import NoSuchProcessError
 from candela.gateway.access.browsers import wants_html
 from candela.gateway.access.identity import principal_of
 from candela.gateway.parameters import QueryParameters, query_of_request
@@ -34,10 +35,11 @@ from candela.gateway.protocols.ogcapi.vocabulary import (
     self_links,
 )
 from candela.gateway.results import Addresses
-from candela.jobs.model import Job
+from candela.jobs.model import Job, JobSummary
 from candela.jobs.principal import Principal
 from candela.jobs.service import JobService
 from candela.settings import Metadata
+from candela.spec import ProcessSpec
 
 WAITING = 16  # answers held back at the same time
 BOTH = (JSON, HTML)
@@ -84,6 +86,13 @@ class OgcApi:
         finally:
             if has_place:
                 self._places.release()
+
+    def spec(self, job: JobSummary) -> ProcessSpec | None:
+        """Return the process of a job; None where that of an old job is offered no more."""
+        try:
+            return self.jobs.spec(job)
+        except NoSuchProcessError:
+            return None
 
     def answer(self, title: str, document: Document, query: QueryParameters) -> BaseResponse:
         """Answer with a document, or with its page."""
