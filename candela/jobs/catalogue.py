@@ -108,7 +108,7 @@ class ProcessCatalogue(Mapping[str, ProcessSpec]):
         return self._current().number
 
     def version(self, identifier: str) -> ProcessVersion:
-        """Return a process with the digest of its description, which an alias shares.
+        """Return a process, under an alias too, with the digest of its own description.
 
         Raises
         ------

@@ -93,7 +93,7 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
     def describe_processes(self, identifiers: list[str] | None) -> BaseResponse:
         """Answer DescribeProcess."""
         specs = self._jobs.specs
-        names = [name for name in identifiers or [] if name]
+        names = list(dict.fromkeys(name for name in identifiers or [] if name))
         if not names:
             raise MissingValueError("the identifier of a process is missing", "Identifier")
         if [name.lower() for name in names] == ["all"]:

@@ -172,7 +172,7 @@ def _check_accepted(root: etree._Element) -> None:
 
 
 def _identifiers(*names: str) -> tuple[str, ...]:
-    found = tuple(name for name in names if name)
+    found = tuple(dict.fromkeys(name for name in names if name))
     if not found:
         raise MissingValueError("the identifier of a process is missing", "Identifier")
     return found

@@ -50,6 +50,7 @@ class Wps20:
         self._endpoint = f"{settings.base_url}/wps"
         self._addresses = Addresses(settings.base_url)
         self._metadata = metadata
+        self._capabilities: dict[str, tuple[int, bytes]] = {}  # with the number of the processes
 
     def call(self, http_request: Request, *, endpoint: str = "") -> BaseResponse:
         """Answer any request.
@@ -67,9 +68,7 @@ class Wps20:
             refuse_other_sites(self._sites)
             return self._execute(principal, http_request, asked.execute)
         if asked.name == "GetCapabilities":
-            specs = self._jobs.specs.values()
-            root = describe.capabilities(specs, self._metadata, endpoint or self._endpoint)
-            return _own(document(root))
+            return _own(self._capabilities_at(endpoint or self._endpoint))
         if asked.name == "DescribeProcess":
             return self._describe(asked.identifiers)
         if asked.name == "GetStatus":
@@ -78,6 +77,16 @@ class Wps20:
             return self._result(principal, asked.job)
         refuse_other_sites(self._sites)
         return _xml(document(status_info(self._jobs.dismiss(principal, asked.job))))
+
+    def _capabilities_at(self, endpoint: str) -> bytes:
+        """Return the capabilities; they are written when the processes have changed."""
+        specs = self._jobs.specs
+        written, content = self._capabilities.get(endpoint, (None, b""))
+        if written != specs.number:
+            written = specs.number
+            content = document(describe.capabilities(specs.values(), self._metadata, endpoint))
+            self._capabilities[endpoint] = (written, content)
+        return content
 
     def _describe(self, identifiers: tuple[str, ...]) -> BaseResponse:
         specs = self._jobs.specs
@@ -133,7 +142,7 @@ class Wps20:
             return REPORTS.refuse(problem_of_failure(error))
         check_kept(job)
         spec = self._jobs.spec(job)
-        if job.request.response == "raw":
+        if job.request.response == "raw" and len(job.request.outputs) == 1:
             return self._raw(job, raw_output(job, spec, self._addresses))
         return _xml(document(result(job, spec, self._jobs.storage, self._addresses)))
 
