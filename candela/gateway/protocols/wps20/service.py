@@ -6,7 +6,7 @@ from flask import Request, Response, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from candela.contract.job import Box, Failure
-from candela.errors import NoSuchJobError, ResultNotReadyError
+from candela.errors import ResultNotReadyError
 from candela.gateway.access.browsers import OF_OURS, Sites, refuse_other_sites
 from candela.gateway.access.identity import principal_of
 from candela.gateway.front.large import release_large_body
@@ -29,6 +29,7 @@ from candela.gateway.results import Addresses, JobOutput, literal_text
 from candela.jobs.model import Job, State, now
 from candela.jobs.principal import Principal
 from candela.jobs.service import JobService
+from candela.jobs.tombstones import check_kept
 from candela.settings import Metadata, Settings
 
 ASK_ASYNCHRONOUSLY = "please ask asynchronously (mode=async)"
@@ -136,11 +137,10 @@ class Wps20:
 
     def _answer(self, job: Job) -> BaseResponse:
         """Answer with what came of a job that has ended."""
-        if job.state is State.DISMISSED:
-            raise NoSuchJobError(f"job {job.id} was dismissed: it has no result", "JobID")
-        if job.state is not State.SUCCEEDED:
+        if job.state is State.FAILED:
             error = job.error or Failure(kind="PublicError", message=job.message)
             return REPORTS.refuse(problem_of_failure(error))
+        check_kept(job)
         spec = self._jobs.spec(job)
         if job.request.response == "raw" and len(job.request.outputs) == 1:
             return self._raw(job, raw_output(job, spec, self._addresses))
