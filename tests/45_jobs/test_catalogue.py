@@ -68,7 +68,10 @@ def test_a_job_is_described_by_the_version_it_was_accepted_with(engine):
     before = engine.store.summary(echo(engine).id)
     engine.service.specs.install(NEXT)
     after = engine.store.summary(echo(engine).id)
-    assert (before.version, before.description) == (ECHO.version, digest_of(engine.service.spec(before)))
+    assert (before.version, before.description) == (
+        ECHO.version,
+        digest_of(engine.service.spec(before)),
+    )
     assert (after.version, after.description) == ("2.0.0", digest_of(NEXT))
     assert engine.service.spec(before).title == ECHO.title
     assert engine.service.spec(after).title == "Another echo"
