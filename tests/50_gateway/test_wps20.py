@@ -6,6 +6,9 @@ from urllib.parse import urlencode
 import pytest
 from lxml import etree
 
+from candela.gateway.app import Gateway
+from candela.settings import Settings
+
 NS = {
     "wps": "http://www.opengis.net/wps/2.0",
     "ows": "http://www.opengis.net/ows/2.0",
@@ -60,6 +63,17 @@ def exception(response):
     return response.status_code, found.get("exceptionCode"), found.get("locator")
 
 
+@pytest.fixture(scope="module")
+def waiting(tmp_path_factory, http):
+    """Return an HTTP client of a gateway that starts no jobs, one for all tests."""
+    folder = tmp_path_factory.mktemp("waiting")
+    gateway = Gateway.assemble(Settings(url="http://candela.test", data=folder, grace_s=0))
+    app = gateway.application()
+    app.test_client_class = type(http)
+    yield app.test_client()
+    gateway.stop()
+
+
 IMAGE = 'mimeType="image/png" xlink:href="http://h/x"'
 
 
@@ -90,9 +104,10 @@ IMAGE = 'mimeType="image/png" xlink:href="http://h/x"'
         (wanted("sum", transmission="mail"), "InvalidParameterValue", "sum"),
     ],
 )
-def test_a_wrong_execute_is_refused_with_code_and_locator(idle, content, code, locator):
-    assert exception(idle.post("/wps", data=execute(content))) == (400, code, locator)
-    assert idle.get("/jobs").json["numberTotal"] == 0
+def test_a_wrong_execute_is_refused_with_code_and_locator(waiting, content, code, locator):
+    before = waiting.get("/jobs").json["numberTotal"]
+    assert exception(waiting.post("/wps", data=execute(content))) == (400, code, locator)
+    assert waiting.get("/jobs").json["numberTotal"] == before
 
 
 @pytest.mark.parametrize(
@@ -105,8 +120,8 @@ def test_a_wrong_execute_is_refused_with_code_and_locator(idle, content, code, l
         ({"response": "raw"}, "TooManyOutputs", "bboxOutput"),
     ],
 )
-def test_what_cannot_be_executed_is_refused(idle, options, code, locator):
-    assert exception(idle.post("/wps", data=execute(**options))) == (400, code, locator)
+def test_what_cannot_be_executed_is_refused(waiting, options, code, locator):
+    assert exception(waiting.post("/wps", data=execute(**options))) == (400, code, locator)
 
 
 JOB = "00000000-0000-0000-0000-000000000000"
@@ -128,13 +143,13 @@ JOB = "00000000-0000-0000-0000-000000000000"
         ({"request": "Dismiss", "jobid": JOB}, "NoSuchJob", "JobID"),
     ],
 )
-def test_wrong_parameters_are_refused_with_code_and_locator(idle, parameters, code, locator):
-    assert exception(ask(idle, **parameters)) == (400, code, locator)
+def test_wrong_parameters_are_refused_with_code_and_locator(waiting, parameters, code, locator):
+    assert exception(ask(waiting, **parameters)) == (400, code, locator)
 
 
 @pytest.mark.parametrize("name", ["GetStatus", "GetResult", "Dismiss"])
-def test_a_job_that_is_not_there_is_no_such_job_by_post_too(idle, name):
-    assert exception(idle.post("/wps", data=of_job(name, JOB))) == (400, "NoSuchJob", "JobID")
+def test_a_job_that_is_not_there_is_no_such_job_by_post_too(waiting, name):
+    assert exception(waiting.post("/wps", data=of_job(name, JOB))) == (400, "NoSuchJob", "JobID")
 
 
 @pytest.mark.parametrize(
@@ -151,51 +166,64 @@ def test_a_job_that_is_not_there_is_no_such_job_by_post_too(idle, name):
         ),
     ],
 )
-def test_a_wrong_document_is_refused_in_the_version_of_its_namespace(idle, body, code):
-    assert exception(idle.post("/wps", data=body))[:2] == (400, code)
+def test_a_wrong_document_is_refused_in_the_version_of_its_namespace(waiting, body, code):
+    assert exception(waiting.post("/wps", data=body))[:2] == (400, code)
 
 
-def test_each_version_lists_itself_alone(idle):
+def test_each_version_lists_itself_alone(waiting):
     def offered(query):
-        root = idle.get(f"/wps?service=WPS&request=GetCapabilities{query}").root
+        root = waiting.get(f"/wps?service=WPS&request=GetCapabilities{query}").root
         return [each.text for each in root.iterfind(".//{*}ServiceTypeVersion")]
 
     assert offered("") == offered("&AcceptVersions=1.0.0") == offered("&version=1.0.0") == ["1.0.0"]
     assert offered("&AcceptVersions=2.0.0") == offered("&version=2.0.2") == ["2.0.0"]
 
 
-def test_operations_of_2_0_alone_need_no_version(idle):
-    assert exception(ask(idle, "GetStatus", version="", jobid=JOB))[1] == "NoSuchJob"
+def test_operations_of_2_0_alone_need_no_version(waiting):
+    assert exception(ask(waiting, "GetStatus", version="", jobid=JOB))[1] == "NoSuchJob"
 
 
-def test_an_asynchronous_job_is_accepted_then_not_ready_then_dismissed(idle):
-    job = submit(idle, literal("x"))
-    answer = ask(idle, "GetStatus", jobid=job)
+def test_an_asynchronous_job_is_accepted_then_not_ready_then_dismissed(waiting):
+    job = submit(waiting, literal("x"))
+    answer = ask(waiting, "GetStatus", jobid=job)
     assert status(answer) == "Accepted"
     assert answer.root.findtext("wps:PercentCompleted", None, NS) == "0"
-    assert exception(ask(idle, "GetResult", jobid=job)) == (400, "ResultNotReady", "JobID")
-    assert status(idle.post("/wps", data=of_job("Dismiss", job))) == "Dismissed"
-    assert exception(ask(idle, "GetResult", jobid=job))[1] in {"NoSuchJob", "JobDismissed"}
+    assert exception(ask(waiting, "GetResult", jobid=job)) == (400, "ResultNotReady", "JobID")
+    assert status(waiting.post("/wps", data=of_job("Dismiss", job))) == "Dismissed"
+    assert exception(ask(waiting, "GetResult", jobid=job))[1] in {"NoSuchJob", "JobDismissed"}
 
 
-def test_a_head_asks_and_does_not_dismiss(idle):
-    job = submit(idle, literal("x"))
-    assert idle.head("/wps?service=WPS&version=2.0.0&request=GetCapabilities").status_code == 200
+def test_a_head_asks_and_does_not_dismiss(waiting):
+    job = submit(waiting, literal("x"))
+    assert waiting.head("/wps?service=WPS&version=2.0.0&request=GetCapabilities").status_code == 200
     query = urlencode({"service": "WPS", "request": "Dismiss", "jobid": job})
-    assert idle.head(f"/wps?{query}").status_code == 400
-    assert status(ask(idle, "GetStatus", jobid=job)) == "Accepted"
+    assert waiting.head(f"/wps?{query}").status_code == 400
+    assert status(ask(waiting, "GetStatus", jobid=job)) == "Accepted"
 
 
-def test_pages_of_other_sites_read_and_order_nothing(idle):
+def test_pages_of_other_sites_read_and_order_nothing(waiting):
     other = {"Origin": "http://other.test", "Sec-Fetch-Site": "cross-site"}
-    job = submit(idle, literal("x"))
+    job = submit(waiting, literal("x"))
     query = {"service": "WPS", "request": "GetStatus", "jobid": job}
-    answer = idle.get(f"/wps?{urlencode(query)}", headers=other)
+    answer = waiting.get(f"/wps?{urlencode(query)}", headers=other)
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     dismiss = urlencode(query | {"request": "Dismiss"})
-    assert exception(idle.get(f"/wps?{dismiss}", headers=other))[0] == 403
-    assert exception(idle.post("/wps", data=execute(), headers=other))[0] == 403
-    assert status(ask(idle, "GetStatus", jobid=job)) == "Accepted"
+    assert exception(waiting.get(f"/wps?{dismiss}", headers=other))[0] == 403
+    assert exception(waiting.post("/wps", data=execute(), headers=other))[0] == 403
+    assert status(ask(waiting, "GetStatus", jobid=job)) == "Accepted"
+
+
+def test_the_job_of_another_owner_is_no_such_job(tmp_path, waiting):
+    gateway = Gateway.assemble(Settings(data=tmp_path / "owned", owner_header="X-User", grace_s=0))
+    app = gateway.application()
+    app.test_client_class = type(waiting)
+    http, anne, catherine = app.test_client(), {"X-User": "anne"}, {"X-User": "catherine"}
+    job = http.post("/wps", data=execute(), headers=anne).root.findtext("wps:JobID", None, NS)
+    for name in ("GetStatus", "GetResult", "Dismiss"):
+        answer = http.post("/wps", data=of_job(name, job), headers=catherine)
+        assert exception(answer) == (400, "NoSuchJob", "JobID")
+    assert status(http.post("/wps", data=of_job("GetStatus", job), headers=anne)) == "Accepted"
+    gateway.stop()
 
 
 def test_an_optional_literal_that_is_left_empty_is_left_out(idle, idle_gateway):
@@ -205,14 +233,14 @@ def test_an_optional_literal_that_is_left_empty_is_left_out(idle, idle_gateway):
     assert idle_gateway.jobs.store.get(job).request.inputs == {"pause": [0]}
 
 
-def test_descriptions_are_given_once(idle):
-    names = ask(idle, "DescribeProcess", identifier="Echo,Echo,Jpeg2Tiff").root
+def test_descriptions_are_given_once(waiting):
+    names = ask(waiting, "DescribeProcess", identifier="Echo,Echo,Jpeg2Tiff").root
     found = [each.text for each in names.iterfind(".//wps:Process/ows:Identifier", NS)]
     assert found == ["Echo", "Jpeg2Tiff"]
 
 
-def test_layers_are_described_as_outputs(idle):
-    root = ask(idle, "DescribeProcess", identifier="Jpeg2Tiff").root
+def test_layers_are_described_as_outputs(waiting):
+    root = ask(waiting, "DescribeProcess", identifier="Jpeg2Tiff").root
     outputs = {
         each.findtext("ows:Identifier", None, NS): each.find(".//wps:Format", NS).get("mimeType")
         for each in root.iterfind(".//wps:Output", NS)
