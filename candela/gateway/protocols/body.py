@@ -39,8 +39,9 @@ def root_namespace(request: Request) -> str | None:
         _, root = next(iter(parser.read_events()))
     except (etree.XMLSyntaxError, StopIteration):
         return None
-    namespace, brace, _ = root.tag.removeprefix("{").partition("}")
-    return namespace if brace else None  # NOTE: QName refuses a prefix that is not declared
+    # NOTE: QName refuses a prefix that is not declared.
+    namespace, brace, _ = str(root.tag).removeprefix("{").partition("}")
+    return namespace if brace else None
 
 
 def _pieces(request: Request, max_bytes: int) -> Iterator[bytes]:
