@@ -233,6 +233,35 @@ def test_an_optional_literal_that_is_left_empty_is_left_out(idle, idle_gateway):
     assert idle_gateway.jobs.store.get(job).request.inputs == {"pause": [0]}
 
 
+def test_the_documents_of_wps_js_are_understood(waiting):
+    """52°North's client names schemas and encodings, indents payloads, and leaves modes empty."""
+    location = "http://www.opengis.net/wps/2.0 http://schemas.opengis.net/wps/2.0/wpsExecute.xsd"
+    document = f"""<wps:Execute {HEAD} xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
+      xsi:schemaLocation="{location}" response="document" mode="async">
+      <ows:Identifier>Echo</ows:Identifier>
+      <wps:Input id="complex"><wps:Data schema="http://h/x" mimeType="text/xml" encoding="UTF-8">
+        <a>1</a>
+      </wps:Data></wps:Input>
+      <wps:Input id="document"><wps:Data mimeType="application/json">
+        {{"a": 1}}
+      </wps:Data></wps:Input>
+      <wps:Input id="literal"><wps:Data mimeType="text/xml">
+        <wps:LiteralValue dataType="string">x</wps:LiteralValue>
+      </wps:Data></wps:Input>
+      <wps:Input id="bbox"><wps:Data>
+        <ows:BoundingBox crs="EPSG:4326" dimensions="2"><ows:LowerCorner>7 51</ows:LowerCorner>
+        <ows:UpperCorner>8 53</ows:UpperCorner></ows:BoundingBox>
+      </wps:Data></wps:Input>
+      <wps:Output id="complexOutput" transmission="" schema="" mimeType="text/xml" encoding="UTF-8">
+      </wps:Output></wps:Execute>"""
+    job = waiting.post("/wps", data=document).root.findtext("wps:JobID", None, NS)
+    inputs = waiting.get(f"/jobs/{job}/request").json["inputs"]
+    assert inputs["literal"] == "x"
+    assert inputs["bbox"]["bbox"] == [7, 51, 8, 53]
+    assert inputs["complex"]["value"] == "<a>1</a>"
+    assert status(ask(waiting, "GetStatus", jobId=job)) == "Accepted"
+
+
 def test_descriptions_are_given_once(waiting):
     names = ask(waiting, "DescribeProcess", identifier="Echo,Echo,Jpeg2Tiff").root
     found = [each.text for each in names.iterfind(".//wps:Process/ows:Identifier", NS)]
