@@ -141,7 +141,7 @@ class Gateway:
         )
         addresses = Addresses(self.settings.base_url)
         pages = JobPages(self.jobs, self.metadata, addresses, self.settings.maps_url)
-        api = OgcApi(self.jobs, self.metadata, addresses, pages, self.settings.sync_timeout_s)
+        api = OgcApi(self.jobs, self.metadata, addresses, pages, waiting)
         app.register_blueprint(ogcapi.blueprint(api))
         app.register_blueprint(versions.blueprint(wps))
         app.register_blueprint(wps10.blueprint(first, self.jobs))

@@ -125,7 +125,7 @@ def _add_status_routes(routes: Blueprint, api: OgcApi) -> None:
             "numberTotal": total,
             "links": _list_links(addresses.jobs, query.given, limit, offset, total),
         }
-        return api.answer("Jobs", document, query)
+        return api.answer("Jobs", document, query, kind="jobs")
 
     @routes.get("/jobs/<job_id>")
     @documented(
