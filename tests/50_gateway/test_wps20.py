@@ -170,6 +170,11 @@ def test_a_wrong_document_is_refused_in_the_version_of_its_namespace(waiting, bo
     assert exception(waiting.post("/wps", data=body))[:2] == (400, code)
 
 
+def test_a_document_that_is_too_large_is_refused(idle, idle_gateway):
+    text = "x" * idle_gateway.jobs.limits.max_request_bytes
+    assert exception(idle.post("/wps", data=execute(literal(text))))[:2] == (400, "SizeExceeded")
+
+
 def test_each_version_lists_itself_alone(waiting):
     def offered(query):
         root = waiting.get(f"/wps?service=WPS&request=GetCapabilities{query}").root
