@@ -1,5 +1,6 @@
 """WPS 2.0: what is refused, how versions are negotiated, and what documents hold."""
 
+import datetime as dt
 from base64 import b64encode
 from urllib.parse import urlencode
 
@@ -7,6 +8,7 @@ import pytest
 from lxml import etree
 
 from candela.gateway.app import Gateway
+from candela.gateway.protocols.wps20 import service
 from candela.settings import Settings
 
 NS = {
@@ -195,7 +197,25 @@ def test_an_asynchronous_job_is_accepted_then_not_ready_then_dismissed(waiting):
     assert answer.root.findtext("wps:PercentCompleted", None, NS) == "0"
     assert exception(ask(waiting, "GetResult", jobid=job)) == (400, "ResultNotReady", "JobID")
     assert status(waiting.post("/wps", data=of_job("Dismiss", job))) == "Dismissed"
-    assert exception(ask(waiting, "GetResult", jobid=job))[1] in {"NoSuchJob", "JobDismissed"}
+    assert exception(ask(waiting, "GetResult", jobid=job))[:2] == (400, "NoSuchJob")
+
+
+def test_status_and_result_of_a_young_job_are_held_back(idle, idle_gateway, monkeypatch):
+    held = []
+
+    def wait(job_id, timeout_s, *, owner):
+        held.append(timeout_s)
+        return idle_gateway.jobs.store.get(job_id)
+
+    job = submit(idle, literal("x"))
+    monkeypatch.setattr(idle_gateway.jobs.store, "wait", wait)
+    ask(idle, "GetStatus", jobid=job)
+    assert held == [idle_gateway.settings.grace_s]
+    monkeypatch.setattr(service, "YOUNG", dt.timedelta(0))
+    ask(idle, "GetStatus", jobid=job)
+    assert len(held) == 1
+    ask(idle, "GetResult", jobid=job)
+    assert len(held) == 2
 
 
 def test_a_head_asks_and_does_not_dismiss(waiting):
