@@ -7,6 +7,7 @@ Whatever a request has, these return a value that database and logs can hold, or
 import datetime as dt
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
@@ -22,6 +23,7 @@ OPEN_ENDS = frozenset({"", ".."})  # of an interval
 DAY = dt.timedelta(days=1)
 SHOWN = 100  # characters of a value in a message
 DIGITS = 19  # of a whole number: 64 bits
+_SURROGATE = re.compile(rb"\\u[dD]|\xed[\xa0-\xbf]")  # half a character, in JSON or in UTF-8
 INPUTS = "datainputs"  # whose parts are checked one by one, so that errors name the input
 
 
@@ -234,11 +236,15 @@ def json_document(max_bytes: int) -> Any:  # noqa: ANN401 - JSON
         raise TooLargeError(f"the body has more than {max_bytes} bytes", "body")
     request.max_content_length = max_bytes
     try:
-        return json.loads(request.get_data(), parse_constant=_refuse_constant)
+        content = request.get_data()
+        document = json.loads(content, parse_constant=_refuse_constant)
+        if _SURROGATE.search(content):
+            json.dumps(document, ensure_ascii=False).encode()  # raises where one is alone
     except RecursionError:
         raise InvalidValueError("the body is nested too deeply", "body") from None
     except ValueError as error:
         raise InvalidValueError(f"the body is no JSON: {error}", "body") from None
+    return document
 
 
 def _refuse_constant(constant: str) -> NoReturn:
