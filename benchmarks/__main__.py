@@ -18,6 +18,7 @@ RESULTS = Path("bench-results")
 QUICK = {
     "front": ["--quick"],
     "fuzz": ["--requests", "2000"],
+    "wps_grammar": ["--cases", "2000"],
     "gateway": ["--seconds", "2"],
     "getmap": ["--seconds", "2"],
     "publishing": ["--layers", "50", "--seconds", "2"],

@@ -70,7 +70,11 @@ class Gateway:
         storage = open_storage(settings.storage_url, endpoint=settings.s3_endpoint)
         specs = load_specs()
         check_styles(specs)
-        store = JobStore(settings.database_url, keep_days=limits.keep_days)
+        store = JobStore(
+            settings.database_url,
+            keep_days=limits.keep_days,
+            keep_tombstone_days=limits.keep_tombstone_days,
+        )
         jobs = JobService(
             specs=ProcessCatalogue(specs, store.database),
             store=store,

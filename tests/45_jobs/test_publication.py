@@ -368,7 +368,7 @@ def test_the_layers_of_a_failed_job_are_removed(publication):
     step.publish(job)
     other = publishing(engine)
     step.publish(other)
-    engine.store.remove(job.id)
+    engine.store.purge(job.id)
     reconcile(engine.service)
     assert [layer.job_id for layer in engine.board.layers()] == [other.id]
 

@@ -61,7 +61,7 @@ def test_processes_jobs_and_the_api_have_pages_of_their_own(http):
         assert "script-src 'self'" in page.headers["Content-Security-Policy"]
     assert '<a href="/processes/Echo">Echo for conformance tests</a>' in pages["/processes"].text
     described = pages["/processes/Echo"].text
-    assert re.search(r"Some numbers<br><code.*?>numbers</code>.*?number, optional, up to 10",
+    assert re.search(r"Some numbers<br><code.*?>numbers</code>.*?number, up to 10 values, optional",
                      described, re.DOTALL)  # fmt: skip
     assert re.search(r"number, from 0.0, to 600.0, default 0 s, optional", described)
     jobs = pages["/jobs?processID=Echo"].text

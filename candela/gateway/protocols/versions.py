@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from flask import Blueprint, Request, g, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from candela.errors import InvalidValueError, VersionError
+from candela.errors import InvalidValueError, PublicError, VersionError
 from candela.gateway.problems import Problem
 from candela.gateway.protocols.body import root_namespace
 from candela.gateway.protocols.reports import Reports, answer_in_reports
@@ -67,7 +67,12 @@ class Versions:
     @property
     def reports(self) -> Reports:
         """How the version of the present request writes exception reports."""
-        version: Version = g.get("wps_version", self._versions[0])
+        version: Version | None = g.get("wps_version")
+        if version is None:  # the request was refused before it came here
+            try:
+                version = self._version_of(request)
+            except PublicError:
+                version = self._versions[0]
         return version.codec.reports
 
     def report(self, problem: Problem) -> BaseResponse:

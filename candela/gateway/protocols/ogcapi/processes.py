@@ -39,6 +39,7 @@ LIMIT: Document = {
 OFFSET: Document = {
     "type": "integer",
     "minimum": 0,
+    "maximum": 2**31,
     "default": 0,
     "description": "How many are left out before.",
 }

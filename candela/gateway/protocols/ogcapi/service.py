@@ -102,8 +102,9 @@ class OgcApi:
 
 def is_page(query: QueryParameters) -> bool:
     """Tell whether the answer is to be a page: as ``f`` says, or else the Accept header."""
-    form = query.choice("f", ("json", "html"))
-    return form == "html" if form else wants_html()
+    if "f" not in query:
+        return wants_html()
+    return query.choice("f", ("json", "html"), default="json") == "html"
 
 
 def json_answer(document: Document, *, status: int = 200, media_type: str = JSON) -> BaseResponse:
