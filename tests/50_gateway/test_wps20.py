@@ -362,10 +362,21 @@ def test_a_raw_bounding_box_is_an_element(http):
     assert etree.fromstring(answer.data).tag == f"{{{NS['ows']}}}BoundingBox"
 
 
-def test_a_failed_job_gives_its_reason_at_get_result(http):
-    job = submit(http, given("image", "no image"))
+@pytest.mark.parametrize(
+    ("content", "code", "locator"),
+    [
+        (given("image", "no image"), "WrongInputData", "image"),
+        (
+            '<wps:Input id="literal"><wps:Reference xlink:href="http://127.0.0.1:9/x"/></wps:Input>',
+            "DataNotAccessible",
+            "literal",
+        ),
+    ],
+)
+def test_a_failed_job_gives_its_reason_at_get_result(http, content, code, locator):
+    job = submit(http, content)
     assert status(ask(http, "GetStatus", jobid=job)) == "Failed"
-    assert exception(ask(http, "GetResult", jobid=job)) == (400, "WrongInputData", "image")
+    assert exception(ask(http, "GetResult", jobid=job)) == (400, code, locator)
 
 
 def test_a_job_without_any_of_the_outputs_names_one(http):
