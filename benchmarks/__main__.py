@@ -23,6 +23,7 @@ QUICK = {
     "getmap": ["--seconds", "2"],
     "publishing": ["--layers", "50", "--seconds", "2"],
     "job_list": ["--finished", "2000", "--queued", "500"],
+    "job_queries": ["--jobs", "5000"],
     "kill_storm": ["--jobs", "20"],
     "large_inputs": ["--huge", "2", "--queued", "50"],
     "overhead": ["--jobs", "20"],

@@ -1,11 +1,15 @@
 """Jobs as JSON, and their end."""
 
+import datetime as dt
 import time
 
-from candela.jobs.model import State
+import sqlalchemy as sa
+
+from candela.jobs.model import State, now
 from candela.jobs.principal import SYSTEM
 from candela.jobs.queue import Bounds
 from candela.jobs.request import ExecuteRequest
+from candela.jobs.tables import JOBS
 from candela.jobs.tokens import token_for
 
 GET = (
@@ -100,6 +104,23 @@ def test_a_finished_job_that_is_dismissed_leaves_a_tombstone(http, gateway):
         assert (answer.status_code, answer.json["code"]) == (410, "JobDismissed")
     report = http.get(f"/wps/status/{job_id}")
     assert (report.status_code, b"was dismissed" in report.data) == (400, True)
+
+
+def test_an_expired_job_is_told_apart_from_a_dismissed_one_in_every_protocol(http, gateway):
+    job_id, store = submit(http, "complex=<a/>"), gateway.jobs.store
+    with store.database.write() as connection:
+        query = sa.update(JOBS).where(JOBS.c.id == job_id)
+        connection.execute(query.values(expires=now() - dt.timedelta(seconds=1)))
+    assert store.expire(job_id, now())
+    assert http.get(f"/jobs/{job_id}").json["status"] == "successful"
+    for address in (f"/outputs/{job_id}/complexOutput.xml", f"/jobs/{job_id}/results"):
+        gone = http.get(address)
+        assert (gone.status_code, gone.json["code"]) == (410, "JobExpired")
+    report = http.get(f"/wps/status/{job_id}")
+    assert (report.status_code, b"have expired" in report.data) == (400, True)
+    result = http.get(f"/wps?service=WPS&version=2.0.0&request=GetResult&jobID={job_id}")
+    assert (result.status_code, b'exceptionCode="NoSuchJob"' in result.data) == (400, True)
+    assert http.delete(f"/jobs/{job_id}").json["status"] == "dismissed"
 
 
 def test_progress_needs_the_token_of_the_job(idle, idle_gateway):
