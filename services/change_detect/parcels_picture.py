@@ -9,6 +9,7 @@ from rasterio.windows import Window
 
 from candela.eo.raster.grid import Shape
 from candela.eo.raster.preview import colour
+from candela.eo.raster.values import read_reflectance
 from candela.models.change.parcels_picture import FILLED, LEVEL_COLOURS, Background
 
 __all__ = ["FILLED", "LEVEL_COLOURS", "TRUE_COLOUR", "true_colour"]
@@ -29,7 +30,7 @@ def true_colour(image: rasterio.DatasetReader, indexes: Sequence[int]) -> Backgr
     """
 
     def draw(window: Window, shape: Shape) -> NDArray[np.uint8]:
-        stored = image.read(list(indexes), window=window, out_shape=(3, *shape))
+        stored = read_reflectance(image, indexes, window, shape)
         reflectance = np.minimum(stored, SCALE).astype(np.float32) / SCALE
         reflectance[:, (stored == 0).any(axis=0)] = np.nan
         return colour(reflectance)
