@@ -82,6 +82,22 @@ def test_an_unchanged_pair_is_unchanged():
     assert detector.facts()["gain_db"] == pytest.approx([1.76], abs=0.5)
 
 
+def test_areas_of_one_level_do_not_make_speckle_change():
+    """Most of both pictures is water, stored as 0."""
+    land = np.zeros((SIDE, SIDE), bool)
+    land[:, :50] = True
+    truth = np.zeros_like(land)
+    truth[40:80, 10:40] = True
+    mean = np.where(land, 0.1, 1e-6)[None]
+    pictures = [
+        np.floor(np.sqrt(speckle(level, 2, seed)) * 90)
+        for seed, level in enumerate((mean, np.where(truth, 2.5 * mean, mean)))
+    ]
+    before, after = (np.square(np.maximum(each, 0.5)).astype(np.float32) for each in pictures)
+    change, _ = mapped(before, after)
+    assert kappa(change >= 0.5, truth) > 0.9
+
+
 def test_two_polarisations_find_more_than_one():
     truth = np.zeros((SIDE, SIDE), bool)
     truth[30:70, 40:80] = True

@@ -21,6 +21,9 @@ OFFSET = 12.0  # c of ln(a + c): differences between dark levels count less
 NOISE_SIGMA = 0.8  # pixels
 NOISE_SIDE = 7  # pixels, of the windows in which speckle is estimated
 NOISE_QUANTILE = 0.3
+# Areas that a picture of 8 bits shows in one level have no speckle to learn from.
+CONSTANT_VARIANCE, CONSTANT_DIFFERENCE = 1e-6, 1e-5
+LEAST_DEVIATION = 1e-3
 FIRST = Search(radius=7, step=2, near=3, patch=5, bandwidth=2.25, expected=2.0)
 SECOND = Search(radius=10, step=2, near=3, patch=3, bandwidth=0.5, expected=0.0)
 DIFFERENCE_SIGMA = 0.8
@@ -271,8 +274,11 @@ def _noise(logs: Sequence[Image]) -> float:
         fine = gaussian(image, NOISE_SIGMA).astype(np.float64)
         mean = cv2.blur(fine, side)
         variances.append((cv2.blur(fine * fine, side) - mean * mean).ravel())
-    variance = float(np.quantile(np.concatenate(variances), NOISE_QUANTILE))
-    return float(np.sqrt(max(variance, 1e-6)))
+    every = np.concatenate(variances)
+    uneven = every[every > CONSTANT_VARIANCE]
+    if not uneven.size:
+        return LEAST_DEVIATION
+    return max(float(np.sqrt(np.quantile(uneven, NOISE_QUANTILE))), LEAST_DEVIATION)
 
 
 def smoothed(before: Intensity, after: Intensity, normalisation: Normalisation) -> Smoothed:
@@ -297,13 +303,16 @@ def smoothed(before: Intensity, after: Intensity, normalisation: Normalisation) 
 def _iterated_deviation(values: Image) -> float:
     """Return 1.4826 MAD about 0 of the values within three of it, until it is stable."""
     sizes = np.abs(values)
+    sizes = sizes[sizes > CONSTANT_DIFFERENCE]
+    if not sizes.size:
+        return LEAST_DEVIATION
     deviation = 1.4826 * float(np.median(sizes))
     for _ in range(10):
         inner = sizes[sizes < 3 * deviation]
         if not inner.size:
             break
         deviation = 1.4826 * float(np.median(inner))
-    return max(deviation, 1e-4)
+    return max(deviation, LEAST_DEVIATION)
 
 
 def find_threshold(distance: Image, *, scale: float = 1.0) -> float:
