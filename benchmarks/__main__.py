@@ -32,6 +32,7 @@ QUICK = {
     "change_damage": ["--strength", "0.9"],
     "change_speed": ["--size", "2196"],
     "s1tiling": ["--lines", "1500", "--samples", "2000"],
+    "sar_change_speed": ["--size", "1098"],
     "pipeline": ["--sizes", "1098"],
     "dmg_df": ["--size", "2196"],
     "cluster": ["--quick"],

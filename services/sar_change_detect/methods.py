@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from candela.eo.sar.adaptive import fit_adaptive
 from candela.eo.sar.detector import Detector
 from candela.eo.sar.log_ratio import fit_log_ratio
 from candela.eo.sar.significance import fit_significance
@@ -19,6 +20,8 @@ class Options(NamedTuple):
 
 def fit(surveyed: PairSurvey, options: Options) -> Detector:
     """Fit a method to a pair."""
+    if options.method == "adaptive":
+        return fit_adaptive(surveyed)
     if options.method == "log_ratio":
         return fit_log_ratio(surveyed, options.false_alarm_rate)
     return fit_significance(

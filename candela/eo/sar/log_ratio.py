@@ -140,7 +140,7 @@ def _threshold(distances: Values, level: float) -> float:
     if distances.size < BINS:
         return float("inf")
     order = np.sort(distances)
-    candidates = np.linspace(*np.quantile(order, (0.3, 1 - LEAST_SHARE)), BINS)
+    candidates = np.linspace(np.quantile(order, 0.3), np.quantile(order, 1 - LEAST_SHARE), BINS)
     costs = [_cost(order, candidate) for candidate in candidates]
     chosen = float(candidates[int(np.argmin(costs))])
     deviation = MAD_TO_DEVIATION * float(np.median(order))
@@ -161,4 +161,4 @@ def _cost(order: Values, threshold: float) -> float:
     changed = GeneralisedGaussian.of_moments(float(np.abs(centred).mean()), spread)
     shares = split / len(order), 1 - split / len(order)
     densities = unchanged.log_density() + np.log(2), changed.log_density()
-    return -sum(p * (np.log(p) + density) for p, density in zip(shares, densities, strict=True))
+    return -float(sum(p * (np.log(p) + e) for p, e in zip(shares, densities, strict=True)))

@@ -108,12 +108,12 @@ def quiet_pixels(before: Intensity, after: Intensity) -> NDArray[np.bool_]:
     ndarray, shape (rows, cols), bool
         False where a date has nodata.
     """
-    valid = np.isfinite(before).all(axis=0) & np.isfinite(after).all(axis=0)
+    valid = np.asarray(np.isfinite(before).all(axis=0) & np.isfinite(after).all(axis=0))
     weight = np.maximum(_box(valid.astype(np.float32)), np.float32(1e-6))
     quiet = valid.copy()
     for x, y in zip(before, after, strict=True):
         with np.errstate(invalid="ignore"):
-            ratio = np.where(valid, np.log(y / x), np.float32(0))
+            ratio = np.where(valid, np.log(y / x), np.float32(0)).astype(np.float32)
         mean = _box(ratio) / weight
         kept = valid
         for _ in range(CLUSTER_PASSES):
@@ -176,9 +176,9 @@ def fit_pair_test(
         scaled.append((n * factor, m * factor))
     first, second = (tuple(each) for each in zip(*scaled, strict=True))
     plain = PairTest((first, second), tuple(gains))
-    n, m = (np.array(each)[:, None, None] for each in plain.looks)
+    columns = [np.array(each)[:, None, None] for each in plain.looks]
     later = plain.without_gain(after[..., None])
-    statistic = compare(before[..., None], later, (n, m)).statistic
+    statistic = compare(before[..., None], later, (columns[0], columns[1])).statistic
     spread, tail = _fit_tail(statistic, len(before))
     return PairTest(plain.looks, plain.gain, spread, tail)
 
