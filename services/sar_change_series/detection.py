@@ -4,6 +4,7 @@ The unit of a deviation is that of the natural logarithm of power: 0.69 is 3 dB.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import cv2
@@ -17,13 +18,14 @@ CELL = 8  # pixels; the level of a neighbourhood is a median of cells
 SPREAD_CELL = 16  # pixels; the same of its spread, of which fewer windows are independent
 SMALLEST = 3  # pixels; side of the windows whose spread is known
 WINDOWS = (SMALLEST, 5, 9)  # pixels; sides of the squares that are tested
-OPPOSITE = 0.25  # weight of a change whose two polarisations go opposite ways
+OPPOSITE = 0.1  # weight of a change whose two polarisations go opposite ways
 PEAK = 0.6  # share of the score of the best window around that a window needs
 SHARED_SHIFTS = 3.0  # standard deviations of earlier shifts that a shift of today may have
 LARGEST_DB = 12.0  # deviations beyond say nothing more about a neighbourhood
 HALO = 144  # pixels beyond a block that its results depend on: a multiple of SPREAD_CELL
 MEAN_ABSOLUTE = 0.797885  # of a standard normal variable
 _ANGLES = 24  # nodes of the quadrature, which converges exponentially
+_ROOTS, _LARGEST_ROOT = 1024, 60  # of a table of tails: values in a unit of T^(1/2), and its end
 _LEAST_SPREAD = 0.02
 
 
@@ -130,10 +132,10 @@ def deviate(decibels: Floats, valid: Mask, expected: Expectation) -> Deviation:
     4. z = u / (s f), with the spread s over earlier dates, and f the ratio of today's spread to
        it: the neighbourhood's median of abs(u) / s in that of a normal variable.
     5. With z+ and z- the standardised sum and difference of two polarisations, the statistic is
-       T = z+^2 + z-^2 / 4: most changes have one sign in both. With t-distributed z of v degrees
+       T = z+^2 + z-^2 / 10: most changes have one sign in both. With t-distributed z of v degrees
        of freedom its tail is, exactly,
 
-           P(T > x) = mean over angles a of (1 + x / (v (cos^2 a + sin^2 a / 4)))^(-v / 2).
+           P(T > x) = mean over angles a of (1 + x / (v (cos^2 a + sin^2 a / 10)))^(-v / 2).
 
     6. Each window gives its score to all of its pixels, less ln k^2 for its k^2 pixels, unless a
        window that overlaps has a score more than 1 / 0.6 times as large: that one fits better.
@@ -218,15 +220,23 @@ def tail(statistic: Floats, freedom: float, bands: int) -> Floats:
     bands : int
         1 or 2.
     """
-    roots = np.linspace(0, 60, 1201)
+    # the table is fine enough to look up without interpolation, which would take half of all time
+    table = _tails(freedom, bands)
+    places = np.minimum(np.sqrt(statistic) * np.float32(_ROOTS), np.float32(len(table) - 1))
+    return table.take((places + np.float32(0.5)).astype(np.int32))
+
+
+@lru_cache(maxsize=8)
+def _tails(freedom: float, bands: int) -> Floats:
+    """Return -ln of the tail of T by T^(1/2), in steps of 1 / _ROOTS."""
+    roots = np.arange(_LARGEST_ROOT * _ROOTS + 1) / _ROOTS
     angle = (np.arange(_ANGLES) + 0.5) / _ANGLES * np.pi / 2
     weight = np.cos(angle) ** 2 + (OPPOSITE if bands == 2 else 0.0) * np.sin(angle) ** 2
     part = roots[:, None] ** 2 / weight
     log_shares = -part / 2 if np.isinf(freedom) else -freedom / 2 * np.log1p(part / freedom)
     top = log_shares.max(axis=1)
     log_tail = top + np.log(np.exp(log_shares - top[:, None]).mean(axis=1))
-    found = np.interp(np.sqrt(statistic), roots, -log_tail)
-    return np.asarray(found, np.float32)
+    return np.asarray(-log_tail, np.float32)
 
 
 def peaks(scores: dict[int, Floats]) -> Floats:

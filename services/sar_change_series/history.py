@@ -1,6 +1,6 @@
 """What a series remembers of each pixel, as whole numbers of 16 bits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,10 +45,21 @@ def season_bands(season: str, polarisations: tuple[str, ...]) -> tuple[str, ...]
     return (f"count {season}", *(f"mean {season} {name}" for name in polarisations))
 
 
-def lasting_bands(polarisations: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of the bands that all seasons share."""
-    per = [f"{what} {name}" for what in ("spread", "shift", "magnitude") for name in polarisations]
-    return (*per, *CHANGE_BANDS)
+def expectation_bands(seasons: Sequence[str], polarisations: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the bands that a date is compared with."""
+    means = [name for season in seasons for name in season_bands(season, polarisations)]
+    spreads = [f"{what} {name}" for what in ("spread", "shift") for name in polarisations]
+    return (*means, *spreads)
+
+
+def magnitude_bands(polarisations: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the bands of magnitudes."""
+    return tuple(f"magnitude {name}" for name in polarisations)
+
+
+def change_bands(polarisations: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the bands that changes are followed in."""
+    return (*CHANGE_BANDS, *magnitude_bands(polarisations))
 
 
 class History:
@@ -57,7 +68,8 @@ class History:
     Parameters
     ----------
     bands : mapping of str to ndarray, shape (rows, cols), int16
-        By name, see ``season_bands`` and ``lasting_bands``. They are changed in place.
+        By name, see ``expectation_bands`` and ``change_bands``: all, or those that are needed. They
+        are changed in place.
     polarisations : tuple of str
     """
 
