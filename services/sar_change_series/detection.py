@@ -26,6 +26,8 @@ HALO = 144  # pixels beyond a block that its results depend on: a multiple of SP
 MEAN_ABSOLUTE = 0.797885  # of a standard normal variable
 _ANGLES = 24  # nodes of the quadrature, which converges exponentially
 _ROOTS, _LARGEST_ROOT = 1024, 60  # of a table of tails: values in a unit of T^(1/2), and its end
+LEAST_DB = -30.0
+LEAST_RATIO = 1e-3
 _LEAST_SPREAD = 0.02
 
 
@@ -172,7 +174,7 @@ def deviate(decibels: Floats, valid: Mask, expected: Expectation) -> Deviation:
 
 def power_ratio(decibels: Floats) -> Floats:
     """Return the ratio of powers of a difference in dB, -30 to 40 dB."""
-    limited = np.clip(decibels, -30, 40)
+    limited = np.clip(decibels, LEAST_DB, 40)
     return np.asarray(np.exp(np.float32(np.log(10) / 10) * limited), np.float32)
 
 
@@ -277,7 +279,8 @@ def _window(ratio: Floats, share: Floats, side: int) -> Floats:
     size, border = (side, side), cv2.BORDER_CONSTANT
     weight = np.maximum(cv2.blur(share, size, borderType=border), np.float32(1e-6))
     means = np.stack([cv2.blur(band, size, borderType=border) / weight for band in ratio])
-    return np.asarray(3 * (np.cbrt(means) - 1), np.float32)
+    means = np.maximum(means, np.float32(LEAST_RATIO))
+    return np.asarray(3 * (np.exp(np.log(means) / np.float32(3)) - 1), np.float32)  # cbrt is slower
 
 
 def _usual_spread(scatter: Floats, spread: Floats, valid: Mask) -> Floats:

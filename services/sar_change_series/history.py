@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from .detection import Expectation, Floats, Mask
 
 Whole = NDArray[np.int16]
+Place = tuple[NDArray[np.intp], ...]
 
 DECIBEL = 0.01  # unit of stored means, shifts and magnitudes, dB
 SPREAD = 2e-4  # unit of stored spreads, natural logarithm of power
@@ -100,9 +101,21 @@ class History:
             whole = np.clip(np.rint(band / np.float32(unit)), -32767, 32767).astype(np.int16)
             np.copyto(self.bands[f"{name} {each}"], whole, where=where)
 
-    def store_magnitude(self, decibels: Floats, where: Mask) -> None:
-        """Store the magnitude of changes, dB, shape (polarisations, rows, cols)."""
-        self._store("magnitude", decibels, DECIBEL, where)
+    def store_magnitude(self, decibels: Floats, place: Place, where: Mask) -> None:
+        """Store the magnitude of changes at some pixels.
+
+        Parameters
+        ----------
+        decibels : ndarray, shape (polarisations, pixels), float32
+        place : tuple of ndarray, shape (pixels,)
+            Rows and columns of the pixels.
+        where : ndarray, shape (pixels,), bool
+            Which of them are stored.
+        """
+        for name, values in zip(self.polarisations, decibels, strict=True):
+            band = self.bands[f"magnitude {name}"]
+            whole = np.rint(values / np.float32(DECIBEL)).astype(np.int16)
+            band[place] = np.where(where, whole, band[place])
 
     def magnitude(self) -> Floats:
         """Return the magnitude of changes, dB, shape (polarisations, rows, cols)."""

@@ -209,6 +209,17 @@ def test_pixels_without_data_wait(tmp_path, scene):
     assert statistics["dates"][8]["valid_pixels"] == (72 - 15) * 80
 
 
+def test_a_change_without_data_today_keeps_status_and_probability(tmp_path, scene):
+    images = [scene.image(n, gain=scene.step(8 if n > 7 else 0)) for n in range(10)]
+    _, before, _ = mapped(tmp_path, images, "before")
+    gone = scene.step(8)
+    gone[25:45] = np.nan
+    _, after, _ = mapped(tmp_path, [*images, scene.image(10, gain=gone)], "after")
+    assert most_frequent(after["status"]) == PROVISIONAL
+    for name in ("status", "change", "date", "direction", "magnitude"):
+        np.testing.assert_array_equal(before[name][:, *OBJECT], after[name][:, *OBJECT])
+
+
 def test_the_minimum_mapping_unit_leaves_small_changes_out(tmp_path, scene):
     images = [scene.image(number) for number in range(8)]
     images.append(scene.image(8, gain=scene.step(9)))
