@@ -28,6 +28,7 @@ QUICK = {
     "jpeg2tiff": ["--size", "2196"],
     "change_damage": ["--strength", "0.9"],
     "change_speed": ["--size", "2196"],
+    "sar_series_speed": ["--size", "2048", "--dates", "2"],
     "s1tiling": ["--lines", "1500", "--samples", "2000"],
     "pipeline": ["--sizes", "1098"],
     "dmg_df": ["--size", "2196"],
@@ -39,6 +40,7 @@ NEEDS = {  # only run by name
     "cluster_queue": "a Kubernetes cluster",
     "interleave": "an image",
     "s1geometry": "a Sentinel-1 product",
+    "sar_series": "images of one track",
 }
 
 

@@ -20,7 +20,7 @@ SMALLEST = 3  # pixels; side of the windows whose spread is known
 WINDOWS = (SMALLEST, 5, 9)  # pixels; sides of the squares that are tested
 OPPOSITE = 0.1  # weight of a change whose two polarisations go opposite ways
 PEAK = 0.6  # share of the score of the best window around that a window needs
-SHARED_SHIFTS = 3.0  # standard deviations of earlier shifts that a shift of today may have
+AVERAGING = 0.8  # exponent of the spread in the side of a window; 1 if pixels were independent
 LARGEST_DB = 12.0  # deviations beyond say nothing more about a neighbourhood
 HALO = 144  # pixels beyond a block that its results depend on: a multiple of SPREAD_CELL
 MEAN_ABSOLUTE = 0.797885  # of a standard normal variable
@@ -129,10 +129,12 @@ def deviate(decibels: Floats, valid: Mask, expected: Expectation) -> Deviation:
        taken, B removed, and its cube root, u = 3 (r^(1/3) - 1), which makes a gamma variable
        nearly normal [1]_ and has the unit of the natural logarithm. The neighbourhood's median
        of u, the bias of logarithms, is removed.
-    3. Where B is more than 3 standard deviations of earlier shifts, the rest of it, B', is
-       change and comes back: 1 + u / 3 is multiplied by 10^(B' / 30).
+    3. B counts as usual up to 2 standard deviations of earlier shifts, and not at all from 4 on;
+       what is unusual of it, B', is change and comes back: 1 + u / 3 is multiplied by
+       10^(B' / 30).
     4. z = u / (s f), with the spread s over earlier dates, and f the ratio of today's spread to
-       it: the neighbourhood's median of abs(u) / s in that of a normal variable.
+       it: the neighbourhood's median of abs(u) / s in that of a normal variable. Where B is
+       unusual the neighbourhood itself has changed, and f is (3 / k)^0.8 for windows of k pixels.
     5. With z+ and z- the standardised sum and difference of two polarisations, the statistic is
        T = z+^2 + z-^2 / 10: most changes have one sign in both. With t-distributed z of v degrees
        of freedom its tail is, exactly,
@@ -149,17 +151,17 @@ def deviate(decibels: Floats, valid: Mask, expected: Expectation) -> Deviation:
     """
     excess = np.where(valid, decibels - expected.level, np.float32(0))
     shift = neighbourhood(np.clip(excess, -LARGEST_DB, LARGEST_DB), valid)
-    limit = np.float32(SHARED_SHIFTS) * expected.shift_spread
-    unusual = np.cbrt(power_ratio(shift - np.clip(shift, -limit, limit)))
+    usual = _usual(shift, expected.shift_spread)
+    unusual = np.cbrt(power_ratio(shift * (1 - usual)))
     ratio = power_ratio(excess - shift) * valid
     share = valid.astype(np.float32)
     scores: dict[int, Floats] = {}
     for side in WINDOWS:
         scatter = _window(ratio, share, side)
         scatter -= neighbourhood(scatter, valid)
-        usual = _usual_spread(scatter, expected.spread, valid)
+        spread = _todays_spread(scatter, expected.spread, valid, usual, side)
         deviation = np.asarray(3 * (unusual * (1 + scatter / 3) - 1), np.float32)
-        standard = np.asarray(deviation / usual, np.float32)
+        standard = np.asarray(deviation / spread, np.float32)
         if side == SMALLEST:
             small, own, support = deviation, scatter, _sum(standard)
         else:  # at borders a window has fewer pixels; the spread of the smallest has that in it
@@ -283,11 +285,21 @@ def _window(ratio: Floats, share: Floats, side: int) -> Floats:
     return np.asarray(3 * (np.exp(np.log(means) / np.float32(3)) - 1), np.float32)  # cbrt is slower
 
 
-def _usual_spread(scatter: Floats, spread: Floats, valid: Mask) -> Floats:
-    """Return the spread over dates times the ratio of today's to it in the neighbourhood."""
+def _usual(shift: Floats, shift_spread: Floats) -> Floats:
+    """Return how usual the shift of a neighbourhood is: 1 up to 2 standard deviations, 0 from 4."""
+    units = np.abs(shift) / shift_spread
+    return np.asarray(np.clip(2 - units.max(axis=0) / 2, 0, 1), np.float32)
+
+
+def _todays_spread(
+    scatter: Floats, spread: Floats, valid: Mask, usual: Floats, side: int
+) -> Floats:
+    """Return the spread of a window: over dates, times the ratio of today's to it around."""
     relative = np.minimum(np.abs(scatter / spread), np.float32(4))
     ratio = neighbourhood(relative, valid, SPREAD_CELL) / np.float32(MEAN_ABSOLUTE)
-    return np.asarray(spread * np.maximum(ratio, np.float32(_LEAST_SPREAD)), np.float32)
+    typical = np.float32((SMALLEST / side) ** AVERAGING)
+    ratio = typical + usual * (np.maximum(ratio, np.float32(_LEAST_SPREAD)) - typical)
+    return np.asarray(spread * ratio, np.float32)
 
 
 def _sum(standard: Floats) -> Floats:
