@@ -2,9 +2,9 @@
 
     python benchmarks/sar_series_speed.py [--size 10980] [--dates 8] [--folder .cache/bench]
 
-Dates are synthetic, as S1tiling makes them: VV and VH, float32, speckle of 4.4 looks; two seasons.
-Making them is not measured. Each date is added in a process of its own, as a job does, from the
-state that the one before wrote.
+Dates are synthetic, as S1tiling makes them: VV and VH, float32, speckle of 4.4 looks, every
+12 days from January on: two seasons from the sixth on. Making them is not measured. Each date is
+added in a process of its own, as a job does, from the state that the one before wrote.
 """
 
 import argparse
