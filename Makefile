@@ -13,7 +13,7 @@ WORKERS ?= 2
 NAME ?= balanced
 OUTPUT ?= .cache/encoders
 DEBIAN := cgi-mapserver lighttpd fonts-dejavu-core
-DEBIAN_TESTS := chromium postgresql postgresql-15-postgis-3
+DEBIAN_TESTS := chromium curl postgresql postgresql-15-postgis-3
 DEBIAN_QGIS := python3-qgis
 
 # The folders under the names that they have when installed, for tools that read sources.
@@ -96,7 +96,7 @@ describe: dev ## Write again what derives from process.yaml and settings: wps_co
 
 lock: dev ## Pin all dependencies again in requirements.lock (some minutes: hashes every wheel)
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras \
-	  --extra gateway --extra worker --extra train --extra notebook --extra docs --extra dev --allow-unsafe --no-header --no-emit-index-url --no-emit-trusted-host \
+	  --extra gateway --extra worker --extra train --extra clouds --extra notebook --extra docs --extra dev --allow-unsafe --no-header --no-emit-index-url --no-emit-trusted-host \
 	  --no-emit-find-links --output-file requirements.lock pyproject.toml
 
 clean: ## Remove what was built and installed here, but no data

@@ -26,6 +26,7 @@ QUICK = {
     "large_inputs": ["--huge", "2", "--queued", "50"],
     "overhead": ["--jobs", "20"],
     "jpeg2tiff": ["--size", "2196"],
+    "change_clouds": ["--seeds", "3", "--shares", "0.08", "--levels", "L2A"],
     "change_damage": ["--strength", "0.9"],
     "change_speed": ["--size", "2196"],
     "sar_series_speed": ["--size", "2048", "--dates", "2"],

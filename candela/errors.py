@@ -5,6 +5,12 @@ CandelaError
 │   ├── RequestError            the request cannot be accepted
 │   │   ├── MissingValueError       a mandatory parameter is absent
 │   │   ├── InvalidValueError       a parameter has a value that is not allowed
+│   │   │   ├── NoSuchInputError        the process has no such input
+│   │   │   ├── NoSuchOutputError       the process has no such output
+│   │   │   ├── NoSuchFormatError       an input or output is not offered in this format
+│   │   │   ├── NoSuchModeError         no such way to execute
+│   │   │   ├── TooManyInputsError      an input has more values than it takes
+│   │   │   └── TooManyOutputsError     more outputs than the response can have
 │   │   ├── UnsupportedError        an operation, method or option that is not offered
 │   │   ├── VersionError            no common protocol version
 │   │   ├── TooLargeError           a body or an input above the limit
@@ -13,11 +19,13 @@ CandelaError
 │   │   └── TokenError              a token does not belong to what it is sent for
 │   ├── NotFoundError           no such output, layer, patch ...
 │   │   ├── NoSuchJobError          no such job
+│   │   ├── ResultNotReadyError     a job has not ended yet
 │   │   └── NoSuchProcessError      no such process
 │   ├── InputError              a worker refuses the content of an input
 │   ├── ReferenceUnavailableError  an input given by reference cannot be fetched
 │   ├── LimitError              a job ran out of time or memory
 │   ├── UnavailableError        a part that is needed does not answer for now
+│   ├── JobDismissedError       a job was dismissed: it has no results
 │   └── JobFailedError          a job ended without success (raised by waiters)
 ├── SpecError                   a process.yaml is wrong
 ├── OutputError                 a process broke its own description
@@ -68,6 +76,30 @@ class InvalidValueError(RequestError):
     """A parameter has a value that is not allowed."""
 
 
+class NoSuchInputError(InvalidValueError):
+    """The process has no such input."""
+
+
+class NoSuchOutputError(InvalidValueError):
+    """The process has no such output."""
+
+
+class NoSuchFormatError(InvalidValueError):
+    """An input or output is not offered in this format."""
+
+
+class NoSuchModeError(InvalidValueError):
+    """There is no such way to execute."""
+
+
+class TooManyInputsError(InvalidValueError):
+    """An input has more values than it takes."""
+
+
+class TooManyOutputsError(InvalidValueError):
+    """More outputs are asked for than the response can have."""
+
+
 class UnsupportedError(RequestError):
     """An operation, method or option that is not offered."""
 
@@ -104,6 +136,10 @@ class NoSuchProcessError(NotFoundError):
     """There is no such process."""
 
 
+class ResultNotReadyError(NotFoundError):
+    """A job has not ended yet."""
+
+
 class InputError(PublicError):
     """A worker refuses the content of an input."""
 
@@ -118,6 +154,10 @@ class LimitError(PublicError):
 
 class UnavailableError(PublicError):
     """A part that is needed, such as the job database, does not answer for now."""
+
+
+class JobDismissedError(PublicError):
+    """A job was dismissed: it has no results."""
 
 
 class JobFailedError(PublicError):

@@ -4,12 +4,11 @@ Everything else about a process (descriptions, checks, resources, layer styles, 
 from this one object.
 """
 
-import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
 import yaml
 from pydantic import (
@@ -24,11 +23,11 @@ from pydantic import (
     model_validator,
 )
 
-from candela.errors import InvalidValueError, NoSuchProcessError, SpecError
+from candela.errors import InvalidValueError, NoSuchInputError, NoSuchProcessError, SpecError
+from candela.literals import LITERAL_TYPES, Scalar, parse_literal
 
 UNBOUNDED = 2**31 - 1  # WPS wants a number: the largest xs:int stands for "any number"
 
-LITERAL_TYPES = ("string", "integer", "float", "boolean", "date", "datetime")
 MEDIA_TYPES = {
     "raster": ("image/tiff; subtype=geotiff", "image/tiff", "image/jp2"),
     "product": ("application/zip", "application/x-directory"),
@@ -50,6 +49,8 @@ MEDIA_TYPES = {
     "text": ("text/plain",),
 }  # by complex type; the first one is the default and what outputs have
 TEXT_TYPES = frozenset({"json", "geojson", "csv", "xml", "text"})  # may stand inline in XML
+TEXT_MEDIA_TYPES = frozenset(media_type for kind in TEXT_TYPES for media_type in MEDIA_TYPES[kind])
+MIXED = "mixed"  # one of several complex types
 
 WMS_MEDIA_TYPE = "application/x-ogc-wms"
 WCS_MEDIA_TYPE = "application/x-ogc-wcs"
@@ -63,7 +64,6 @@ LAYER_SERVICES = {
 # Workers read all descriptions at their start, and libyaml is ten times as fast.
 LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
-Scalar = str | int | float | bool | dt.date | dt.datetime
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")]
 ValueName = Annotated[str, StringConstraints(pattern=r"^[a-z][A-Za-z0-9_]*$")]
 Sentence = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -73,8 +73,9 @@ Type = Literal[
     "bbox",
     "raster", "product", "json", "geojson", "vector", "geopackage", "csv", "png", "zip", "xml",
     "text",
+    "mixed",
 ]  # fmt: skip
-
+Kind = Literal["raster", "json", "geojson", "geopackage", "csv", "png", "zip", "xml", "text"]
 
 Need = Literal["patches"]
 NEEDS: tuple[str, ...] = get_args(Need)
@@ -94,6 +95,15 @@ class Described(Strict):
     title: Sentence = Field(description="A few words.")
     abstract: str = Field(default="", description="What the title does not say.")
     type: Type = Field(description="A literal, bbox, or a kind of file.")
+    one_of: tuple[Kind, ...] = Field(
+        default=(), alias="oneOf", description="Of mixed: the kinds of file that it may be."
+    )
+
+    @model_validator(mode="after")
+    def _check_kinds(self) -> Self:
+        if (self.type == MIXED) != (len(set(self.one_of)) > 1):
+            raise ValueError("oneOf names two or more kinds of file, of type mixed only")
+        return self
 
     @property
     def is_literal(self) -> bool:
@@ -108,12 +118,29 @@ class Described(Strict):
     @property
     def is_complex(self) -> bool:
         """Whether the value is a file."""
-        return self.type in MEDIA_TYPES
+        return self.type in MEDIA_TYPES or self.type == MIXED
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The complex types that the value may have; the only one, or those of mixed."""
+        return self.one_of or (self.type,)
 
     @property
     def media_types(self) -> tuple[str, ...]:
         """The media types of a complex value, the default first."""
-        return MEDIA_TYPES[self.type]
+        return tuple(dict.fromkeys(each for kind in self.kinds for each in MEDIA_TYPES[kind]))
+
+    def kind_of(self, media_type: str | None) -> str | None:
+        """Return the complex type that a media type stands for; None if it names no single one."""
+        if self.type != MIXED:
+            return self.type
+        found = (media_type or "").lower().replace(" ", "")
+        kinds = [
+            kind
+            for kind in self.kinds
+            if found in [each.replace(" ", "") for each in MEDIA_TYPES[kind]]
+        ]
+        return kinds[0] if len(kinds) == 1 else None
 
 
 class InputSpec(Described):
@@ -190,16 +217,14 @@ class InputSpec(Described):
         InvalidValueError
             If the text is no value of the type, or is not allowed.
         """
-        text = text if self.type == "string" else text.strip()
-        try:
-            value = _PARSERS[self.type](text)
-        except ValueError:
-            raise InvalidValueError(f"{text!r} is not of type {self.type}") from None
+        value = parse_literal(self.type, text)
         self._check_value(value)
         return value
 
     def _check_value(self, value: Scalar) -> None:
-        if self.allowed is not None and value not in self.allowed:
+        # NOTE: a description that was kept as JSON has dates as texts.
+        allowed = (parse_literal(self.type, str(choice)) for choice in self.allowed or ())
+        if self.allowed is not None and value not in allowed:
             choices = ", ".join(str(choice) for choice in self.allowed)
             raise InvalidValueError(f"{value!s} is not one of: {choices}")
         if isinstance(value, int | float):
@@ -207,31 +232,6 @@ class InputSpec(Described):
                 raise InvalidValueError(f"{value} is below the minimum {self.minimum:g}")
             if self.maximum is not None and value > self.maximum:
                 raise InvalidValueError(f"{value} is above the maximum {self.maximum:g}")
-
-
-def _parse_boolean(text: str) -> bool:
-    if text.lower() in {"true", "1"}:
-        return True
-    if text.lower() in {"false", "0"}:
-        return False
-    raise ValueError(text)
-
-
-def _parse_float(text: str) -> float:
-    value = float(text)
-    if value != value or value in {float("inf"), float("-inf")}:
-        raise ValueError(text)
-    return value
-
-
-_PARSERS: dict[str, Callable[[str], Scalar]] = {
-    "string": str,
-    "integer": int,
-    "float": _parse_float,
-    "boolean": _parse_boolean,
-    "date": dt.date.fromisoformat,
-    "datetime": dt.datetime.fromisoformat,
-}
 
 
 class PublishSpec(Strict):
@@ -260,6 +260,11 @@ class OutputSpec(Described):
             raise ValueError("vector is for inputs: it stands for several formats")
         return self
 
+    @property
+    def media_types(self) -> tuple[str, ...]:
+        """The media types that a file may have: one of each kind."""
+        return tuple(MEDIA_TYPES[kind][0] for kind in self.kinds)
+
 
 class RunSpec(Strict):
     """What a job needs."""
@@ -286,6 +291,21 @@ class RunSpec(Strict):
         return int(self.memory[:-2]) * {"Mi": 2**20, "Gi": 2**30}[self.memory[-2:]]
 
 
+class Alias(Strict):
+    """Another identifier of a process: requests may use it, no list of processes has it."""
+
+    inputs: dict[ValueName, ValueName] = Field(
+        default_factory=dict, description="Names of inputs under the alias: their own names."
+    )
+
+
+class Original(NamedTuple):
+    """The process that an alias stands for, and its inputs by their names under the alias."""
+
+    identifier: str
+    inputs: dict[str, str]
+
+
 class ProcessSpec(Strict):
     """One process, as its process.yaml says."""
 
@@ -304,7 +324,20 @@ class ProcessSpec(Strict):
         min_length=1, description="By the key of what run returns."
     )
     run: RunSpec = Field(default=RunSpec(), description="What a job needs.")
+    aliases: dict[Identifier, Alias] = Field(
+        default_factory=dict,
+        description="Other identifiers that requests may use; lists of processes do not have them.",
+    )
     package: str = Field(default="", exclude=True)  # set by the loader
+    original: Original | None = Field(default=None, exclude=True)  # of an alias
+
+    @model_validator(mode="after")
+    def _check_aliases(self) -> Self:
+        for name, alias in self.aliases.items():
+            for own in alias.inputs.values():
+                if own not in self.inputs:
+                    raise ValueError(f"alias {name}: there is no input {own!r}")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -337,17 +370,27 @@ class ProcessSpec(Strict):
             for kind, media_type in LAYER_SERVICES[output.type].items()
         }
 
+    def known_as(self, alias: str) -> "ProcessSpec":
+        """Return the process under one of its aliases, with the names that inputs have there."""
+        given = self.aliases[alias].inputs
+        shown = {own: name for name, own in given.items()}
+        inputs = {shown.get(name, name): each for name, each in self.inputs.items()}
+        original = Original(self.identifier, given)
+        changes = {"identifier": alias, "inputs": inputs, "aliases": {}, "original": original}
+        own = {name: getattr(self, name) for name in ProcessSpec.model_fields}
+        return self.model_validate(own | changes)
+
     def refuse_unknown_inputs(self, names: Iterable[str]) -> None:
         """Check that all names are those of inputs.
 
         Raises
         ------
-        InvalidValueError
+        NoSuchInputError
             With the first unknown name as its locator.
         """
         for name in names:
             if name not in self.inputs:
-                raise InvalidValueError(
+                raise NoSuchInputError(
                     f"{self.identifier} has no input {name!r} (inputs: {', '.join(self.inputs)})",
                     name,
                 )
@@ -361,24 +404,28 @@ def load_spec(path: Path) -> ProcessSpec:
     SpecError
         If the file is not valid: one line ``file:line: where: reason`` for each mistake.
     """
-    text = path.read_text(encoding="utf-8")
+    spec = parse_spec(path.read_text(encoding="utf-8"), str(path))
+    return spec.model_copy(update={"package": f"candela.services.{path.parent.name}"})
+
+
+def parse_spec(text: str, place: str) -> ProcessSpec:
+    """Read the text of a process.yaml, which messages call ``place``; raises as ``load_spec``."""
     try:
         data = yaml.load(text, Loader=LOADER)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SpecError(f"{path}:{line}: {error.problem}") from error
+        raise SpecError(f"{place}:{line}: {error.problem}") from error
     try:
-        spec = ProcessSpec.model_validate(data)
+        return ProcessSpec.model_validate(data)
     except ValidationError as error:
         node = yaml.compose(text, Loader=LOADER)
         raise SpecError(
             "\n".join(
-                f"{path}:{_line_of(node, item['loc'])}: "
+                f"{place}:{_line_of(node, item['loc'])}: "
                 f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}"
                 for item in error.errors()
             )
         ) from error
-    return spec.model_copy(update={"package": f"candela.services.{path.parent.name}"})
 
 
 def _line_of(node: yaml.Node | None, location: Sequence[int | str]) -> int:
@@ -419,31 +466,36 @@ def load_specs(folder: Path | None = None) -> dict[str, ProcessSpec]:
         If a file is wrong, a folder has no description, or two share an identifier.
     """
     specs: dict[str, ProcessSpec] = {}
+    taken: dict[str, str] = {}
     for path in sorted((folder or services_folder()).iterdir()):
         if not (path / "__init__.py").is_file():
             continue
         if not (path / "process.yaml").is_file():
             raise SpecError(f"{path}: a process needs a process.yaml")
         spec = load_spec(path / "process.yaml")
-        if spec.identifier in specs:
-            raise SpecError(
-                f"{path / 'process.yaml'}: identifier {spec.identifier} is already taken by "
-                f"{specs[spec.identifier].package}"
-            )
+        for name in (spec.identifier, *spec.aliases):
+            if name in taken:
+                raise SpecError(
+                    f"{path / 'process.yaml'}: identifier {name} is already taken by {taken[name]}"
+                )
+            taken[name] = spec.package
         specs[spec.identifier] = spec
     return dict(sorted(specs.items()))
 
 
-def find_spec(specs: dict[str, ProcessSpec], identifier: str) -> ProcessSpec:
-    """Return a process by its identifier.
+def find_spec(specs: Mapping[str, ProcessSpec], identifier: str) -> ProcessSpec:
+    """Return a process by its identifier, or by an alias.
 
     Raises
     ------
     NoSuchProcessError
         If there is none: the message lists what there is.
     """
-    if identifier not in specs:
-        raise NoSuchProcessError(
-            f"there is no process {identifier!r} (processes: {', '.join(specs)})", "Identifier"
-        )
-    return specs[identifier]
+    if identifier in specs:
+        return specs[identifier]
+    for spec in specs.values():
+        if identifier in spec.aliases:
+            return spec.known_as(identifier)
+    raise NoSuchProcessError(
+        f"there is no process {identifier!r} (processes: {', '.join(specs)})", "Identifier"
+    )

@@ -2,8 +2,8 @@
 
 usage: install_extras.py [NAME...]
 
-NAME is one of command (without an extra), gateway, worker, train and notebook; by default all. Each
-gets an environment of its own, with the versions of requirements.lock.
+NAME is one of command (without an extra), gateway, worker, train, clouds and notebook; by default
+all. Each gets an environment of its own, with the versions of requirements.lock.
 """
 
 import json
@@ -23,6 +23,7 @@ EXTRAS = {
     "gateway": "[gateway]",
     "worker": "[worker]",
     "train": "[worker,train]",
+    "clouds": "[worker,clouds]",
     "notebook": "[notebook]",
 }
 POLYGON = {
@@ -84,6 +85,18 @@ def check_train(*_: Path) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     (module,) = re.findall(r"-m (candela\.\S+) --data", makefile)
     assert "usage: " in run(sys.executable, "-P", "-m", module, "--help")
+
+
+def check_clouds(*_: Path) -> None:
+    """The networks of both levels run."""
+    import numpy as np
+
+    from candela.models.clouds import load_cloud_model
+
+    for level in ("L1C", "L2A"):
+        model = load_cloud_model(level, ("B02", "B03", "B04", "B08", "B11", "B12"))
+        image = np.full((len(model.bands), 300, 300), 1000, np.uint16)
+        assert model.classify(image).shape == (300, 300)
 
 
 def check_notebook(_: Path, folder: Path) -> None:

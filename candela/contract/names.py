@@ -20,6 +20,7 @@ SUFFIXES = {
     "zip": ".zip",
     "xml": ".xml",
     "text": ".txt",
+    "mixed": "",
 }  # by complex type
 MEDIA_SUFFIXES = {
     "image/jp2": ".jp2",

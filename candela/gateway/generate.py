@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from candela.gateway.protocols.wps10 import describe
 from candela.settings import GROUPS
 from candela.settings.base import PREFIX, Default, Group, Option
-from candela.spec import InputSpec, OutputSpec, ProcessSpec, PublishSpec, RunSpec, load_specs
+from candela.spec import Alias, InputSpec, OutputSpec, ProcessSpec, PublishSpec, RunSpec, load_specs
 
 BEGIN, END = "<!-- tables: make describe -->", "<!-- end of tables -->"
 
@@ -33,7 +33,10 @@ def descriptions() -> dict[str, bytes]:
 def schema() -> str:
     """Return the JSON Schema of process.yaml, for editors."""
     document = ProcessSpec.model_json_schema(by_alias=True)
-    document["properties"].pop("package")  # set by the loader
+    for name, field in ProcessSpec.model_fields.items():
+        if field.exclude:  # set by the loader
+            document["properties"].pop(name)
+    document["$defs"].pop("Original")
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "process.yaml of CANDELA",
@@ -50,6 +53,7 @@ def reference() -> str:
         ("An output", OutputSpec),
         ("`publish`", PublishSpec),
         ("`run`", RunSpec),
+        ("An alias", Alias),
     )
     return "\n".join(_table(title, model) for title, model in parts)
 

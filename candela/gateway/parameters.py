@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from flask import Flask, request
 from werkzeug.datastructures import MultiDict
@@ -216,11 +216,15 @@ def json_document(max_bytes: int) -> Any:  # noqa: ANN401 - JSON
         raise TooLargeError(f"the body has more than {max_bytes} bytes", "body")
     request.max_content_length = max_bytes
     try:
-        return json.loads(request.get_data())
+        return json.loads(request.get_data(), parse_constant=_refuse_constant)
     except RecursionError:
         raise InvalidValueError("the body is nested too deeply", "body") from None
     except ValueError as error:
         raise InvalidValueError(f"the body is no JSON: {error}", "body") from None
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
 def finite(value: object, name: str) -> float:

@@ -10,9 +10,10 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from candela.contract.job import OUTPUTS_FOLDER, Box, Literal_, Output, OutputFile, job_key
+from candela.jobs.accounting import Consumption
 from candela.jobs.model import JobOutcome
 from candela.jobs.request import OutputRequest
-from candela.spec import TEXT_TYPES, ProcessSpec
+from candela.spec import TEXT_MEDIA_TYPES, ProcessSpec
 from candela.storage.base import Storage
 
 INLINE_TEXT_BYTES = 2**20  # a text output above this is a reference unless asked for inline
@@ -34,6 +35,14 @@ class Addresses:
         """Return the address of a job."""
         return f"{self.base_url}/jobs/{job_id}"
 
+    def process(self, identifier: str) -> str:
+        """Return the address of the description of a process."""
+        return f"{self.base_url}/processes/{identifier}"
+
+    def results(self, job_id: str) -> str:
+        """Return the address of the results of a job."""
+        return f"{self.base_url}/jobs/{job_id}/results"
+
     def status(self, job_id: str) -> str:
         """Return the address of a job's status document of WPS 1.0.0."""
         return f"{self.base_url}/wps/status/{job_id}"
@@ -48,7 +57,6 @@ class OfferedOutput(NamedTuple):
 
     title: str
     abstract: str = ""
-    is_text: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,8 +105,7 @@ class JobOutput:
 def offered_outputs(spec: ProcessSpec) -> dict[str, OfferedOutput]:
     """Return what a process offers by name: described outputs, then the links to their layers."""
     offered = {
-        name: OfferedOutput(output.title, output.abstract, output.type in TEXT_TYPES)
-        for name, output in spec.outputs.items()
+        name: OfferedOutput(output.title, output.abstract) for name, output in spec.outputs.items()
     }
     return offered | {name: OfferedOutput(title) for name, (_, _, title) in spec.links.items()}
 
@@ -125,7 +132,7 @@ def outputs_of(
 def _made(
     name: str, offered: OfferedOutput, output: Output, job_id: str, addresses: Addresses
 ) -> JobOutput:
-    title, abstract, is_text = offered
+    title, abstract = offered
     if isinstance(output, OutputFile):
         return JobOutput(
             name,
@@ -134,7 +141,7 @@ def _made(
             media_type=output.media_type,
             href=addresses.output(job_id, output.file),
             file=output,
-            is_text=is_text,
+            is_text=output.media_type in TEXT_MEDIA_TYPES,
         )
     value = output if isinstance(output, Box) else output.value
     return JobOutput(name, title, abstract, value=value)
@@ -147,6 +154,17 @@ def _layer_links(job: JobOutcome, spec: ProcessSpec | None) -> Iterable[JobOutpu
         href = asdict(link)[name.rpartition("_")[2]] if link else ""
         if href:
             yield JobOutput(name, title, media_type=media_type, href=href)
+
+
+def usage_document(used: Consumption) -> dict[str, float]:
+    """Return what a job, or several, have used, as JSON."""
+    return {
+        "wallSeconds": used.wall_s,
+        "cpuSeconds": used.cpu_s,
+        "gigabyteSeconds": used.gb_s,
+        "inputBytes": used.input_bytes,
+        "outputBytes": used.output_bytes,
+    }
 
 
 def literal_text(value: float | str) -> str:

@@ -1,5 +1,7 @@
 """What runs the jobs of a gateway, as its settings say."""
 
+from collections.abc import Mapping
+
 from candela.errors import NotFoundError
 from candela.jobs.tokens import NO_ATTEMPT, token_for
 from candela.runners.base import Limits, Runner
@@ -10,7 +12,7 @@ from candela.storage import Storage
 from candela.worker.settings import PATCHES_DATABASE
 
 
-def make_runner(settings: Settings, storage: Storage, specs: dict[str, ProcessSpec]) -> Runner:
+def make_runner(settings: Settings, storage: Storage, specs: Mapping[str, ProcessSpec]) -> Runner:
     """Return a runner, at work.
 
     Raises

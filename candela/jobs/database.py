@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from candela import sqlite
-from candela.errors import InvalidValueError, UnavailableError
+from candela.errors import InvalidValueError, StorageError, UnavailableError
+from candela.jobs.migrations import upgrade
 from candela.postgresql import CONNECTION
 
 logger = logging.getLogger(__name__)
@@ -80,6 +81,49 @@ class DatabaseFile:
         except OSError:
             return None
         return (found.st_dev, found.st_ino) if found else None
+
+
+class Database:
+    """A job database of the newest schema.
+
+    Parameters
+    ----------
+    url : str
+        An SQLAlchemy URL.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be used.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = open_engine(url)
+        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            upgrade(self._engine)
+        except StorageError:
+            self.close()
+            raise
+        self._file = DatabaseFile(self._engine)
+
+    def close(self) -> None:
+        """Release all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a connection whose statements are no transaction; raises as ``reported``."""
+        self._file.check()
+        with reported(), self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Give a connection in a transaction, which is committed at the end; raises likewise."""
+        self._file.check()
+        with reported(), self._engine.begin() as connection:
+            yield connection
 
 
 @contextmanager

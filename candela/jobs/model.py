@@ -73,6 +73,7 @@ class JobSummary:
     version: str
     created: dt.datetime
     updated: dt.datetime
+    description: str = ""  # SHA-256 of that of the process when the job was accepted
     mode: str = "async"  # or "sync": how the first answer was asked for
     owner: str = ""
     title: str = ""  # what the user calls it

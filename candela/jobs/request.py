@@ -26,8 +26,11 @@ from candela.contract.names import is_crs_name, without_secrets
 from candela.errors import (
     InvalidValueError,
     MissingValueError,
+    NoSuchFormatError,
+    NoSuchOutputError,
     PublicError,
     TooLargeError,
+    TooManyInputsError,
     blamed_on,
 )
 from candela.spec import InputSpec, OutputSpec, ProcessSpec
@@ -57,7 +60,7 @@ class ExecuteRequest(Document):
     outputs : dict
         The outputs wanted; empty means all.
     response : str
-        ``raw`` for the bare value of one output.
+        ``raw`` for the bare values of outputs.
     lineage : bool
         Whether the answer repeats inputs and output definitions (WPS 1.0.0).
     """
@@ -78,7 +81,8 @@ def checked(spec: ProcessSpec, request: ExecuteRequest, *, max_input_bytes: int)
     Returns
     -------
     ExecuteRequest
-        The request with literals of the right type and defaults filled in.
+        The request with literals of the right type and defaults filled in, its inputs under the
+        names that they have without an alias.
 
     Raises
     ------
@@ -86,12 +90,13 @@ def checked(spec: ProcessSpec, request: ExecuteRequest, *, max_input_bytes: int)
         With the input or output to blame as its locator.
     """
     spec.refuse_unknown_inputs(request.inputs)
+    own_names = spec.original.inputs if spec.original else {}
     inputs = {}
     for name, described in spec.inputs.items():
         with blamed_on(name):
             values = _checked_input(name, described, request.inputs.get(name, []), max_input_bytes)
         if values:
-            inputs[name] = values
+            inputs[own_names.get(name, name)] = values
     _check_outputs(spec, request)
     return request.model_copy(update={"inputs": inputs})
 
@@ -110,7 +115,7 @@ def _checked_input(
             f"value{'s' if described.min_occurs > 1 else ''}, found {found}"
         )
     if len(values) > described.max_occurs:
-        raise InvalidValueError(
+        raise TooManyInputsError(
             f"input {name!r} takes at most {described.max_occurs} "
             f"value{'s' if described.max_occurs > 1 else ''}, found {len(values)}"
         )
@@ -126,6 +131,8 @@ def _is_empty(value: Value) -> bool:
 
 
 def _checked_value(name: str, described: InputSpec, value: Value, max_input_bytes: int) -> Value:
+    if described.is_literal and isinstance(value, Reference):
+        return _checked_text(name, value)
     if described.is_literal:
         return _checked_literal(name, described, value)
     if described.is_bbox:
@@ -148,14 +155,23 @@ def _checked_literal(name: str, described: InputSpec, value: Value) -> Literal_:
         value = value.value
     if isinstance(value, Reference | Inline | StoredValue | Box):
         raise InvalidValueError(
-            f"input {name!r} is a literal of type {described.type}, found a "
-            f"{'reference' if isinstance(value, Reference) else 'structured value'}"
+            f"input {name!r} is a literal of type {described.type}, found a structured value"
         )
     text = str(value).lower() if isinstance(value, bool) else str(value)
     try:
         return _as_json(described.parse(text))
     except PublicError as error:
         raise InvalidValueError(f"input {name!r}: {error.message}") from None
+
+
+def _checked_text(name: str, value: Reference) -> Reference:
+    """Check a reference to the text of a literal, which the worker reads."""
+    if value.type and not value.type.lower().strip().startswith("text/"):
+        raise NoSuchFormatError(
+            f"input {name!r} has media type {value.type!r}, expected text/plain: it is a literal"
+        )
+    _check_reference(name, value)
+    return value
 
 
 def _as_json(value: object) -> Literal_:
@@ -188,7 +204,7 @@ def _check_media_type(name: str, described: InputSpec, declared: str | None) -> 
         return
     offered = [media_type.replace(" ", "") for media_type in described.media_types]
     if declared.lower().replace(" ", "") not in offered:
-        raise InvalidValueError(
+        raise NoSuchFormatError(
             f"input {name!r} has media type {declared!r}, expected one of: "
             f"{', '.join(described.media_types)}"
         )
@@ -245,7 +261,7 @@ def _check_outputs(spec: ProcessSpec, request: ExecuteRequest) -> None:
     offered = offered_outputs(spec)
     for name, wanted in request.outputs.items():
         if name not in offered:
-            raise InvalidValueError(
+            raise NoSuchOutputError(
                 f"{spec.identifier} has no output {name!r} (outputs: {', '.join(offered)})", name
             )
         described = offered[name]
@@ -253,16 +269,11 @@ def _check_outputs(spec: ProcessSpec, request: ExecuteRequest) -> None:
         if isinstance(described, str):
             media_types = (described,)
         else:
-            media_types = described.media_types[:1] if described.is_complex else ()
+            media_types = described.media_types if described.is_complex else ()
         found = (wanted.media_type or "").lower().replace(" ", "")
         if found and media_types and found not in [m.replace(" ", "") for m in media_types]:
-            raise InvalidValueError(
+            raise NoSuchFormatError(
                 f"output {name!r} is offered as {', '.join(media_types)}, "
                 f"not as {wanted.media_type!r}",
                 name,
             )
-    if request.response == "raw" and len(request.outputs) != 1:
-        raise InvalidValueError(
-            f"raw data output needs exactly one output, found {len(request.outputs)}",
-            "RawDataOutput",
-        )

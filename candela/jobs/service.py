@@ -15,7 +15,7 @@ from typing import TypeVar
 from sqlalchemy.exc import IntegrityError
 
 from candela.contract.documents import whole_inputs
-from candela.contract.job import INPUTS_FOLDER, OutputFile, job_key
+from candela.contract.job import INPUTS_FOLDER, Output, OutputFile, job_key
 from candela.errors import (
     BusyError,
     CandelaError,
@@ -27,6 +27,7 @@ from candela.errors import (
 )
 from candela.jobs.accounting import Consumption
 from candela.jobs.admission import Capacity
+from candela.jobs.catalogue import ProcessCatalogue
 from candela.jobs.large_values import ROW_LENGTH, length_of, set_apart
 from candela.jobs.logs import public_log
 from candela.jobs.model import UNFINISHED, Event, Job, JobOutcome, JobSummary, State, new_id, now
@@ -39,7 +40,7 @@ from candela.jobs.uploads import Uploads
 from candela.publish.base import Publisher
 from candela.runners.base import Runner
 from candela.settings import Limits
-from candela.spec import ProcessSpec, find_spec
+from candela.spec import ProcessSpec
 from candela.storage.base import Storage
 from candela.storage.copies import LocalCopies
 
@@ -58,7 +59,7 @@ class JobService:
     their job's page under ``base_url``.
     """
 
-    specs: dict[str, ProcessSpec]
+    specs: ProcessCatalogue
     store: JobStore
     storage: Storage
     runner: Runner
@@ -68,6 +69,22 @@ class JobService:
     uploads: Uploads | None = None
     base_url: str = ""
     _run_times: dict[str, tuple[float, float | None]] = field(default_factory=dict, init=False)
+
+    def check(self, principal: Principal, process: str, request: ExecuteRequest) -> ExecuteRequest:
+        """Return a request as ``submit`` would take it, with defaults; nothing is submitted.
+
+        Raises
+        ------
+        RequestError, NotFoundError
+            If it would not be accepted.
+        """
+        spec, _ = self.specs.version(process)
+        request = checked(spec, request, max_input_bytes=self.limits.max_input_bytes)
+        if self.base_url:
+            check_outputs(request, f"{self.base_url}/outputs", partial(self._has, principal))
+        if self.uploads:
+            self.uploads.check(principal, request)
+        return request
 
     def submit(
         self,
@@ -102,17 +119,18 @@ class JobService:
         """
         if self.storage.is_lost():
             raise StorageError(f"{self.storage.url} was removed or replaced; no job is accepted")
-        spec = find_spec(self.specs, process)
+        spec, description = self.specs.version(process)
         request = checked(spec, request, max_input_bytes=self.limits.max_input_bytes)
         created = now()
         highest = self.limits.max_priority
         job = Job(
             new_id(),
-            spec.identifier,
+            spec.original.identifier if spec.original else spec.identifier,
             spec.version,
             created,
             created,
             request=request,
+            description=description,
             mode=mode,
             owner=principal.name,
             title=title,
@@ -231,8 +249,8 @@ class JobService:
         return found
 
     def spec(self, job: JobSummary) -> ProcessSpec:
-        """Return the description of a job's process."""
-        return find_spec(self.specs, job.process)
+        """Return the process of a job as it was described when the job was accepted."""
+        return self.specs.of_job(job)
 
     def get(self, principal: Principal, job_id: str) -> Job:
         """Return a job with its request.
@@ -294,13 +312,16 @@ class JobService:
         self.summary(principal, job_id)
         return public_log(self.runner.logs(job_id))
 
-    def output_file(self, principal: Principal, job_id: str, file: str) -> OutputFile:
-        """Return the output of a finished job that is this file; no other file is an output."""
+    def output(self, principal: Principal, job_id: str, name: str) -> Output:
+        """Return the output of a finished job that is this file, or has this name and no file."""
         result = self.outcome(principal, job_id).result
-        for made in result.outputs.values() if result else ():
-            if isinstance(made, OutputFile) and made.file == file:
-                return made
-        raise NotFoundError(f"there is no output {file!r}")
+        made = result.outputs if result else {}
+        for output in made.values():
+            if isinstance(output, OutputFile) and output.file == name:
+                return output
+        if name in made and not isinstance(made[name], OutputFile):
+            return made[name]
+        raise NotFoundError(f"there is no output {name!r}")
 
     def consumption(
         self,

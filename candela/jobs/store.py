@@ -15,11 +15,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from candela.errors import NoSuchJobError, StorageError, UnavailableError
+from candela.errors import NoSuchJobError, UnavailableError
 from candela.jobs.accounting import Consumption, record, totals
 from candela.jobs.admission import Capacity, check_room, take_turns
-from candela.jobs.database import DatabaseFile, open_engine, reported, storable
-from candela.jobs.migrations import upgrade
+from candela.jobs.database import Database, storable
 from candela.jobs.model import TRANSITIONS, Event, Job, JobOutcome, JobSummary, State, now
 from candela.jobs.queue import Bounds, Share, choose
 from candela.jobs.rows import (
@@ -56,21 +55,14 @@ class JobStore:
 
     def __init__(self, url: str, *, keep_days: float | None = None) -> None:
         self._keep = None if keep_days is None else dt.timedelta(days=keep_days)
-        self._engine = open_engine(url)
-        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.database = Database(url)
         self._changed = threading.Condition()
         self.moved: Callable[[JobOutcome], None] = _ignore  # is told of what this process moves
         self.changes = 0  # made by this process
-        try:
-            upgrade(self._engine)
-        except StorageError:
-            self.close()
-            raise
-        self._file = DatabaseFile(self._engine)
 
     def close(self) -> None:
         """Release all connections."""
-        self._engine.dispose()
+        self.database.close()
 
     def ping(self) -> None:
         """Ask the database for nothing.
@@ -415,14 +407,12 @@ class JobStore:
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
-        self._file.check()
-        with reported(), self._reader.connect() as connection:
+        with self.database.read() as connection:
             yield connection
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
-        self._file.check()
-        with reported(), self._engine.begin() as connection:
+        with self.database.write() as connection:
             yield connection
         self.wake()
 

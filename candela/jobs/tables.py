@@ -79,6 +79,7 @@ JOBS = sa.Table(
     sa.Column("id", sa.String(36), primary_key=True),
     sa.Column("process", sa.String(100), nullable=False),
     sa.Column("version", sa.String(20), nullable=False),
+    sa.Column("description", sa.String(64), nullable=False, server_default=""),
     sa.Column("owner", sa.String(200), nullable=False),
     sa.Column("title", sa.String(200), nullable=False, server_default=""),
     sa.Column("mode", sa.String(10), nullable=False),
@@ -142,4 +143,27 @@ CONSUMPTION = sa.Table(
     sa.Column("input_bytes", sa.BigInteger, nullable=False),
     sa.Column("output_bytes", sa.BigInteger, nullable=False),
     sa.Index("consumption_by_time", "finished"),
+)
+DESCRIPTIONS = sa.Table(
+    "process_description",
+    SCHEMA,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("process", sa.String(100), nullable=False),
+    sa.Column("version", sa.String(20), nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+)
+ADDED_PROCESSES = sa.Table(
+    "added_process",
+    SCHEMA,
+    sa.Column("process", sa.String(100), primary_key=True),
+    sa.Column("version", sa.String(20), primary_key=True),
+    sa.Column("description", sa.String(64), nullable=False),
+    sa.Column("is_offered", sa.Boolean, nullable=False),
+    sa.Column("added", UtcTime, nullable=False),
+    sa.Column("added_by", sa.String(200), nullable=False),
+)
+CATALOGUE = sa.Table(
+    "process_catalogue",
+    SCHEMA,
+    sa.Column("revision", sa.Integer, nullable=False),
 )

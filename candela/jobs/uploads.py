@@ -326,13 +326,23 @@ class Uploads:
         return f"{self.address}{upload.id}/{upload.name}"
 
     def claim(self, principal: Principal, request: ExecuteRequest, job_id: str) -> None:
-        """Keep the uploads that a job refers to until it has ended.
+        """Keep the uploads that a job refers to until it has ended; raises as ``check``."""
+        for upload in self._used(principal, request):
+            self._storage.write(upload_key(upload, "jobs", job_id), b"")
+
+    def check(self, principal: Principal, request: ExecuteRequest) -> None:
+        """Check that the uploads that a request refers to may be used.
 
         Raises
         ------
         InvalidValueError
             If an address is that of no complete upload that the principal sees.
         """
+        for _ in self._used(principal, request):
+            pass
+
+    def _used(self, principal: Principal, request: ExecuteRequest) -> Iterator[str]:
+        """Yield the uploads that a request refers to."""
         for name, href in references(request):
             parts = parts_below(href, self.address)
             if parts is None:
@@ -343,7 +353,7 @@ class Uploads:
                     "expired: please send the file again",
                     name,
                 )
-            self._storage.write(upload_key(parts[0], "jobs", job_id), b"")
+            yield parts[0]
 
     def _is_usable(self, principal: Principal, parts: Sequence[str]) -> bool:
         if len(parts) != 2 or not _ID.fullmatch(parts[0]):

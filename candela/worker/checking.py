@@ -7,9 +7,10 @@ from numbers import Integral, Real
 from pathlib import Path
 
 from candela.contract.job import Box, Literal_
+from candela.contract.names import SUFFIXES
 from candela.eo.raster.grid import Area
 from candela.errors import LimitError, OutputError
-from candela.spec import OutputSpec, ProcessSpec
+from candela.spec import MIXED, OutputSpec, ProcessSpec
 from candela.worker.formats import check_format
 
 LITERAL_LENGTH = 128 * 2**10  # characters: literals stand in the result and the job's row
@@ -69,7 +70,17 @@ def _check(where: str, described: OutputSpec, value: object, folder: Path) -> Ch
         return Box(bbox=tuple(value.bounds), crs=value.crs)
     if not isinstance(value, Path):
         raise OutputError(f"{where}: expected a Path, found {value!r}")
-    return _check_file(where, described.type, value, folder)
+    kind = kind_of_file(described, value)
+    if kind is None:
+        raise OutputError(f"{where}: {value.name} is none of {', '.join(described.kinds)}")
+    return _check_file(where, kind, value, folder)
+
+
+def kind_of_file(described: OutputSpec, path: Path) -> str | None:
+    """Return the complex type of an output; of mixed the one that its suffix stands for."""
+    if described.type != MIXED:
+        return described.type
+    return next((kind for kind in described.kinds if SUFFIXES[kind] == path.suffix), None)
 
 
 def _check_literal(where: str, kind: str, value: object) -> Literal_:

@@ -15,9 +15,9 @@ from candela.contract.job import (
 )
 from candela.contract.layers import LayerContent
 from candela.contract.names import safe_name
-from candela.spec import ProcessSpec
+from candela.spec import MEDIA_TYPES, ProcessSpec
 from candela.storage import Storage
-from candela.worker.checking import Checked
+from candela.worker.checking import Checked, kind_of_file
 from candela.worker.layering import LayerFacts
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,9 @@ def deliver(
         else:
             name = _free_name(safe_name(value.name, output), output, names)
             names.add(name)
-            stored = _described(name, value, spec.outputs[output].media_types[0])
+            kind = kind_of_file(spec.outputs[output], value)
+            assert kind is not None  # it was checked
+            stored = _described(name, value, MEDIA_TYPES[kind][0])
             storage.put(job_key(job_id, OUTPUTS_FOLDER, name), value)
             logger.info("Stored output %s as %s: %s bytes", output, name, stored.size)
             if layers and (facts := layers.get(output)):

@@ -19,7 +19,8 @@ from candela.errors import (
     TooLargeError,
     blamed_on,
 )
-from candela.spec import InputSpec, ProcessSpec, Scalar
+from candela.literals import Scalar
+from candela.spec import MIXED, InputSpec, ProcessSpec
 from candela.storage import Storage
 from candela.worker.crs import check_crs
 from candela.worker.formats import check_format
@@ -28,6 +29,8 @@ from candela.worker.references import Resolver
 Staged = Scalar | Path | Source | Area
 Argument = Staged | list[Staged] | None
 
+LITERAL_BYTES = 128 * 2**10  # of a text that a reference leads to
+TEXT = InputSpec(title="The text of a literal", type="text")
 OPENED_BY_PROCESS = frozenset({"raster", "product"})  # big, and each process knows its own best
 
 
@@ -51,6 +54,8 @@ class Stager:
     ) -> None:
         self._staging = staging
         self._resolver = Resolver(staging, storage, progress)
+        short = staging.model_copy(update={"max_input_bytes": LITERAL_BYTES})
+        self._texts = Resolver(short, storage, progress)
         self._folder = folder
         self.input_bytes = 0
 
@@ -82,6 +87,8 @@ class Stager:
         return staged[0] if staged else None
 
     def _value(self, name: str, described: InputSpec, value: Value, folder: Path) -> Staged:
+        if described.is_literal and isinstance(value, Reference):
+            value = self._text(value, folder)
         if described.is_literal:
             return _literal(name, described, value)
         if described.is_bbox:
@@ -95,16 +102,28 @@ class Stager:
         path = self._file(name, described, value, folder)
         return Source(path.name, str(path)) if described.access == "header" else path
 
+    def _text(self, reference: Reference, folder: Path) -> str:
+        """Return the text of a literal that stands elsewhere, without the end of its last line."""
+        path = self._texts.file(TEXT, reference, folder)
+        _check_size(path.name, path.stat().st_size, LITERAL_BYTES)  # a link may lead to a large one
+        _check_content(TEXT, path)
+        self.input_bytes += path.stat().st_size
+        return path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+
     def _file(
         self, name: str, described: InputSpec, value: Inline | Reference, folder: Path
     ) -> Path:
         if isinstance(value, Inline):
             folder.mkdir(parents=True)
-            path = folder / (name + suffix_of(described.type, value.media_type))
+            media_type = value.media_type
+            path = folder / (name + suffix_of(described.type, media_type))
             path.write_bytes(_content(value, self._staging.max_input_bytes))
         else:
+            media_type = value.type
             path = self._resolver.file(described, value, folder)
         self.input_bytes += _size(path)
+        if described.type == MIXED:
+            return _told_apart(described, media_type, path)
         _check_content(described, path)
         return path
 
@@ -166,6 +185,27 @@ def _check_content(described: InputSpec, path: Path) -> None:
         check_format(described.type, path)
     except ValueError as error:
         raise InputError(f"{path.name} is not of type {described.type}: {error}") from None
+
+
+def _told_apart(described: InputSpec, media_type: str | None, path: Path) -> Path:
+    """Give a file the suffix of its kind: that of its media type, or the first that it is one of.
+
+    Raises
+    ------
+    InputError
+        If it is of none of the kinds that the input takes.
+    """
+    declared = described.kind_of(media_type)
+    kinds = [declared] if declared else described.kinds
+    reasons = []
+    for kind in kinds:
+        try:
+            check_format(kind, path)
+        except ValueError as error:
+            reasons.append(f"{kind}: {error}")
+        else:
+            return path.rename(path.with_name(path.stem + suffix_of(kind, None)))
+    raise InputError(f"{path.name} is not of type {' or '.join(kinds)} ({'; '.join(reasons)})")
 
 
 def _size(path: Path) -> int:

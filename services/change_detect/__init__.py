@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -23,19 +23,13 @@ from candela.eo.threads import one_thread_each, thread_count
 from candela.eo.vector.parcels import ParcelTally
 from candela.models.change.catalogue import MODELS
 from candela.models.change.detector import Detector
+from candela.models.change.parcel_outputs import write_parcels
+from candela.models.change.parcels import measured, open_parcels, summary
+from candela.models.change.report import Report
 from candela.models.change.survey import Survey, fit, survey_pair
 from candela.models.encoder import VISIBLE, EncoderCard, load_encoder
 
-from .parcels import (
-    MeasuredParcel,
-    measured,
-    open_parcels,
-    summary,
-    write_geojson,
-    write_table,
-)
-from .parcels_picture import TRUE_COLOUR, draw_parcels
-from .report import Report
+from .parcels_picture import TRUE_COLOUR, true_colour
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +147,9 @@ def run(
         if placed:
             found = measured(placed, tally.statistics(), pair.grid)
             facts["parcels"] = summary(found)
-            outputs |= _write_parcels(found, pair, colours, output_file(workdir, name, "_parcels"))
+            background = true_colour(pair.after, colours)
+            stem = output_file(workdir, name, "_parcels")
+            outputs |= write_parcels(found, pair.grid, background, stem)
         statistics = json.dumps(facts | report.statistics(), indent=2)
         outputs["statistics"].write_text(statistics + "\n", encoding="utf-8")
     progress(100, "done")
@@ -173,21 +169,6 @@ def _write_change(
             report.add(window, change, visible)
             tally.add(window, change)
     return report
-
-
-def _write_parcels(
-    found: Sequence[MeasuredParcel], pair: Pair, colours: Sequence[int], stem: Path
-) -> dict[str, Path]:
-    """Write the outputs of parcels: GeoJSON, table and preview."""
-    outputs = {
-        "parcels": stem.with_suffix(".geojson"),
-        "parcels_table": stem.with_suffix(".csv"),
-        "parcels_preview": stem.with_suffix(".png"),
-    }
-    write_geojson(outputs["parcels"], found)
-    write_table(outputs["parcels_table"], found)
-    draw_parcels(outputs["parcels_preview"], found, pair.after, list(colours))
-    return outputs
 
 
 def map_change(pair: Pair, detector: Detector, progress: Progress) -> Iterator[MappedWindow]:

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Literal
 
 from candela.eo.file_names import output_file
 from candela.eo.progress import Progress, part
@@ -10,10 +11,10 @@ from candela.eo.raster.grid import Area, Grid
 from candela.eo.raster.images import add_overviews, gdal_environment
 from candela.eo.raster.resample import Method
 from candela.eo.s2.bands import open_band
-from candela.eo.s2.mask import open_clouds
 from candela.eo.s2.metadata import DEFAULT_BANDS
 from candela.eo.s2.product import Granule, open_product
 from candela.errors import InputError, blamed_on
+from candela.models.clouds import CloudSource, open_cloud_mask
 from candela.services.jpeg2tiff.mask import write_mask
 from candela.services.jpeg2tiff.preview import preview_bands, write_preview
 from candela.services.jpeg2tiff.stack import write_stack
@@ -28,7 +29,7 @@ def run(
     area: Area | None,
     resolution: int,
     resampling: Method,
-    mask: str,
+    mask: Literal["none", "validity"] | CloudSource,
     cloud_margin: float,
     workdir: Path,
     progress: Progress,
@@ -48,7 +49,7 @@ def run(
     resampling : str
         ``nearest``, ``bilinear`` or ``cubic``, for bands of another pixel size.
     mask : str
-        ``none``, ``validity`` or ``cloud``.
+        ``none``, ``validity``, ``cloud``, ``model`` or ``both``.
     cloud_margin : float
         How far clouds, shadows and cirrus reach beyond what the product says, metres.
     workdir : Path
@@ -75,7 +76,8 @@ def run(
         grid = _grid(granule, resolution, area)
         identifier = granule.metadata.image_id
         logger.info("%s: %d bands of %d x %d pixels", identifier, len(names), *grid.shape)
-        _judge(granule, names, grid, resampling, with_clouds=mask == "cloud")
+        clouds: CloudSource | None = None if mask == "none" or mask == "validity" else mask
+        _judge(granule, names, grid, resampling, clouds)
         outputs = {"image": output_file(workdir, identifier, ".tif")}
         write_stack(outputs["image"], granule, names, grid, resampling, part(progress, 1, 86))
         progress(86, "Making overviews for fast display")
@@ -88,7 +90,7 @@ def run(
                 outputs["image"],
                 granule,
                 grid,
-                with_clouds=mask == "cloud",
+                clouds=clouds,
                 cloud_margin=round(cloud_margin / resolution),
             )
         progress(98, "Making the preview")
@@ -99,14 +101,18 @@ def run(
 
 
 def _judge(
-    granule: Granule, names: list[str], grid: Grid, resampling: Method, *, with_clouds: bool
+    granule: Granule,
+    names: list[str],
+    grid: Grid,
+    resampling: Method,
+    clouds: CloudSource | None,
 ) -> None:
     """Open everything that will be needed, so that what is wrong is told before the work begins."""
     for name in dict.fromkeys((*names, *preview_bands(granule))):
         with open_band(granule, name, grid, resampling):
             pass
-    if with_clouds:
-        with open_clouds(granule, grid):
+    if clouds:
+        with open_cloud_mask(granule, grid, clouds):
             pass
 
 

@@ -31,6 +31,7 @@ COMES_WITH = {"botocore": "boto3", "werkzeug": "flask", "keras": "tensorflow"}
 # Needed, though no import statement names them.
 WITHOUT_IMPORT = {
     "pandas",  # optional: ``frame_of`` says which extra has it
+    "ukis-csmask",  # weights; ``candela.models.clouds`` says which extra has it
     "psycopg",  # SQLAlchemy loads it by the URL of a database
     "xarray",  # the type of what rioxarray returns
 }
@@ -58,6 +59,7 @@ ENTRY_POINTS = {
     "worker": EntryPoint(
         ["candela.worker.__main__", *(spec.package for spec in load_specs().values())], ["worker"]
     ),
+    "clouds": EntryPoint(["candela.models.clouds"], ["worker", "clouds"]),
     "training": EntryPoint(["candela.models.training.__main__"], ["worker", "train"]),
 }
 
@@ -132,7 +134,7 @@ def test_an_entry_point_imports_what_its_extras_name(name):
     assert not missing, f"candela-eo{entry.extras} lacks {missing}"
 
 
-@pytest.mark.parametrize("extra", ["gateway", "worker", "train", "notebook"])
+@pytest.mark.parametrize("extra", ["gateway", "worker", "train", "clouds", "notebook"])
 def test_an_extra_names_nothing_that_its_entry_points_do_not_import(extra):
     imported = {
         distribution_of(package)

@@ -21,6 +21,8 @@ outputs:
   image: {title: A picture, type: raster, publish: {style: grey}}
 """
 
+ALIAS = "aliases: {Sum: {inputs: {start: first}}}\n"
+
 
 @pytest.fixture
 def written(tmp_path):
@@ -79,6 +81,9 @@ def test_published_polygons_get_links_to_a_wfs(written, kind):
         ("outputs:", "run: {needs: [gpu]}\noutputs:", 10, "run.needs.0: Input should be 'patches'"),
         ("type: raster, publish: {style: grey}", "type: vector", 11, "vector is for inputs"),
         ("abstract: Adds", "abstract: [Adds", 5, "expected"),
+        ("type: date,", "type: mixed, oneOf: [json],", 8, "two or more kinds of file"),
+        ("type: date,", "type: date, oneOf: [json, png],", 8, "of type mixed only"),
+        ("outputs:", "aliases: {Total: {inputs: {a: b}}}\noutputs:", 1, "there is no input 'b'"),
     ],
 )
 def test_a_wrong_file_is_refused_with_file_line_and_reason(written, old, new, line, reason):
@@ -96,6 +101,34 @@ def test_two_processes_cannot_share_an_identifier(tmp_path):
         (tmp_path / name / "process.yaml").write_text(VALID)
     with pytest.raises(SpecError, match="identifier Sum is already taken"):
         load_specs(tmp_path)
+
+
+def test_an_alias_cannot_be_the_identifier_of_another_process(tmp_path):
+    for name, text in (("one", VALID), ("two", VALID.replace("Sum", "Two") + ALIAS)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
+        (tmp_path / name / "process.yaml").write_text(text)
+    with pytest.raises(SpecError, match="identifier Sum is already taken"):
+        load_specs(tmp_path)
+
+
+def test_an_alias_has_the_process_with_its_names_of_inputs(written):
+    own = load_spec(written(VALID + ALIAS.replace("Sum", "Total")))
+    spec = find_spec({"Sum": own}, "Total")
+    assert (spec.identifier, spec.original.identifier) == ("Total", "Sum")
+    assert list(spec.inputs) == ["start", *list(own.inputs)[1:]]
+    assert spec.outputs == own.outputs
+
+
+def test_a_mixed_value_has_the_media_types_of_its_kinds(written):
+    text = VALID.replace("type: date,", "type: mixed, oneOf: [json, xml],")
+    day = load_spec(written(text)).inputs["day"]
+    assert day.media_types == ("application/json", "text/xml", "application/xml")
+    assert [day.kind_of(it) for it in ("application/XML", "text/plain", None)] == [
+        "xml",
+        None,
+        None,
+    ]
 
 
 def test_a_folder_without_a_description_is_refused(tmp_path):

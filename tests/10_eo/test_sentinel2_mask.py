@@ -88,7 +88,7 @@ def test_a_clear_level_1c_image_has_no_clouds(write_product):
 
 
 def test_without_cloud_information_the_other_choices_are_named(write_product):
-    with pytest.raises(InputError, match=r"no cloud information .* choose the mask validity"):
+    with pytest.raises(InputError, match=r"no cloud information .* choose the mask model, val"):
         clouds(write_product(level="L1C"))
 
 

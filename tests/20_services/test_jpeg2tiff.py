@@ -308,7 +308,7 @@ def test_the_description_has_the_defaults_that_run_knows():
     inputs = load_specs()["Jpeg2Tiff"].inputs
     assert not inputs["bands"].is_required
     assert inputs["resolution"].default == 10
-    assert inputs["mask"].allowed == ("none", "validity", "cloud")
+    assert inputs["mask"].allowed == ("none", "validity", "cloud", "model", "both")
 
 
 @pytest.mark.parametrize(

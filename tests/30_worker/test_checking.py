@@ -29,6 +29,7 @@ def spec_of(**outputs: object) -> ProcessSpec:
             "abstract": "A test.",
             "outputs": {
                 name: {"title": name, "type": kind, "optional": name.startswith("optional")}
+                | ({"oneOf": ["json", "csv"]} if kind == "mixed" else {})
                 for name, kind in outputs.items()
             },
         }
@@ -258,3 +259,16 @@ def test_literals_are_not_stored(storage):
     outputs = deliver(spec_of(y="float"), "1", {"y": 0.5}, storage)
     assert outputs == {"y": OutputLiteral(value=0.5)}
     assert storage.list("jobs") == ()
+
+
+def test_a_mixed_output_has_the_media_type_of_its_suffix(folder, storage):
+    (folder / "table.csv").write_text("a,b\n")
+    spec = spec_of(table="mixed")
+    checked = check_outputs(spec, {"table": folder / "table.csv"}, folder)
+    assert deliver(spec, "1", checked, storage)["table"].media_type == "text/csv"
+
+
+def test_a_mixed_output_of_another_kind_is_refused(folder):
+    (folder / "table.xml").write_text("<a/>")
+    with pytest.raises(OutputError, match=r"table.xml is none of json, csv"):
+        check_outputs(spec_of(table="mixed"), {"table": folder / "table.xml"}, folder)

@@ -451,3 +451,39 @@ def _check_packed(stage, path):
     assert stage({"type": "xml", "zipped": True}, reference, staging=folder).name == path.name
     with pytest.raises(InputError, match="is not of type xml"):
         stage({"type": "xml"}, reference, staging=folder)
+
+
+def test_the_text_of_a_literal_may_stand_elsewhere(stage, web, answer):
+    href = web.serve("/pause.txt", answer(b"2.5\n"))
+    assert stage({"type": "float"}, Reference(href=href)) == 2.5
+
+
+def test_a_text_too_long_for_a_literal_is_refused(stage, tmp_path):
+    path = tmp_path / "long.txt"
+    path.write_text("x" * 200_000)
+    staging = Staging(allowed_folders=(str(tmp_path),))
+    with pytest.raises(TooLargeError, match="has 200000 bytes, at most 131072"):
+        stage({"type": "string"}, Reference(href=path.as_uri()), staging=staging)
+
+
+MIXED = {"type": "mixed", "oneOf": ["json", "png"]}
+PNG = b"\x89PNG\r\n\x1a\n" + b"IEND\xaeB`\x82"
+
+
+@pytest.mark.parametrize(
+    ("value", "suffix"),
+    [
+        (Inline(value='{"a": 1}', media_type="application/json"), ".json"),
+        (Inline(value='"text"'), ".json"),
+        (Inline(value=base64.b64encode(PNG).decode(), encoding="base64"), ".png"),
+    ],
+)
+def test_a_mixed_input_has_the_suffix_of_what_it_is(stage, value, suffix):
+    assert stage(MIXED, value).suffix == suffix
+
+
+def test_a_mixed_input_is_what_its_media_type_says_or_refused(stage):
+    with pytest.raises(InputError, match="not of type png "):
+        stage(MIXED, Inline(value="{}", media_type="image/png"))
+    with pytest.raises(InputError, match="not of type json or png "):
+        stage(MIXED, Inline(value="{"))

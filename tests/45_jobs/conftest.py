@@ -6,6 +6,7 @@ from databases import find_binaries, postgres_server
 
 from candela.contract.job import Staging
 from candela.errors import PublicationError
+from candela.jobs.catalogue import ProcessCatalogue
 from candela.jobs.dispatcher import Dispatcher
 from candela.jobs.principal import SYSTEM
 from candela.jobs.service import JobService
@@ -61,9 +62,10 @@ class Engine:
         storage = open_storage((folder / "storage").as_uri())
         self.database = database
         self.board = Board()
+        store = JobStore(database)
         self.service = JobService(
-            specs,
-            JobStore(database),
+            ProcessCatalogue(specs, store.database, max_age_s=0),
+            store,
             storage,
             LocalRunner(storage, folder / place, grace_s=1),
             self.board,

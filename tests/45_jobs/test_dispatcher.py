@@ -187,6 +187,7 @@ def published(engine):
         [State.ACCEPTED],
         State.DISPATCHING,
         process="ChangeDetect",
+        description=engine.service.specs.version("ChangeDetect").digest,
         runner=engine.service.runner.name,
     )
     engine.store.move(job_id, [State.DISPATCHING], State.RUNNING, request=image)
@@ -272,7 +273,7 @@ def test_a_process_runs_no_more_jobs_at_once_than_it_may(engine):
     engine = engine(running_jobs=3)
     limited = engine.service.specs["Echo"].run.model_copy(update={"parallel": 1})
     limited_echo = engine.service.specs["Echo"].model_copy(update={"run": limited})
-    engine.service.specs["Echo"] = limited_echo
+    engine.service.specs.install(limited_echo)
     first, second = echo(engine, pause=60), echo(engine)
     go_on(engine, first, until=is_running)
     for _ in range(5):
@@ -300,7 +301,7 @@ def test_a_waiting_job_says_when_it_may_start_if_that_is_known(engine, monkeypat
 def test_an_internal_error_names_the_job_and_nothing_inside(engine, tmp_path):
     engine = engine()
     ghost = engine.service.specs["Echo"].model_copy(update={"identifier": "Ghost"})
-    engine.service.specs["Ghost"] = ghost  # the worker knows of no such process
+    engine.service.specs.install(ghost)  # the worker knows of no such process
     job_id = engine.service.submit(SYSTEM, "Ghost", ExecuteRequest(inputs={})).id
     job = go_on(engine, job_id)
     assert (job.state, job.attempt, job.error.kind) == (State.FAILED, 1, "InternalError")
@@ -311,10 +312,12 @@ def test_an_internal_error_names_the_job_and_nothing_inside(engine, tmp_path):
     assert "there is no process" in engine.service.runner.logs(job_id)
 
 
-def test_a_job_whose_process_is_no_more_fails(engine):
+def test_a_job_without_description_whose_process_is_no_more_fails(engine):
     engine = engine()
-    job_id = echo(engine)
-    del engine.service.specs["Echo"]
+    accepted = engine.store.get(echo(engine))
+    job_id = "of-an-earlier-version"
+    engine.store.add(replace(accepted, id=job_id, description=""))
+    engine.service.specs.uninstall("Echo")
     job = go_on(engine, job_id)
     assert (job.state, job.error.kind) == (State.FAILED, "NotFoundError")
     assert "there is no process 'Echo'" in job.message

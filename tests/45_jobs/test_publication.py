@@ -38,7 +38,9 @@ def publishing(engine, *, raster=None, parcels=None):
     result = ResultDocument(job=job_id, status="succeeded", outputs=outputs)
     runner = engine.service.runner.name
     move = engine.store.move
-    move(job_id, [State.ACCEPTED], State.DISPATCHING, process="ChangeDetect", runner=runner)
+    version = engine.service.specs.version("ChangeDetect")
+    process = {"process": "ChangeDetect", "description": version.digest}
+    move(job_id, [State.ACCEPTED], State.DISPATCHING, runner=runner, **process)
     move(job_id, [State.DISPATCHING], State.RUNNING)
     return move(job_id, [State.RUNNING], State.PUBLISHING, result=result)
 

@@ -7,15 +7,16 @@ import pytest
 from candela.contract.job import Box, Inline, Reference
 from candela.errors import InvalidValueError, MissingValueError, RequestError, TooLargeError
 from candela.jobs.request import ExecuteRequest, OutputRequest, checked
-from candela.spec import load_specs
+from candela.spec import find_spec, load_specs
 
 SPECS = load_specs()
 IMAGE = Reference(href="http://host/a.tif")
+TIFF = Reference(href="http://host/a.tif", type="image/tiff")
 
 
 def check(process, *, outputs=None, response="document", **inputs):
     request = ExecuteRequest(inputs=inputs, outputs=outputs or {}, response=response)
-    return checked(SPECS[process], request, max_input_bytes=100)
+    return checked(find_spec(SPECS, process), request, max_input_bytes=100)
 
 
 def test_literals_get_their_type_and_defaults_are_filled_in():
@@ -35,7 +36,8 @@ def test_text_for_a_file_is_taken_as_inline_value():
         ("Echo", {"pause": "-1"}, "pause", "below the minimum 0"),
         ("Echo", {"pause": ["1", "2"]}, "pause", "at most 1 value, found 2"),
         ("Echo", {"numbers": ["1"] * 11}, "numbers", "at most 10 values, found 11"),
-        ("Echo", {"literal": IMAGE}, "literal", "is a literal of type string, found a reference"),
+        ("Echo", {"literal": TIFF}, "literal", "has media type 'image/tiff', expected text/plain"),
+        ("Echo", {"literal": Reference(href="x")}, "literal", "no address that can be"),
         ("Echo", {"bbox": "1,2,3,4"}, "bbox", "is a bounding box"),
         ("Echo", {"bbox": Box(bbox=(3, 2, 1, 4))}, "bbox", "not below and left"),
         ("Echo", {"complex": Reference(href="ftp://x/y")}, "complex", "no address that can be"),
@@ -85,6 +87,17 @@ def test_a_media_type_that_is_not_offered_is_refused():
         check("ChangeDetect", before=IMAGE, after=IMAGE, outputs=wanted)
 
 
-def test_raw_output_is_of_one_output():
-    with pytest.raises(InvalidValueError, match="exactly one output, found 0"):
-        check("Echo", response="raw")
+def test_the_inputs_of_an_alias_get_their_own_names():
+    request = check("org.n52.javaps.test.EchoProcess", literalInput="a")
+    assert request.inputs == {"literal": ["a"], "pause": [0]}
+
+
+def test_the_inputs_of_an_alias_are_blamed_by_its_names():
+    with pytest.raises(InvalidValueError, match="has no input 'literal'") as caught:
+        check("org.n52.javaps.test.EchoProcess", literal="a")
+    assert caught.value.locator == "literal"
+
+
+def test_the_text_of_a_literal_may_stand_elsewhere():
+    text = Reference(href="https://example.org/number.txt", type="text/plain; charset=utf-8")
+    assert check("Echo", pause=text).inputs["pause"] == [text]

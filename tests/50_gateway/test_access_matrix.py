@@ -70,6 +70,17 @@ def decided(rule: str, *asks: Ask | str) -> Decision:
 
 DECISIONS = {
     "GET /": decided("listed", Ask("/", HTML)),
+    "GET /api": decided("open", "/api", Ask("/api", HTML)),
+    "GET /conformance": decided("open", "/conformance", Ask("/conformance", HTML)),
+    "GET /processes": decided("open", "/processes", "/processes?limit=1&offset=1&f=html"),
+    "GET /processes/<process_id>": decided("open", "/processes/Echo", "/processes/Echo?f=html"),
+    "POST /processes/<process_id>/execution": decided(
+        "makes", Ask("/processes/Echo/execution", JSON, b"{}")
+    ),
+    "POST /processes/<process_id>/validation": decided(
+        "open", Ask("/processes/Echo/validation", JSON, b"{}"),
+        Ask("/processes/Echo/execution", JSON | {"Prefer": "dry-run"}, b"{}"),
+    ),
     "GET /static/<path:filename>": decided("open", "/static/nothing"),
     "GET /assets/<path:filename>": decided("open", "/assets/candela.css"),
     "GET /map": decided("open", Ask("/map", HTML)),
@@ -94,6 +105,13 @@ DECISIONS = {
     "GET /jobs": decided("listed", "/jobs", "/jobs?processID=Echo&status=successful&limit=9"),
     "GET /jobs/<job_id>": decided("own", "/jobs/{job}", Ask("/jobs/{job}", HTML)),
     "DELETE /jobs/<job_id>": decided("own", "/jobs/{job}"),
+    "GET /jobs/<job_id>/results": decided(
+        "own", "/jobs/{job}/results", Ask("/jobs/{job}/results", HTML)
+    ),
+    "GET /jobs/<job_id>/results/<output>": decided("own", "/jobs/{job}/results/complexOutput"),
+    "GET /jobs/<job_id>/request": decided(
+        "own", "/jobs/{job}/request", "/jobs/{job}/request?f=html"
+    ),
     "GET /jobs/<job_id>/log": decided("own", "/jobs/{job}/log"),
     "GET /jobs/<job_id>/events": decided("own", "/jobs/{job}/events"),
     "POST /jobs/<job_id>/progress": decided("token", "/jobs/{job}/progress"),
@@ -301,7 +319,7 @@ def test_what_is_made_belongs_to_who_asks(owned: Estate, key: str, ask: Ask) -> 
     for who in ROLES.values():
         answer = sent(owned, key, ask, who, owned.things)
         assert answer.status_code in {200, 201}
-        if ask.path == "/wps":
+        if not ask.path.startswith("/uploads"):
             (job,) = owned.gateway.jobs.newest(SYSTEM, 1)
             assert job.owner == who.get("X-User", "")
         else:

@@ -4,7 +4,6 @@ import dataclasses
 import datetime as dt
 import sys
 import threading
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from statements import recorded_statements
 
 from candela.contract.job import Failure, OutputFile, OutputLiteral, ResultDocument
 from candela.gateway import app
+from candela.gateway.protocols.waiting import WAITING_GRACE
 from candela.jobs.model import UNFINISHED, State
 from candela.jobs.store import JobStore
 from candela.runners.local import LocalRunner
@@ -59,11 +59,13 @@ def test_forty_requests_at_the_same_time_all_come_to_their_end(tmp_path, monkeyp
     assert made == {f"job{number}" for number in range(40)}
 
 
-def test_capabilities_are_made_once_and_cost_no_query(idle_gateway, idle):
+def test_capabilities_are_made_once_and_read_one_number_at_most(idle_gateway, idle):
     first = idle.get(CAPABILITIES).data
     with recorded_statements() as said:
         idle.get(CAPABILITIES)
-    assert said == []
+    counter = "SELECT process_catalogue.revision"  # whether an operator has added a process
+    assert [text for text in said if not text.startswith(counter)] == []
+    assert len(said) <= 1
     assert idle.get(CAPABILITIES).data == first
 
 
@@ -99,18 +101,14 @@ def test_answers_that_are_held_back_are_few(idle, idle_gateway, monkeypatch):
     held = []
 
     def wait(job_id, timeout_s, *, owner):
-        held.append(timeout_s)
+        held.append(timeout_s)  # and the next one comes while this one is held back
+        assert idle.application.test_client().get(EXECUTE).status_code == 200
         return idle_gateway.jobs.store.get(job_id)
 
     monkeypatch.setattr(idle_gateway.jobs.store, "wait", wait)
-    service = idle.application.view_functions["wps10.wps"].__closure__[0].cell_contents
-    with ExitStack() as others:
-        while others.enter_context(service._place(service._grace_places)):
-            pass
+    for _ in range(2):
         assert idle.get(EXECUTE).status_code == 200
-        assert held == []
-    idle.get(EXECUTE)
-    assert held == [0]
+    assert held == [0] * 2 * WAITING_GRACE
 
 
 def test_xml_is_the_answer_whatever_is_accepted(idle):
@@ -129,7 +127,7 @@ def test_the_status_document_has_a_whole_percentage_and_the_prefix_that_clients_
     response = idle.get(f"/wps/status/{job_id}")
     started = response.root.find(".//wps:ProcessStarted", NS)
     assert started.get("percentCompleted") == "12"
-    assert b'wps:processVersion="1.0.0"' in response.data
+    assert b'wps:processVersion="1.1.0"' in response.data
     assert response.root.find(".//wps:ProcessAccepted", NS) is None
     assert b"<wps:ExecuteResponse" in response.data
     assert response.root.get("version") == "1.0.0"
@@ -169,6 +167,7 @@ def finished(idle, idle_gateway):
             job,
             id=f"{len(process):08}",
             process=process,
+            description=idle_gateway.jobs.specs.version(process).digest,
             request=job.request.model_copy(update={"inputs": {}}),
             state=State.SUCCEEDED,
             message="succeeded",

@@ -9,7 +9,7 @@ from werkzeug.test import Client
 
 from candela.errors import InvalidValueError
 from candela.gateway.app import Gateway
-from candela.gateway.jobs_api import MAX_REPORT_BYTES
+from candela.gateway.ops.progress import MAX_REPORT_BYTES
 from candela.gateway.parameters import QueryParameters
 from candela.jobs.tokens import token_for
 from candela.settings import Settings

@@ -22,7 +22,7 @@ def worker(drill, tmp_path):
         specs = drill.gateway.jobs.specs
         limits = {"timeout": timeout, "memory": memory}
         run = specs[process].run.model_copy(update=limits)
-        specs[process] = specs[process].model_copy(update={"run": run})
+        specs.install(specs[process].model_copy(update={"run": run}))
         inputs = {
             name: [Reference(href=path.as_uri()) for path in paths] for name, paths in files.items()
         }

@@ -96,7 +96,11 @@ def test_an_address_of_a_file_means_the_same(
     ("assignment", "sentence"),
     [
         ("literal", "'literal' is no input, expected name=value"),
-        ("literl=1", "Echo has no input 'literl' (inputs: literal, complex, bbox, numbers, pause)"),
+        (
+            "literl=1",
+            "Echo has no input 'literl' (inputs: literal, bbox, numbers, image, document, mixed, "
+            "complex, pause)",
+        ),
         ("bbox=1,2,3", "input 'bbox' is a bounding box: left,bottom,right,top[,EPSG:...]"),
         ("bbox=a,2,3,4", "input 'bbox' is a bounding box: left,bottom,right,top[,EPSG:...]"),
         ("complex=none.xml", "input 'complex': there is no file 'none.xml', and XML begins with <"),

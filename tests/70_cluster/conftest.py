@@ -88,7 +88,7 @@ def make_gateway(deployment, monkeypatch, tmp_path: Path):
         )
         echo = gateway.jobs.specs["Echo"]
         needs = echo.run.model_copy(update=run or {})
-        gateway.jobs.specs["Echo"] = echo.model_copy(update={"run": needs})
+        gateway.jobs.specs.install(echo.model_copy(update={"run": needs}))
         made.append(gateway)
         return gateway
 

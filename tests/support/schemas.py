@@ -8,6 +8,8 @@ import os
 from functools import cache
 from pathlib import Path
 
+import jsonschema
+import yaml
 from lxml import etree
 
 W3C = Path(__file__).parent / "w3c"
@@ -15,6 +17,7 @@ SHARED = Path(__file__).parents[3] / "shared" / "schemas"
 CACHE = Path(__file__).parents[2] / ".cache" / "schemas"
 ROOTS = {
     "http://www.opengis.net/wps/1.0.0": "ogc/wps/1.0.0/wpsAll.xsd",
+    "http://www.opengis.net/wps/2.0": "ogc/wps/2.0/wps.xsd",
     "http://www.opengis.net/ows/1.1": "ogc/ows/1.1.0/owsAll.xsd",
     "http://www.opengis.net/ows/2.0": "ogc/ows/2.0/owsAll.xsd",
     "http://www.opengis.net/ogc": "ogc/wms/1.3.0/exceptions_1_3_0.xsd",
@@ -25,6 +28,9 @@ ROOTS = {
     "http://www.opengis.net/gml/3.2": "ogc/gml/3.2.1/gml.xsd",
 }  # by namespace of a document's root
 WFS = "http://www.opengis.net/wfs/2.0"
+
+
+OGCAPI = Path("ogc/ogcapi/processes/part1/1.0/openapi/schemas")
 
 
 def schema_folder(namespace: str = "http://www.opengis.net/wps/1.0.0") -> Path | None:
@@ -92,3 +98,54 @@ def assert_valid(content: bytes) -> etree._Element:
         valid = schema.validate(root)
         assert valid, f"{schema.error_log}\n{content.decode()}"
     return root
+
+
+def json_schema_folder() -> Path | None:
+    """Return the folder with the schemas of OGC API - Processes, if they are at hand."""
+    named = os.environ.get("CANDELA_SCHEMAS")
+    for folder in (*([Path(named)] if named else []), SHARED, CACHE):
+        if (folder / OGCAPI / "statusInfo.yaml").is_file():
+            return folder / OGCAPI
+    return None
+
+
+@cache
+def json_schema(name: str) -> dict:
+    """Return a schema of OGC API - Processes with those that it refers to in their places.
+
+    NOTE: ``oneOf`` becomes ``anyOf``: a whole number is a number and an integer, so that by the
+    letter no result could have one (opengeospatial/ogcapi-processes, issue 350).
+    """
+    folder = json_schema_folder()
+    assert folder is not None
+    return _resolved(yaml.safe_load((folder / name).read_text()), (name,))
+
+
+def _resolved(node, above):
+    if isinstance(node, list):
+        return [_resolved(item, above) for item in node]
+    if not isinstance(node, dict):
+        return node
+    name = node.get("$ref")
+    if isinstance(name, str):
+        return {} if name in above or len(above) > 8 else _schema_below(name, above)
+    renamed = {
+        "anyOf" if key == "oneOf" and isinstance(value, list) else key: value
+        for key, value in node.items()
+    }
+    for key in ("exclusiveMinimum", "exclusiveMaximum"):  # booleans before JSON Schema's draft 6
+        if isinstance(renamed.get(key), bool):
+            del renamed[key]
+    return {key: _resolved(value, above) for key, value in renamed.items()}
+
+
+def _schema_below(name, above):
+    folder = json_schema_folder()
+    assert folder is not None
+    return _resolved(yaml.safe_load((folder / name).read_text()), (*above, name))
+
+
+def assert_valid_json(document: object, name: str) -> None:
+    """Check a document against a schema of OGC API - Processes, such as ``statusInfo.yaml``."""
+    if json_schema_folder() is not None:
+        jsonschema.validate(document, json_schema(name), jsonschema.Draft7Validator)

@@ -19,6 +19,7 @@ from candela.eo.s2.product import Granule
 from candela.errors import InputError
 
 Mask = NDArray[np.uint8]
+CloudReader = Callable[[Window], Mask]
 
 
 class Usability(IntEnum):
@@ -95,7 +96,7 @@ def from_scene_classes(classes: NDArray[Any]) -> Mask:
 
 
 @contextmanager
-def open_clouds(granule: Granule, grid: Grid) -> Iterator[Callable[[Window], Mask]]:
+def open_clouds(granule: Granule, grid: Grid) -> Iterator[CloudReader]:
     """Open the best cloud information that a granule has.
 
     That is the scene classification (Level-2A), the classification mask (Level-1C since processing
@@ -129,7 +130,7 @@ def open_clouds(granule: Granule, grid: Grid) -> Iterator[Callable[[Window], Mas
     else:
         raise InputError(
             f"{granule.metadata.image_id} has no cloud information (neither SCL, MSK_CLASSI nor "
-            "MSK_CLOUDS): choose the mask validity or none"
+            "MSK_CLOUDS): choose the mask model, validity or none"
         )
 
 

@@ -14,7 +14,7 @@ from rasterio.windows import Window
 
 from candela.eo.raster.grid import Grid
 from candela.eo.raster.images import band_indexes, open_image
-from candela.eo.raster.values import checked_grid, read_reflectance
+from candela.eo.raster.values import check_reflectance, checked_grid, read_reflectance
 from candela.eo.s2.mask_file import MaskReader, open_mask
 from candela.eo.s2.metadata import DEFAULT_BANDS, sensing_time
 from candela.errors import InputError, blamed_on
@@ -93,7 +93,8 @@ def open_pair(
     Raises
     ------
     InputError
-        If one is no image, lacks a band, is not uint16, or the grids of images and masks differ.
+        If one is no image, lacks a band, has no reflectance, or the grids of images and masks
+        differ.
     """
     with ExitStack() as stack:
         with blamed_on("before"):
@@ -125,14 +126,7 @@ def _checked_bands(
     image: rasterio.DatasetReader, bands: tuple[str, ...], names: Sequence[str]
 ) -> list[int]:
     indexes = band_indexes(image, bands, names)
-    types = {image.dtypes[index - 1] for index in indexes}
-    if types != {"uint16"}:
-        raise InputError(
-            f"{Path(image.name).name} has values of type {', '.join(sorted(types))}; "
-            "expected uint16, reflectance times 10 000"
-        )
-    if image.nodata not in (None, 0):
-        raise InputError(f"{Path(image.name).name} has nodata {image.nodata:g}; expected 0")
+    check_reflectance(image, indexes)
     return indexes
 
 

@@ -19,7 +19,10 @@ from flask import Flask, Response, request
 from candela.errors import OtherSiteError
 from candela.settings import Settings
 
-READ_BY_ALL = ("/wps", "/outputs", "/jobs", "/layers.json", "/ows", "/patches")
+READ_BY_ALL = (
+    "/", "/api", "/conformance", "/jobs", "/layers.json", "/outputs", "/ows", "/patches",
+    "/processes", "/wps",
+)  # fmt: skip
 ONLY_ASKS = "/ows"  # also by POST: nothing is changed there
 MARKUP = frozenset(
     {"text/html", "text/xml", "application/xml", "text/xsl", "application/pdf",
@@ -34,7 +37,10 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
 }
 ASKED_WITH = "Accept, Content-Type, Idempotency-Key, If-None-Match, If-Range, Prefer, Range"
-TOLD = "Accept-Ranges, Content-Disposition, Content-Range, ETag, Link, Location, Retry-After"
+TOLD = (
+    "Accept-Ranges, Content-Disposition, Content-Range, ETag, Link, Location, Preference-Applied, "
+    "Retry-After"
+)
 PREFLIGHT_S = 86_400
 
 

@@ -1,11 +1,11 @@
 """The landing page and the page of a job: what the job service knows, for people."""
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from candela.contract.job import Box, Inline, Reference, StoredValue, Value
 from candela.contract.names import address_name, without_secrets
-from candela.errors import PublisherAwayError
+from candela.errors import NoSuchProcessError, PublisherAwayError
 from candela.gateway.access.browsers import Page
 from candela.gateway.console import PageLink, PageOutput, PageValue, file_size, page
 from candela.gateway.problems import problem_of_failure
@@ -25,8 +25,33 @@ LINKS = (
     PageLink("/ows?service=WMS&request=GetCapabilities", "WMS", "All layers as maps"),
     PageLink("/ows?service=WCS&request=GetCapabilities", "WCS", "All layers as coverages"),
     PageLink("/ows?service=WFS&request=GetCapabilities", "WFS", "All layers of polygons"),
-    PageLink("/jobs", "Jobs as JSON", "For programs"),
+    PageLink("/api?f=html", "API", "OGC API - Processes, for programs"),
+    PageLink("/jobs?f=html", "Jobs", "All jobs"),
 )
+
+
+@dataclass(frozen=True)
+class JobPages:
+    """Draws for people what the routes of jobs and processes answer."""
+
+    jobs: JobService
+    metadata: Metadata
+    addresses: Addresses
+    maps_url: str
+
+    def landing(self, principal: Principal) -> Page:
+        """Draw the landing page."""
+        return landing_page(
+            self.jobs, principal, self.metadata, self.addresses.base_url, self.maps_url
+        )
+
+    def job(self, principal: Principal, job: Job) -> Page:
+        """Draw the page of a job."""
+        return job_page(self.jobs, principal, self.metadata, self.addresses, job)
+
+    def document(self, title: str, document: dict[str, Any], *, kind: str = "document") -> Page:
+        """Draw any other document by its kind, such as ``jobs``; without one, its members."""
+        return page(f"{kind}.html", metadata=self.metadata, title=title, document=document)
 
 
 def landing_page(
@@ -49,7 +74,10 @@ def job_page(
     jobs: JobService, principal: Principal, metadata: Metadata, addresses: Addresses, job: Job
 ) -> Page:
     """Draw the page of a job."""
-    spec = jobs.specs.get(job.process)
+    try:
+        spec = jobs.spec(job)
+    except NoSuchProcessError:  # of a job of an earlier version
+        spec = None
     return page(
         "job.html",
         metadata=metadata,
