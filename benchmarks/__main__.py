@@ -31,6 +31,7 @@ QUICK = {
     "change_clouds": ["--seeds", "3", "--shares", "0.08", "--levels", "L2A"],
     "change_damage": ["--strength", "0.9"],
     "change_speed": ["--size", "2196"],
+    "sar_series_speed": ["--size", "2048", "--dates", "2"],
     "s1tiling": ["--lines", "1500", "--samples", "2000"],
     "sar_change_speed": ["--size", "1098"],
     "pipeline": ["--sizes", "1098"],
@@ -43,6 +44,7 @@ NEEDS = {  # only run by name
     "cluster_queue": "a Kubernetes cluster",
     "interleave": "an image",
     "s1geometry": "a Sentinel-1 product",
+    "sar_series": "images of one track",
 }
 
 
