@@ -5,7 +5,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import rasterio
 import shapely
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -14,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from candela.eo.raster.grid import Area, Bounds, Grid, Shape
 from candela.eo.raster.preview import colour
-from candela.eo.raster.values import read_reflectance
+from candela.eo.s2.pair import PairImage
 
 from .parcels import LEVELS, MeasuredParcel
 
@@ -36,8 +35,8 @@ Pixels = NDArray[np.float32]
 def draw_parcels(
     path: Path,
     parcels: Sequence[MeasuredParcel],
-    image: rasterio.DatasetReader,
-    indexes: Sequence[int],
+    grid: Grid,
+    image: PairImage,
 ) -> None:
     """Draw parcels over the part of an image where they are.
 
@@ -47,17 +46,16 @@ def draw_parcels(
         The PNG to write.
     parcels : sequence of MeasuredParcel
         Placed on the grid of the image.
-    image : DatasetReader
-        Reflectance times 10 000, nodata 0.
-    indexes : sequence of int
-        Its bands of red, green and blue.
+    grid : Grid
+        That of the image.
+    image : PairImage
+        With the bands of red, green and blue.
     """
-    grid = Grid.of(image)
     window = _extent(grid, [each.parcel.shape for each in parcels])
     sides = (int(window.height), int(window.width))
     scale = min(1.0, LONGEST_SIDE / max(sides)) * max(1, SHORTEST_SIDE // max(sides))
     rows, cols = (max(1, round(side * scale)) for side in sides)
-    stored = read_reflectance(image, indexes, window, Shape(rows, cols))
+    stored = image.read_small(window, Shape(rows, cols), TRUE_COLOUR)
     reflectance = np.minimum(stored, SCALE).astype(np.float32) / SCALE
     reflectance[:, (stored == 0).any(axis=0)] = np.nan
     picture = colour(reflectance)
