@@ -13,7 +13,7 @@ WORKERS ?= 2
 NAME ?= balanced
 OUTPUT ?= .cache/encoders
 DEBIAN := cgi-mapserver lighttpd fonts-dejavu-core
-DEBIAN_TESTS := chromium postgresql postgresql-15-postgis-3
+DEBIAN_TESTS := chromium curl postgresql postgresql-15-postgis-3
 DEBIAN_QGIS := python3-qgis
 
 # The folders under the names that they have when installed, for tools that read sources.

@@ -5,6 +5,12 @@ CandelaError
 │   ├── RequestError            the request cannot be accepted
 │   │   ├── MissingValueError       a mandatory parameter is absent
 │   │   ├── InvalidValueError       a parameter has a value that is not allowed
+│   │   │   ├── NoSuchInputError        the process has no such input
+│   │   │   ├── NoSuchOutputError       the process has no such output
+│   │   │   ├── NoSuchFormatError       an input or output is not offered in this format
+│   │   │   ├── NoSuchModeError         no such way to execute
+│   │   │   ├── TooManyInputsError      an input has more values than it takes
+│   │   │   └── TooManyOutputsError     more outputs than the response can have
 │   │   ├── UnsupportedError        an operation, method or option that is not offered
 │   │   ├── VersionError            no common protocol version
 │   │   ├── TooLargeError           a body or an input above the limit
@@ -68,6 +74,30 @@ class MissingValueError(RequestError):
 
 class InvalidValueError(RequestError):
     """A parameter has a value that is not allowed."""
+
+
+class NoSuchInputError(InvalidValueError):
+    """The process has no such input."""
+
+
+class NoSuchOutputError(InvalidValueError):
+    """The process has no such output."""
+
+
+class NoSuchFormatError(InvalidValueError):
+    """An input or output is not offered in this format."""
+
+
+class NoSuchModeError(InvalidValueError):
+    """There is no such way to execute."""
+
+
+class TooManyInputsError(InvalidValueError):
+    """An input has more values than it takes."""
+
+
+class TooManyOutputsError(InvalidValueError):
+    """More outputs are asked for than the response can have."""
 
 
 class UnsupportedError(RequestError):

@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from candela.errors import InvalidValueError, NoSuchProcessError, SpecError
+from candela.errors import InvalidValueError, NoSuchInputError, NoSuchProcessError, SpecError
 from candela.literals import LITERAL_TYPES, Scalar, parse_literal
 
 UNBOUNDED = 2**31 - 1  # WPS wants a number: the largest xs:int stands for "any number"
@@ -385,12 +385,12 @@ class ProcessSpec(Strict):
 
         Raises
         ------
-        InvalidValueError
+        NoSuchInputError
             With the first unknown name as its locator.
         """
         for name in names:
             if name not in self.inputs:
-                raise InvalidValueError(
+                raise NoSuchInputError(
                     f"{self.identifier} has no input {name!r} (inputs: {', '.join(self.inputs)})",
                     name,
                 )

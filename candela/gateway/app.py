@@ -15,11 +15,14 @@ from candela.gateway.maps.publisher import check_styles, make_publisher
 from candela.gateway.ops import probes, progress, usage, warm_pods
 from candela.gateway.ops.metrics import Metrics
 from candela.gateway.parameters import refuse_nul
+from candela.gateway.protocols import geoserver_address, versions
 from candela.gateway.protocols.ogcapi import routes as ogcapi
 from candela.gateway.protocols.ogcapi.service import OgcApi
-from candela.gateway.protocols.wps10 import exceptions as wps10_exceptions
-from candela.gateway.protocols.wps10 import geoserver_address
+from candela.gateway.protocols.waiting import Waiting
 from candela.gateway.protocols.wps10 import service as wps10
+from candela.gateway.protocols.wps10 import xml as wps10_xml
+from candela.gateway.protocols.wps20 import service as wps20
+from candela.gateway.protocols.wps20 import xml as wps20_xml
 from candela.gateway.results import Addresses
 from candela.gateway.runner import make_runner
 from candela.gateway.search import routes as search
@@ -94,10 +97,8 @@ class Gateway:
             PatchesApi(settings),
         )
 
-    @property
-    def _codecs(self) -> dict[str, problems.Writer]:
+    def _codecs(self, wps: problems.Writer) -> dict[str, problems.Writer]:
         """Who writes the problems of addresses that no route serves, by path."""
-        wps = wps10_exceptions.report_response
         path = self.settings.geoserver_path
         own: dict[str, problems.Writer] = {"/wps": wps, "/ows": ows.problem_response}
         return own | ({f"{path}/wps": wps, f"{path}/ows": wps} if path else {})
@@ -124,15 +125,26 @@ class Gateway:
         identity.identify(app, identity.TrustedProxy.of(self.settings))
         protect(app, Sites.of(self.settings))
         refuse_nul(app)
+        waiting = Waiting(self.jobs, self.settings.sync_timeout_s, self.settings.grace_s)
+        first = wps10.Wps10(self.jobs, self.metadata, self.settings, waiting)
+        second = wps20.Wps20(self.jobs, self.metadata, self.settings, waiting)
+        wps = versions.Versions(
+            versions.Version(first, (wps10_xml.VERSION,), wps10_xml.WPS_NS),
+            versions.Version(
+                second, wps20_xml.VERSIONS, wps20_xml.WPS_NS, wps20_xml.OWN_OPERATIONS
+            ),
+        )
         app.register_blueprint(
-            problems.blueprint(lambda problem: problem_page(problem, self.metadata), self._codecs)
+            problems.blueprint(
+                lambda problem: problem_page(problem, self.metadata), self._codecs(wps.report)
+            )
         )
         addresses = Addresses(self.settings.base_url)
         pages = JobPages(self.jobs, self.metadata, addresses, self.settings.maps_url)
-        api = OgcApi(self.jobs, self.metadata, addresses, pages, self.settings.sync_timeout_s)
+        api = OgcApi(self.jobs, self.metadata, addresses, pages, waiting)
         app.register_blueprint(ogcapi.blueprint(api))
-        service = wps10.Wps10(self.jobs, self.metadata, self.settings)
-        app.register_blueprint(wps10.blueprint(service, self.jobs))
+        app.register_blueprint(versions.blueprint(wps))
+        app.register_blueprint(wps10.blueprint(first, self.jobs))
         token = outputs.token_of_map_server(self.settings)
         app.register_blueprint(outputs.blueprint(self.jobs, map_server=token))
         if self.jobs.uploads:
@@ -150,7 +162,7 @@ class Gateway:
             app.register_blueprint(ows.elsewhere_blueprint(self.settings.maps_url))
         if path := self.settings.geoserver_path:
             app.register_blueprint(
-                geoserver_address.blueprint(service, self.settings.geoserver_site, path)
+                geoserver_address.blueprint(wps, self.settings.geoserver_site, path)
             )
         app.extensions["patches"] = self.patches
         app.register_blueprint(search.blueprint(self.patches))

@@ -1,6 +1,7 @@
 """Results by address, with Range and ETag.
 
 /outputs/<job>/<file>            for those who see the job
+/outputs/<job>/<output>          the same, of an output that is a value
 /outputs/<token>/<job>/<file>    for a GeoServer that reads by HTTP, where owners are identified
 """
 
@@ -14,9 +15,10 @@ from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import parse_range_header
 from werkzeug.wrappers import Response as BaseResponse
 
-from candela.contract.job import OUTPUTS_FOLDER, OutputFile, job_key
+from candela.contract.job import OUTPUTS_FOLDER, Box, OutputFile, job_key
 from candela.errors import NotFoundError
 from candela.gateway.access.identity import principal_of
+from candela.gateway.results import literal_text
 from candela.jobs.principal import SYSTEM, Principal
 from candela.jobs.service import JobService
 from candela.jobs.tokens import map_server_token
@@ -57,10 +59,14 @@ def blueprint(jobs: JobService, *, map_server: str = "") -> Blueprint:
 
 def _output(jobs: JobService, principal: Principal, job_id: str, file: str) -> BaseResponse:
     try:
-        made = jobs.output_file(principal, job_id, file)
-        return file_response(jobs.storage, job_id, made)
+        made = jobs.output(principal, job_id, file)
+        if isinstance(made, OutputFile):
+            return file_response(jobs.storage, job_id, made)
     except NotFoundError:
         raise NotFoundError(f"there is no output {file!r} of a job {job_id!r}") from None
+    if isinstance(made, Box):
+        return Response(made.to_json(), mimetype="application/json")
+    return Response(literal_text(made.value), mimetype="text/plain")
 
 
 def file_response(storage: Storage, job_id: str, made: OutputFile) -> BaseResponse:

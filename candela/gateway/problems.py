@@ -44,6 +44,8 @@ class Kind(NamedTuple):
         When the same request may succeed; 0 where it will not.
     detail : str
         What is shown of errors whose own message is for the log alone.
+    wps20 : str
+        The exception code of WPS 2.0 (OGC 14-065r2), where it has one of its own.
     """
 
     code: str
@@ -52,33 +54,46 @@ class Kind(NamedTuple):
     title: str = ""
     retry_after_s: int = 0
     detail: str = ""
+    wps20: str = ""
 
 
 TABLE: dict[type[errors.CandelaError], Kind] = {
     errors.PublicError: Kind("NoApplicableCode", 400),
     errors.MissingValueError: Kind("MissingParameterValue", 400),
     errors.InvalidValueError: Kind("InvalidParameterValue", 400),
+    errors.NoSuchInputError: Kind("InvalidParameterValue", 400, wps20="NoSuchInput"),
+    errors.NoSuchOutputError: Kind("InvalidParameterValue", 400, wps20="NoSuchOutput"),
+    errors.NoSuchFormatError: Kind("InvalidParameterValue", 400, wps20="NoSuchFormat"),
+    errors.NoSuchModeError: Kind("InvalidParameterValue", 400, wps20="NoSuchMode"),
+    errors.TooManyInputsError: Kind("InvalidParameterValue", 400, wps20="TooManyInputs"),
+    errors.TooManyOutputsError: Kind("InvalidParameterValue", 400, wps20="TooManyOutputs"),
     OffsetError: Kind("InvalidParameterValue", 409),
     errors.UnsupportedError: Kind("OperationNotSupported", 400),
     errors.VersionError: Kind("VersionNegotiationFailed", 400),
-    errors.TooLargeError: Kind("FileSizeExceeded", 413),
+    errors.TooLargeError: Kind("FileSizeExceeded", 413, wps20="SizeExceeded"),
     errors.BusyError: Kind("ServerBusy", 429, retry_after_s=10),
     PartUnderWayError: Kind("ServerBusy", 423, retry_after_s=2),
     FullError: Kind("NotEnoughStorage", 507, retry_after_s=60),
     errors.OtherSiteError: Kind("NoApplicableCode", 403),
     errors.TokenError: Kind("NoApplicableCode", 403),
     errors.NotFoundError: Kind("NotFound", 404),
-    errors.NoSuchJobError: Kind("NotFound", 404, f"{OGC_TYPES}/no-such-job", "No such job"),
-    errors.NoSuchProcessError: Kind(
-        "NotFound", 404, f"{OGC_TYPES}/no-such-process", "No such process"
+    errors.NoSuchJobError: Kind(
+        "NotFound", 404, f"{OGC_TYPES}/no-such-job", "No such job", wps20="NoSuchJob"
     ),
     errors.ResultNotReadyError: Kind(
         "ResultNotReady", 404, f"{OGC_TYPES}/result-not-ready", "Result not ready", retry_after_s=2
     ),
     errors.JobDismissedError: Kind("NoApplicableCode", 410),
-    errors.InputError: Kind("InvalidParameterValue", 400),
+    errors.NoSuchProcessError: Kind(
+        "NotFound",
+        404,
+        f"{OGC_TYPES}/no-such-process",
+        "No such process",
+        wps20="NoSuchProcess",
+    ),
+    errors.InputError: Kind("InvalidParameterValue", 400, wps20="WrongInputData"),
     ChecksumError: Kind("InvalidParameterValue", 422),
-    errors.ReferenceUnavailableError: Kind("InvalidParameterValue", 400),
+    errors.ReferenceUnavailableError: Kind("InvalidParameterValue", 400, wps20="DataNotAccessible"),
     errors.UnavailableError: Kind("NoApplicableCode", 503, retry_after_s=10),
     errors.StorageError: Kind(
         "NoApplicableCode",

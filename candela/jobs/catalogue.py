@@ -108,7 +108,7 @@ class ProcessCatalogue(Mapping[str, ProcessSpec]):
         return self._current().number
 
     def version(self, identifier: str) -> ProcessVersion:
-        """Return a process with the digest of its description.
+        """Return a process, under an alias too, with the digest of its own description.
 
         Raises
         ------
@@ -116,7 +116,9 @@ class ProcessCatalogue(Mapping[str, ProcessSpec]):
             If there is none.
         """
         offer = self._containing(identifier)
-        return offer.versions[find_spec(offer.specs, identifier).identifier]
+        spec = find_spec(offer.specs, identifier)
+        own = spec.original.identifier if spec.original else spec.identifier
+        return ProcessVersion(spec, offer.versions[own].digest)
 
     def of_job(self, job: JobSummary) -> ProcessSpec:
         """Return the process as it was described when a job was accepted.

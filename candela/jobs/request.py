@@ -26,8 +26,11 @@ from candela.contract.names import is_crs_name, without_secrets
 from candela.errors import (
     InvalidValueError,
     MissingValueError,
+    NoSuchFormatError,
+    NoSuchOutputError,
     PublicError,
     TooLargeError,
+    TooManyInputsError,
     blamed_on,
 )
 from candela.spec import InputSpec, OutputSpec, ProcessSpec
@@ -112,7 +115,7 @@ def _checked_input(
             f"value{'s' if described.min_occurs > 1 else ''}, found {found}"
         )
     if len(values) > described.max_occurs:
-        raise InvalidValueError(
+        raise TooManyInputsError(
             f"input {name!r} takes at most {described.max_occurs} "
             f"value{'s' if described.max_occurs > 1 else ''}, found {len(values)}"
         )
@@ -164,7 +167,7 @@ def _checked_literal(name: str, described: InputSpec, value: Value) -> Literal_:
 def _checked_text(name: str, value: Reference) -> Reference:
     """Check a reference to the text of a literal, which the worker reads."""
     if value.type and not value.type.lower().strip().startswith("text/"):
-        raise InvalidValueError(
+        raise NoSuchFormatError(
             f"input {name!r} has media type {value.type!r}, expected text/plain: it is a literal"
         )
     _check_reference(name, value)
@@ -201,7 +204,7 @@ def _check_media_type(name: str, described: InputSpec, declared: str | None) -> 
         return
     offered = [media_type.replace(" ", "") for media_type in described.media_types]
     if declared.lower().replace(" ", "") not in offered:
-        raise InvalidValueError(
+        raise NoSuchFormatError(
             f"input {name!r} has media type {declared!r}, expected one of: "
             f"{', '.join(described.media_types)}"
         )
@@ -258,7 +261,7 @@ def _check_outputs(spec: ProcessSpec, request: ExecuteRequest) -> None:
     offered = offered_outputs(spec)
     for name, wanted in request.outputs.items():
         if name not in offered:
-            raise InvalidValueError(
+            raise NoSuchOutputError(
                 f"{spec.identifier} has no output {name!r} (outputs: {', '.join(offered)})", name
             )
         described = offered[name]
@@ -269,7 +272,7 @@ def _check_outputs(spec: ProcessSpec, request: ExecuteRequest) -> None:
             media_types = described.media_types if described.is_complex else ()
         found = (wanted.media_type or "").lower().replace(" ", "")
         if found and media_types and found not in [m.replace(" ", "") for m in media_types]:
-            raise InvalidValueError(
+            raise NoSuchFormatError(
                 f"output {name!r} is offered as {', '.join(media_types)}, "
                 f"not as {wanted.media_type!r}",
                 name,

@@ -15,7 +15,7 @@ from typing import TypeVar
 from sqlalchemy.exc import IntegrityError
 
 from candela.contract.documents import whole_inputs
-from candela.contract.job import INPUTS_FOLDER, OutputFile, job_key
+from candela.contract.job import INPUTS_FOLDER, Output, OutputFile, job_key
 from candela.errors import (
     BusyError,
     CandelaError,
@@ -312,13 +312,16 @@ class JobService:
         self.summary(principal, job_id)
         return public_log(self.runner.logs(job_id))
 
-    def output_file(self, principal: Principal, job_id: str, file: str) -> OutputFile:
-        """Return the output of a finished job that is this file; no other file is an output."""
+    def output(self, principal: Principal, job_id: str, name: str) -> Output:
+        """Return the output of a finished job that is this file, or has this name and no file."""
         result = self.outcome(principal, job_id).result
-        for made in result.outputs.values() if result else ():
-            if isinstance(made, OutputFile) and made.file == file:
-                return made
-        raise NotFoundError(f"there is no output {file!r}")
+        made = result.outputs if result else {}
+        for output in made.values():
+            if isinstance(output, OutputFile) and output.file == name:
+                return output
+        if name in made and not isinstance(made[name], OutputFile):
+            return made[name]
+        raise NotFoundError(f"there is no output {name!r}")
 
     def consumption(
         self,

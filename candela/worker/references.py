@@ -7,9 +7,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from candela.contract.addresses import AddressGuard
+from candela.contract.documents import read_result
 from candela.contract.job import (
     OUTPUTS_FOLDER,
     UPLOADED_FOLDER,
+    OutputLiteral,
     Reference,
     Staging,
     job_key,
@@ -151,13 +153,25 @@ class Resolver:
     def _output(self, key: str, folder: Path) -> Path:
         stored = self._storage.local_path(key)
         path = folder / safe_name(key.rpartition("/")[2], "input")
-        if stored is None:
+        text = self._text_of_value(key)
+        if text is not None:
+            path.write_text(text, encoding="utf-8")
+        elif stored is None:
             self._copy(self._storage, key, path, _job_file(key))
         else:
             self._check_size(_stored_size(self._storage, key, _job_file(key)), path.name)
             path.symlink_to(stored)
         logger.info("Took %s from storage", key)
         return path
+
+    def _text_of_value(self, key: str) -> str | None:
+        """Return the text of an output that is a literal; None of one that is a file."""
+        room, job_id, _, name = key.split("/")
+        result = read_result(self._storage, job_id) if room == "jobs" and "." not in name else None
+        made = result.outputs.get(name) if result else None
+        if not isinstance(made, OutputLiteral):
+            return None
+        return str(made.value).lower() if isinstance(made.value, bool) else str(made.value)
 
     def _from_folder(self, described: InputSpec, href: str, folder: Path) -> Path:
         """Link to a file of this machine; it is used where it is."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from candela.eo.progress import Progress
 from candela.eo.raster.images import gdal_environment
 from candela.eo.s2.pair import Masks, open_pair
-from candela.models.change_map.mapping import map_pair, model_bands
+from candela.models.change.mapping import map_pair, model_bands
 
 
 def run(

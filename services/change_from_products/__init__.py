@@ -9,7 +9,7 @@ from candela.eo.progress import Progress
 from candela.eo.raster.grid import Area
 from candela.eo.raster.images import gdal_environment
 from candela.eo.s2.product_pair import PIXEL_M, ProductMask, open_product_pair
-from candela.models.change_map.mapping import map_pair, model_bands
+from candela.models.change.mapping import map_pair, model_bands
 from candela.models.clouds import CloudSource, open_cloud_mask
 
 

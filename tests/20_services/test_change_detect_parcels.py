@@ -18,7 +18,7 @@ from candela.eo.raster.images import create_image
 from candela.eo.raster.smoothing import gaussian
 from candela.eo.vector.parcels import Parcel, ParcelStatistics
 from candela.errors import InputError
-from candela.models.change_map.parcels import (
+from candela.models.change.parcels import (
     COLUMNS,
     MeasuredParcel,
     change_level,

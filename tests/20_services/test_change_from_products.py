@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import rasterio
 
-import candela.models.change_map.mapping as mapping
+import candela.models.change.mapping as mapping
 from candela.eo.raster.grid import Area, Bounds
 from candela.errors import InputError
 from candela.models.change import survey

@@ -44,7 +44,7 @@ DOORS = {
     "wait": lambda service, who, job: service.wait(who, job, 0.01),
     "events": lambda service, who, job: service.events(who, job),
     "log": lambda service, who, job: service.log_tail(who, job),
-    "output": lambda service, who, job: service.output_file(who, job, "a.xml"),
+    "output": lambda service, who, job: service.output(who, job, "a.xml"),
     "report": lambda service, who, job: service.report(who, job, 1, "") or True,
     "dismiss": lambda service, who, job: service.dismiss(who, job),
 }

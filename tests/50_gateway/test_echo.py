@@ -11,6 +11,8 @@ from candela.jobs.model import State
 from candela.jobs.principal import Principal
 from candela.jobs.request import ExecuteRequest
 
+pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+
 ALIAS = "org.n52.javaps.test.EchoProcess"
 NOBODY = Principal()
 
@@ -41,7 +43,6 @@ def content(gateway, job, name):
     return gateway.jobs.storage.read(f"jobs/{job.id}/outputs/{made.file}")
 
 
-@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_all_kinds_of_inputs_come_back(gateway, echoed, image):
     box = Box(bbox=(345345345,) * 4, crs="urn:ogc:def:crs:EPSG:6.6:4326")
     job = echoed(

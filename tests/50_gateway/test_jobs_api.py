@@ -36,6 +36,7 @@ def test_a_job_is_listed_with_its_state(idle):
     alone = idle.get(f"/jobs/{job_id}").json
     assert alone.pop("message") == f"{job.pop('message')}, next in the queue"
     assert alone.pop("inputs") == {"pause": [0]}
+    assert alone.pop("links")[:3] == job.pop("links")
     assert alone == job
 
 

@@ -10,7 +10,8 @@ from candela import errors
 from candela.contract.job import Failure
 from candela.gateway import problems
 from candela.gateway.maps.exceptions import OwsError, exception_report, problem_of_request
-from candela.gateway.protocols.wps10 import exceptions as wps10
+from candela.gateway.protocols.wps10.exceptions import REPORTS
+from candela.gateway.protocols.wps20 import exceptions as wps20
 from candela.jobs.uploads import ChecksumError, FullError
 
 SECRET = "bucket s3://inner/secret"
@@ -21,7 +22,7 @@ TYPES = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0"
 def http():
     """Return a client of routes that raise an error."""
     app = Flask(__name__)
-    codecs = {"/wps": wps10.report_response}
+    codecs = {"/wps": REPORTS.answer}
     app.register_blueprint(problems.blueprint(lambda _: "a page", codecs))
     raised = {
         "value": errors.InvalidValueError("x is 7", "x"),
@@ -126,15 +127,41 @@ def test_people_get_a_page_and_codecs_their_document(http):
     ],
 )
 def test_wps_refuses_with_400_which_clients_show(error, status, code):
-    answer = wps10.refusal_response(problems.problem_of(error))
+    answer = REPORTS.refuse(problems.problem_of(error))
     (exception,) = ElementTree.fromstring(answer.data)
     assert (answer.status_code, exception.get("exceptionCode")) == (status, code)
     assert exception.get("locator") == (error.locator or None)
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.NoSuchProcessError("x"), "NoSuchProcess"),
+        (errors.NoSuchModeError("x"), "NoSuchMode"),
+        (errors.NoSuchInputError("x"), "NoSuchInput"),
+        (errors.NoSuchOutputError("x"), "NoSuchOutput"),
+        (errors.NoSuchFormatError("x"), "NoSuchFormat"),
+        (errors.TooManyInputsError("x"), "TooManyInputs"),
+        (errors.TooManyOutputsError("x"), "TooManyOutputs"),
+        (errors.TooLargeError("x"), "SizeExceeded"),
+        (errors.ReferenceUnavailableError("x"), "DataNotAccessible"),
+        (errors.InputError("x"), "WrongInputData"),
+        (errors.NoSuchJobError("x"), "NoSuchJob"),
+        (errors.ResultNotReadyError("x"), "ResultNotReady"),
+        (errors.MissingValueError("x"), "MissingParameterValue"),
+        (errors.NotFoundError("x"), "InvalidParameterValue"),
+        (errors.BusyError("x"), "ServerBusy"),
+    ],
+)
+def test_wps_2_0_has_codes_of_its_own(error, code):
+    answer = wps20.REPORTS.refuse(problems.problem_of(error))
+    (exception,) = ElementTree.fromstring(answer.data)
+    assert (answer.status_code, exception.get("exceptionCode")) == (400, code)
+
+
 def test_a_report_of_wps_has_the_log_of_a_job_that_failed():
     failure = Failure(kind="InputError", message="no raster", locator="scene", log="line 1\nline 2")
-    report = wps10.exception_report(problems.problem_of_failure(failure))
+    report = REPORTS.element(problems.problem_of_failure(failure))
     texts = [text.text for text in report.iter("{*}ExceptionText")]
     assert texts == ["no raster", "The log ends with:\nline 1\nline 2"]
 

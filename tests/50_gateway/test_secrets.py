@@ -33,7 +33,8 @@ def test_a_secret_in_a_reference_is_shown_nowhere(http, address, caplog):
         plain.get(path)
         for path in (
             "/jobs", f"/jobs/{job_id}", f"/jobs/{job_id}/log", f"/jobs/{job_id}/events",
-            f"/wps/status/{job_id}", "/metrics", "/usage",
+            f"/wps/status/{job_id}", "/metrics", "/usage", f"/jobs/{job_id}/request",
+            f"/jobs/{job_id}/request?f=html",
         )
     ]  # fmt: skip
     assert "scene.xml" in pages[1].text

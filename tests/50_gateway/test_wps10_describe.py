@@ -62,9 +62,17 @@ def test_capabilities_by_post_are_those_by_get(idle):
     assert idle.post("/wps", data=body).data == idle.get(CAPABILITIES).data
 
 
-@pytest.mark.parametrize("accepted", ["1.0.0", "2.0.0,1.0.0", "0.4.0,1.0.0"])
-def test_an_acceptable_version_is_found(idle, accepted):
-    assert idle.get(f"{CAPABILITIES}&AcceptVersions={accepted}").root.get("version") == "1.0.0"
+@pytest.mark.parametrize(
+    ("accepted", "found"),
+    [
+        ("1.0.0", "1.0.0"),
+        ("0.4.0,1.0.0", "1.0.0"),
+        ("2.0.0,1.0.0", "2.0.0"),
+        ("3.0.0, 2.0.2", "2.0.0"),
+    ],
+)
+def test_the_first_acceptable_version_is_found(idle, accepted, found):
+    assert idle.get(f"{CAPABILITIES}&AcceptVersions={accepted}").root.get("version") == found
 
 
 def test_without_a_common_version_negotiation_fails(idle):
@@ -112,7 +120,7 @@ def test_a_wrong_request_is_answered_with_code_and_locator(idle, query, code, lo
         b"",
         b"not xml",
         b"<a/>",
-        b'<wps:Execute xmlns:wps="http://www.opengis.net/wps/2.0"/>',
+        b'<wps:Execute xmlns:wps="http://www.opengis.net/wps/3.0"/>',
         b'<!DOCTYPE a [<!ENTITY b "cc">]><a>&b;</a>',
     ],
 )

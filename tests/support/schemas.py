@@ -17,6 +17,7 @@ SHARED = Path(__file__).parents[3] / "shared" / "schemas"
 CACHE = Path(__file__).parents[2] / ".cache" / "schemas"
 ROOTS = {
     "http://www.opengis.net/wps/1.0.0": "ogc/wps/1.0.0/wpsAll.xsd",
+    "http://www.opengis.net/wps/2.0": "ogc/wps/2.0/wps.xsd",
     "http://www.opengis.net/ows/1.1": "ogc/ows/1.1.0/owsAll.xsd",
     "http://www.opengis.net/ows/2.0": "ogc/ows/2.0/owsAll.xsd",
     "http://www.opengis.net/ogc": "ogc/wms/1.3.0/exceptions_1_3_0.xsd",

@@ -11,6 +11,7 @@ import rasterio
 from rasterio.windows import Window
 
 from candela.eo.raster.grid import Area, Grid, Shape
+from candela.eo.raster.resample import Method
 from candela.eo.s2.bands import BandReader, open_band
 from candela.eo.s2.mask import CloudReader, Mask, Usability, grow_clouds, validity
 from candela.eo.s2.pair import Pair, Reflectance, check_grids
@@ -19,7 +20,7 @@ from candela.eo.threads import thread_count
 from candela.errors import blamed_on
 
 PIXEL_M = 10
-METHOD = "bilinear"  # Jpeg2Tiff's default
+METHOD: Method = "bilinear"  # Jpeg2Tiff's default
 
 CloudOpener = Callable[[Granule, Grid], AbstractContextManager[CloudReader]]
 
@@ -118,7 +119,7 @@ def open_product_pair(
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_NUM_THREADS=1))  # bands are decoded side by side
         pool = stack.enter_context(ThreadPoolExecutor(thread_count(), thread_name_prefix="band"))
-        images = []
+        images: list[ProductImage] = []
         for name, path in (("before", before), ("after", after)):
             with blamed_on(name):
                 granule = open_product(path).granule(area)

@@ -5,6 +5,8 @@ coordinates of EPSG stand as latitude, longitude there; a plain ``EPSG:4326`` st
 desktop programs write it.
 """
 
+import math
+
 from owslib.crs import Crs
 
 from candela.contract.job import Box
@@ -44,3 +46,36 @@ def corners_of(box: Box) -> tuple[str, Corners]:
         crs = f"urn:ogc:def:crs:EPSG::{crs[5:]}"
     left, bottom, right, top = box.bbox
     return crs, (bottom, left, top, right) if is_latitude_first(crs) else box.bbox
+
+
+def box_of(name: str, corners: list[float], crs: str) -> Box:
+    """Make a box of the coordinates of an input.
+
+    Raises
+    ------
+    InvalidValueError
+        If there are not four, or the CRS has no name that is known.
+    """
+    if len(corners) != 4:
+        raise InvalidValueError(
+            f"input {name!r} needs two corners of two coordinates, found {len(corners)} numbers",
+            name,
+        )
+    return box_from((corners[0], corners[1], corners[2], corners[3]), crs)
+
+
+def coordinates(name: str, words: list[str]) -> list[float]:
+    """Return the coordinates of an input.
+
+    Raises
+    ------
+    InvalidValueError
+        If a word is no finite number.
+    """
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        numbers = [math.nan]
+    if not all(math.isfinite(number) for number in numbers):
+        raise InvalidValueError(f"input {name!r}: {' '.join(words)!r} are no coordinates", name)
+    return numbers

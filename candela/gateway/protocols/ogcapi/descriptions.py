@@ -14,7 +14,7 @@ from candela.gateway.protocols.ogcapi.vocabulary import (
     self_links,
 )
 from candela.gateway.results import Addresses
-from candela.spec import TEXT_TYPES, UNBOUNDED, InputSpec, OutputSpec, ProcessSpec
+from candela.spec import TEXT_MEDIA_TYPES, UNBOUNDED, Described, InputSpec, OutputSpec, ProcessSpec
 
 LITERAL_SCHEMAS: dict[str, Document] = {
     "string": {"type": "string"},
@@ -87,7 +87,7 @@ def input_schema(given: InputSpec) -> Document:
     if given.is_bbox:
         return _box_schema(given.crs)
     if not given.is_literal:
-        return _file_schema(given.type, given.media_types)
+        return _file_schema(given)
     found = dict(LITERAL_SCHEMAS[given.type])
     if given.allowed is not None:
         found["enum"] = [_plain(value) for value in given.allowed]
@@ -106,7 +106,7 @@ def output_schema(output: OutputSpec) -> Document:
         return dict(LITERAL_SCHEMAS[output.type])
     if output.is_bbox:
         return _box_schema(("EPSG:4326",))
-    return _file_schema(output.type, output.media_types[:1])
+    return _file_schema(output)
 
 
 def _plain(value: object) -> object:
@@ -134,14 +134,19 @@ def _box_schema(names: tuple[str, ...]) -> Document:
     }
 
 
-def _file_schema(kind: str, media_types: tuple[str, ...]) -> Document:
-    schemas = [_content_schema(kind, media_type) for media_type in media_types]
-    if kind in JSON_TYPES:
+def is_json(described: Described) -> bool:
+    """Tell whether a value may be JSON, which stands as it is in a document."""
+    return not JSON_TYPES.isdisjoint(described.kinds)
+
+
+def _file_schema(described: Described) -> Document:
+    schemas = [_content_schema(media_type) for media_type in described.media_types]
+    if is_json(described):
         schemas.append({"type": "object"})
     return schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
 
 
-def _content_schema(kind: str, media_type: str) -> Document:
-    is_text = kind in TEXT_TYPES or media_type.endswith("json")
+def _content_schema(media_type: str) -> Document:
+    is_text = media_type in TEXT_MEDIA_TYPES or media_type.endswith("json")
     encoding = {} if is_text else {"contentEncoding": "binary"}
     return {"type": "string", **encoding, "contentMediaType": media_type}

@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args
 
 from candela.contract.job import Box, Inline, Reference, Value
 from candela.errors import InvalidValueError, UnsupportedError, blamed_on
-from candela.gateway.parameters import finite, shown
+from candela.gateway.parameters import LONGEST, finite, shown
 from candela.gateway.protocols.crs import Corners, box_from
-from candela.gateway.protocols.ogcapi.descriptions import JSON_TYPES
+from candela.gateway.protocols.ogcapi.descriptions import JSON_TYPES, is_json
 from candela.gateway.protocols.ogcapi.vocabulary import CRS84, Document
 from candela.jobs.request import ExecuteRequest, OutputRequest
 from candela.spec import TEXT_TYPES, InputSpec, ProcessSpec
@@ -24,6 +24,7 @@ MEMBERS = ("inputs", "outputs", "response")
 QUALIFIED = frozenset({"value", "mediaType", "encoding", "schema", "format"})
 LINKED = frozenset({"href", "type", "rel", "hreflang", "title", "format"})
 FORMAT = frozenset({"mediaType", "encoding", "schema"})
+BINARY_ENCODINGS = frozenset({"base64", "binary"})
 TEXT_ENCODINGS = frozenset({"utf-8", "utf8"})
 OF_X_Y = frozenset({CRS84.lower(), "epsg:4326", "urn:ogc:def:crs:ogc:1.3:crs84"})
 
@@ -51,15 +52,21 @@ def execute_request(document: Any, spec: ProcessSpec) -> ExecuteRequest:  # noqa
 
 
 def _object(value: object, name: str, members: frozenset[str] | None = None) -> Document:
+    """Return an object without other members than some."""
     if not isinstance(value, dict):
-        raise InvalidValueError(f"{name} is {_kind(value)}, expected an object", name)
+        raise InvalidValueError(f"{name} is {_kind(value)}, expected an object", _locator(name))
     for member in value:
         if members is not None and member not in members:
             raise InvalidValueError(
                 f"{name} has a member {shown(member)} (members: {', '.join(sorted(members))})",
-                member if name == "body" else name,
+                member[:LONGEST] if name == "body" else _locator(name),
             )
     return value
+
+
+def _locator(name: str) -> str:
+    """Return a member of the document; what is deeper is blamed on its input or output."""
+    return "" if name.startswith(("input ", "output ")) else name
 
 
 def _kind(value: object) -> str:
@@ -70,7 +77,9 @@ def _kind(value: object) -> str:
 def _choice(value: object, name: str, allowed: tuple[str, ...]) -> Any:  # noqa: ANN401
     if value not in allowed:
         found = shown(value) if isinstance(value, str) else _kind(value)
-        raise InvalidValueError(f"{name} is {found}, expected one of {', '.join(allowed)}", name)
+        raise InvalidValueError(
+            f"{name} is {found}, expected one of {', '.join(allowed)}", _locator(name)
+        )
     return value
 
 
@@ -105,7 +114,7 @@ def _structured(name: str, value: Document, described: InputSpec) -> Value:
         return _qualified(name, value, described)
     if described.is_bbox:
         return _box(name, value)
-    if described.type in JSON_TYPES:
+    if is_json(described):
         return Inline(value=json.dumps(value))
     raise InvalidValueError(
         f"input {name!r} is an object without value and href, expected one of them"
@@ -133,10 +142,10 @@ def _qualified(name: str, value: Document, described: InputSpec) -> Value:
     if described.is_literal or described.is_bbox:
         return _value(name, content, described)
     if not isinstance(content, str):
-        if described.type not in JSON_TYPES or not isinstance(content, dict | list):
+        if not is_json(described) or content is None:
             raise InvalidValueError(f"input {name!r} has {_kind(content)} as value, expected text")
         return Inline(value=json.dumps(content), media_type=media_type)
-    if encoding in {"base64", "binary"}:
+    if encoding in BINARY_ENCODINGS:
         return Inline(value=content, media_type=media_type, encoding="base64")
     if encoding and encoding not in TEXT_ENCODINGS:
         raise InvalidValueError(
@@ -148,9 +157,25 @@ def _qualified(name: str, value: Document, described: InputSpec) -> Value:
 
 
 def _content(text: str, described: InputSpec, media_type: str | None = None) -> Inline:
-    """Return content without a declared encoding: base64 where the input is binary."""
-    is_text = described.type in TEXT_TYPES or described.type in JSON_TYPES
-    return Inline(value=text, media_type=media_type, encoding=None if is_text else "base64")
+    """Return content without a declared encoding: base64 where it can be binary only.
+
+    A text that is no JSON, of an input that is, stands for itself: for the string of JSON.
+    """
+    kind = described.kind_of(media_type)
+    kinds = {kind} if kind else set(described.kinds)
+    if kinds.isdisjoint(TEXT_TYPES | JSON_TYPES):
+        return Inline(value=text, media_type=media_type, encoding="base64")
+    if "json" in kinds and not _is_json(text):
+        text = json.dumps(text, ensure_ascii=False)
+    return Inline(value=text, media_type=media_type)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _box(name: str, value: Document) -> Box:
@@ -172,7 +197,7 @@ def _output(name: str, wanted: object) -> OutputRequest:
         form = _object(given.get("format", {}), f"output {name!r}: format", FORMAT)
         mode = given.get("transmissionMode")
         if mode is not None:
-            _choice(mode, "transmissionMode", get_args(Transmission))
+            _choice(mode, f"output {name!r}: transmissionMode", get_args(Transmission))
         return OutputRequest(
             transmission_mode=mode, media_type=_text(form.get("mediaType"), "mediaType")
         )

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as BaseResponse
 
+from candela.contract.job import Failure
 from candela.errors import JobDismissedError, NotFoundError, ResultNotReadyError
 from candela.gateway.access.identity import principal_of
 from candela.gateway.parameters import query_of_request
@@ -67,8 +68,16 @@ def results_answer(api: OgcApi, job: Job) -> BaseResponse:
         If it has not ended, or was dismissed.
     """
     if job.error is not None and job.state is State.FAILED:
-        return json_response(problem_of_failure(job.error))
+        return _failure(job.error)
     return _results(api, job, job.request).response()
+
+
+def _failure(failure: Failure) -> BaseResponse:
+    """Answer with the error of a job; an internal one is the server's."""
+    problem = problem_of_failure(failure)
+    if failure.kind == "InternalError":
+        problem = problem._replace(kind=problem.kind._replace(status=500))
+    return json_response(problem)
 
 
 def _results(api: OgcApi, job: Job, asked: ExecuteRequest) -> Results:
@@ -76,7 +85,7 @@ def _results(api: OgcApi, job: Job, asked: ExecuteRequest) -> Results:
         raise JobDismissedError(f"job {job.id} was dismissed; it has no results")
     if job.state is not State.SUCCEEDED:
         raise ResultNotReadyError(f"job {job.id} is {STATUS[job.state]}: {job.message}")
-    outputs = outputs_of(job, api.jobs.specs.get(job.process), api.addresses)
+    outputs = outputs_of(job, api.spec(job), api.addresses)
     return Results(job, asked, outputs, api.jobs.storage, api.addresses)
 
 
@@ -112,11 +121,11 @@ def _add_status_routes(routes: Blueprint, api: OgcApi) -> None:
         found = jobs.outcomes(principal, states=states, process=process, limit=limit, offset=offset)
         total = jobs.count(principal, states=states, process=process)
         document = {
-            "jobs": [status_info(job, jobs.specs.get(job.process), addresses) for job in found],
+            "jobs": [status_info(job, api.spec(job), addresses) for job in found],
             "numberTotal": total,
             "links": _list_links(addresses.jobs, query.given, limit, offset, total),
         }
-        return api.answer("Jobs", document, query)
+        return api.answer("Jobs", document, query, kind="jobs")
 
     @routes.get("/jobs/<job_id>")
     @documented(
@@ -134,7 +143,7 @@ def _add_status_routes(routes: Blueprint, api: OgcApi) -> None:
         job = jobs.with_place(jobs.get(principal, job_id))
         if is_page(query):
             return api.pages.job(principal, job)
-        return json_answer(whole_status(job, jobs.specs.get(job.process), addresses))
+        return json_answer(whole_status(job, api.spec(job), addresses))
 
     @routes.delete("/jobs/<job_id>")
     @documented(
@@ -148,7 +157,7 @@ def _add_status_routes(routes: Blueprint, api: OgcApi) -> None:
     def dismiss(job_id: str) -> BaseResponse:
         query_of_request()
         job = jobs.dismiss(principal_of(request), job_id)
-        return json_answer(status_info(job, jobs.specs.get(job.process), addresses))
+        return json_answer(status_info(job, api.spec(job), addresses))
 
 
 def _list_links(
@@ -190,7 +199,7 @@ def _add_result_routes(routes: Blueprint, api: OgcApi) -> None:
         query = query_of_request("f")
         job = jobs.get(principal_of(request), job_id)
         if is_page(query) and job.state is State.SUCCEEDED:
-            outputs = outputs_of(job, jobs.specs.get(job.process), api.addresses)
+            outputs = outputs_of(job, api.spec(job), api.addresses)
             document = {name: output_value(output) for name, output in outputs.items()}
             return api.pages.document(f"Results of {job.title or job.process}", document)
         return results_answer(api, job)
@@ -212,7 +221,7 @@ def _add_result_routes(routes: Blueprint, api: OgcApi) -> None:
         query_of_request()
         job = jobs.get(principal_of(request), job_id)
         if job.error is not None and job.state is State.FAILED:
-            return json_response(problem_of_failure(job.error))
+            return _failure(job.error)
         wanted = {output: OutputRequest(transmission_mode="value")}
         asked = ExecuteRequest(outputs=wanted, response="raw")
         try:

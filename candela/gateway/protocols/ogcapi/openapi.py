@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from candela import __version__
 from candela.gateway.problems import MEDIA_TYPE
-from candela.gateway.protocols.ogcapi.descriptions import JSON_TYPES, input_schema
+from candela.gateway.protocols.ogcapi.descriptions import input_schema, is_json
 from candela.gateway.protocols.ogcapi.operations import Answer, Operation
 from candela.gateway.protocols.ogcapi.schemas import SCHEMAS, listed, record, ref
 from candela.gateway.protocols.ogcapi.vocabulary import JSON, Document
@@ -168,4 +168,4 @@ def _file_schema(given: InputSpec) -> Document:
     """Return the schema of a file: OpenAPI 3.0 has no words for the media type of a text."""
     media_types = ", ".join(given.media_types)
     text = {"type": "string", "description": f"Text, or base64 where binary: {media_types}."}
-    return {"anyOf": [text, {"type": "object"}]} if given.type in JSON_TYPES else text
+    return {"anyOf": [text, {"type": "object"}]} if is_json(given) else text

@@ -1,6 +1,5 @@
 """How an execute request is to be answered: the Prefer header (RFC 7240)."""
 
-import math
 from typing import NamedTuple, Self
 
 from werkzeug.datastructures import Headers
@@ -12,20 +11,18 @@ class ExecutionPreferences(NamedTuple):
 
     Attributes
     ----------
-    is_async : bool
-        From ``respond-async``; without it the request is synchronous.
+    is_async, is_sync : bool
+        From ``respond-async`` and ``respond-sync``; without one the request is synchronous.
     wait_s : float, optional
         From ``wait=10``: how long the client waits before it takes an asynchronous answer.
     is_dry_run : bool
         From ``dry-run``, beyond the standard: check, and start nothing.
-    is_stated : bool
-        Whether there is any such preference.
     """
 
     is_async: bool = False
+    is_sync: bool = False
     wait_s: float | None = None
     is_dry_run: bool = False
-    is_stated: bool = False
 
     @classmethod
     def of(cls, headers: Headers) -> Self:
@@ -37,10 +34,15 @@ class ExecutionPreferences(NamedTuple):
         modes = [name for name in found if name in {"respond-async", "respond-sync"}]
         return cls(
             is_async=modes[:1] == ["respond-async"],
+            is_sync=modes[:1] == ["respond-sync"],
             wait_s=_seconds(found.get("wait", "")),
             is_dry_run="dry-run" in found,
-            is_stated=bool(modes) or "wait" in found,
         )
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether the client says how it wants the answer."""
+        return self.is_async or self.is_sync or self.wait_s is not None
 
     def held_s(self, longest_s: float) -> float:
         """Return how long an answer may be held back for the job to end."""
@@ -50,14 +52,12 @@ class ExecutionPreferences(NamedTuple):
 
     def applied(self, *, is_answered_async: bool) -> str:
         """Return the Preference-Applied header of an answer; empty where nothing was asked for."""
-        if not self.is_stated:
-            return ""
         if is_answered_async:
             return "respond-async" if self.is_async else ""
         if self.wait_s is not None:
             return f"wait={self.wait_s:g}"
-        return "" if self.is_async else "respond-sync"
+        return "respond-sync" if self.is_sync else ""
 
 
 def _seconds(text: str) -> float | None:
-    return min(float(text), math.inf) if text.isascii() and text.isdigit() else None
+    return float(text) if text.isascii() and text.isdigit() else None

@@ -64,11 +64,23 @@ def status_info(job: JobOutcome, spec: ProcessSpec | None, addresses: Addresses)
 
 
 def _links(job: JobOutcome, addresses: Addresses) -> list[Document]:
-    address = addresses.job(job.id)
+    address, results = addresses.job(job.id), addresses.results(job.id)
     links = [
         link(address, "self", JSON, "The status of this job"),
         link(address, "monitor", JSON, "The status of this job"),
         link(f"{address}?f=html", "alternate", HTML, "This job as a page"),
+    ]
+    if job.state is State.SUCCEEDED:
+        links.append(link(results, RESULTS, JSON, "The results"))
+    if job.state is State.FAILED:
+        links.append(link(results, EXCEPTIONS, JSON, "The error"))
+    return links
+
+
+def _further_links(job: JobOutcome, addresses: Addresses) -> list[Document]:
+    """Return the links that the status of a single job has beside."""
+    address = addresses.job(job.id)
+    return [
         link(addresses.status(job.id), "alternate", XML, "The status document of WPS 1.0.0"),
         link(addresses.jobs, "up", JSON, "All jobs"),
         link(addresses.process(job.process), "process", JSON, "The process"),
@@ -76,11 +88,6 @@ def _links(job: JobOutcome, addresses: Addresses) -> list[Document]:
         link(f"{address}/log", "log", TEXT, "The end of the log"),
         link(f"{address}/events", "events", JSON, "What happened to this job"),
     ]
-    if job.state is State.SUCCEEDED:
-        links.insert(2, link(f"{address}/results", RESULTS, JSON, "The results"))
-    if job.state is State.FAILED:
-        links.insert(2, link(f"{address}/results", EXCEPTIONS, JSON, "The error"))
-    return links
 
 
 def whole_status(job: Job, spec: ProcessSpec | None, addresses: Addresses) -> Document:
@@ -91,6 +98,7 @@ def whole_status(job: Job, spec: ProcessSpec | None, addresses: Addresses) -> Do
     }
     if job.error and job.error.log:
         info["exception"]["log"] = job.error.log
+    info["links"] += _further_links(job, addresses)
     return info
 
 

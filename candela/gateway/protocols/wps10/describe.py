@@ -1,21 +1,17 @@
 """GetCapabilities and DescribeProcess of WPS 1.0.0."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 
 from lxml import etree
 
-from candela import __version__
-from candela.gateway.protocols.wps10.xml import (
-    BARE,
-    HREF,
-    LANG,
-    LANGUAGE,
-    OWS,
-    VERSION,
-    WPS,
-    WPS_NS,
+from candela.gateway.protocols.service_metadata import (
+    identification,
+    operations,
+    provider,
+    update_sequence,
 )
+from candela.gateway.protocols.wps10.xml import BARE, OWS, VERSION, WPS, WPS_NS
+from candela.gateway.protocols.xml import LANG, LANGUAGE
 from candela.settings import Metadata
 from candela.spec import InputSpec, OutputSpec, ProcessSpec
 
@@ -29,83 +25,17 @@ def capabilities(
 ) -> etree._Element:
     """Return the capabilities document (OGC 05-007r7, 8.3)."""
     root = WPS.Capabilities(
-        _identification(metadata),
-        _provider(metadata),
-        _operations(endpoint),
+        identification(OWS, metadata, VERSION),
+        provider(OWS, metadata),
+        operations(OWS, endpoint, ("GetCapabilities", "DescribeProcess", "Execute")),
         WPS.ProcessOfferings(*(_brief(spec) for spec in specs.values())),
         WPS.Languages(WPS.Default(OWS.Language(LANGUAGE)), WPS.Supported(OWS.Language(LANGUAGE))),
         service="WPS",
         version=VERSION,
-        updateSequence=_update_sequence(specs, metadata),
+        updateSequence=update_sequence(specs.values(), metadata),
     )
     root.set(LANG, LANGUAGE)
     return root
-
-
-def _update_sequence(specs: Mapping[str, ProcessSpec], metadata: Metadata) -> str:
-    content = "".join(spec.model_dump_json() for spec in specs.values())
-    content += metadata.model_dump_json() + __version__
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-
-def _identification(metadata: Metadata) -> etree._Element:
-    # NOTE: exactly one Title and one Abstract here: some clients pair them by position.
-    return OWS.ServiceIdentification(
-        OWS.Title(metadata.title),
-        OWS.Abstract(metadata.abstract),
-        OWS.Keywords(*(OWS.Keyword(word) for word in metadata.keywords or ("WPS",))),
-        OWS.ServiceType("WPS"),
-        OWS.ServiceTypeVersion(VERSION),
-        OWS.Fees(metadata.fees),
-        OWS.AccessConstraints(metadata.access_constraints),
-    )
-
-
-def _provider(metadata: Metadata) -> etree._Element:
-    contact = metadata.contact
-    address = [
-        element(text)
-        for element, text in (
-            (OWS.DeliveryPoint, contact.address),
-            (OWS.City, contact.city),
-            (OWS.AdministrativeArea, contact.region),
-            (OWS.PostalCode, contact.postal_code),
-            (OWS.Country, contact.country),
-            (OWS.ElectronicMailAddress, contact.email),
-        )
-        if text
-    ]
-    information = []
-    if contact.phone:
-        information.append(OWS.Phone(OWS.Voice(contact.phone)))
-    if address:
-        information.append(OWS.Address(*address))
-    details = [
-        element(text)
-        for element, text in (
-            (OWS.IndividualName, contact.name),
-            (OWS.PositionName, contact.position),
-        )
-        if text
-    ]
-    if information:
-        details.append(OWS.ContactInfo(*information))
-    provider = OWS.ServiceProvider(OWS.ProviderName(metadata.provider))
-    if metadata.provider_url:
-        provider.append(OWS.ProviderSite({HREF: metadata.provider_url}))
-    provider.append(OWS.ServiceContact(*details))
-    return provider
-
-
-def _operations(endpoint: str) -> etree._Element:
-    def operation(name: str) -> etree._Element:
-        return OWS.Operation(
-            OWS.DCP(OWS.HTTP(OWS.Get({HREF: endpoint}), OWS.Post({HREF: endpoint}))), name=name
-        )
-
-    return OWS.OperationsMetadata(
-        *(operation(name) for name in ("GetCapabilities", "DescribeProcess", "Execute"))
-    )
 
 
 def _titles(identifier: str, title: str, abstract: str) -> list[etree._Element]:

@@ -10,15 +10,15 @@ from candela.errors import StorageError
 from candela.gateway.problems import problem_of_failure
 from candela.gateway.protocols.crs import corners_of
 from candela.gateway.protocols.wps10.describe import PROCESS_VERSION, process_titles
-from candela.gateway.protocols.wps10.exceptions import exception_report
-from candela.gateway.protocols.wps10.xml import (
+from candela.gateway.protocols.wps10.exceptions import REPORTS
+from candela.gateway.protocols.wps10.xml import OWS, VERSION, WPS
+from candela.gateway.protocols.xml import (
     HREF,
     LANG,
     LANGUAGE,
-    OWS,
-    VERSION,
-    WPS,
     clean,
+    embedded,
+    has_many_marks,
 )
 from candela.gateway.results import (
     Addresses,
@@ -32,8 +32,6 @@ from candela.jobs.model import Job, State
 from candela.jobs.request import OutputRequest
 from candela.spec import InputSpec, ProcessSpec
 from candela.storage.base import Storage
-
-INLINE_MARKS = 100_000  # < and = of XML that is parsed into a response, some 120 bytes each
 
 
 def execute_response(
@@ -92,7 +90,7 @@ def _status(job: Job) -> etree._Element:
         )
         status.append(WPS.ProcessFailed(report))
     elif job.error is not None:
-        status.append(WPS.ProcessFailed(exception_report(problem_of_failure(job.error))))
+        status.append(WPS.ProcessFailed(REPORTS.element(problem_of_failure(job.error))))
     else:
         status.append(WPS.ProcessStarted(message, percentCompleted=str(job.whole_percent)))
     return status
@@ -137,7 +135,7 @@ def _input(name: str, described: InputSpec, value: Value) -> etree._Element:
 def _complex(text: str, media_type: str) -> etree._Element:
     data = WPS.ComplexData(mimeType=media_type)
     if "xml" in media_type:
-        element = _element(text)
+        element = embedded(text)
         if element is None:
             data.text = clean(text)
         else:
@@ -145,24 +143,6 @@ def _complex(text: str, media_type: str) -> etree._Element:
     else:
         data.text = clean(text)
     return data
-
-
-def _element(text: str) -> etree._Element | None:
-    """Return the root of an XML document, or None where the text is none that can stand here."""
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, encoding="utf-8")
-    try:
-        content = text.encode()
-        if _has_many_marks(content):
-            return None
-        root = etree.fromstring(content, parser)  # whatever encoding it declares
-    except (etree.XMLSyntaxError, UnicodeEncodeError):
-        return None
-    return None if root.getroottree().docinfo.internalDTD is not None else root
-
-
-def _has_many_marks(content: bytes) -> bool:
-    """Tell whether a document would take many times its size in memory."""
-    return content.count(b"<") + content.count(b"=") > INLINE_MARKS
 
 
 def _box(box: Box) -> etree._Element:
@@ -200,7 +180,7 @@ def _literal(value: float | str) -> etree._Element:
 
 def _file_content(output: JobOutput, content: bytes) -> etree._Element | None:
     """Return a file as ComplexData, or None where it is XML too large for a response."""
-    if "xml" in output.media_type and _has_many_marks(content):
+    if "xml" in output.media_type and has_many_marks(content):
         return None
     if not output.is_text:
         text = b64encode(content).decode()

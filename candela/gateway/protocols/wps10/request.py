@@ -4,16 +4,13 @@ PyWPS's parser finds operation, version and language; what it loses of an Execut
 (values with ``=``, headers, repeated values, chunked bodies) is read here instead.
 """
 
-import gc
-import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
 
 from lxml import etree
 from pywps.app.WPSRequest import WPSRequest
-from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
 from candela.contract.job import Inline, Reference, Value
@@ -21,12 +18,13 @@ from candela.errors import (
     InvalidValueError,
     MissingValueError,
     PublicError,
-    TooLargeError,
     UnsupportedError,
     VersionError,
 )
-from candela.gateway.protocols.crs import box_from
-from candela.gateway.protocols.wps10.xml import HREF, NAMESPACES, OWS_NS, VERSION, WPS_NS
+from candela.gateway.protocols.body import root_of_body
+from candela.gateway.protocols.crs import box_of, coordinates
+from candela.gateway.protocols.wps10.xml import NAMESPACES, OWS_NS, VERSION, WPS_NS
+from candela.gateway.protocols.xml import HREF, content_of
 from candela.jobs.request import ExecuteRequest, OutputRequest
 from candela.spec import InputSpec, ProcessSpec, find_spec
 
@@ -34,12 +32,6 @@ _ATTRIBUTE = re.compile(
     r"@(?=\s*(?:xlink:href|href|method|mimetype|encoding|schema|datatype|uom|asreference)\s*=)",
     re.IGNORECASE,
 )  # OGC 05-007r7, tables 50 and 53
-
-PIECE_BYTES = 64 * 1024
-MOST_NODES = 500_000  # of a document, each of some 250 bytes in memory
-PARSED = "a text is longer than 10 MB, or elements are nested more than 256 deep"
-LIMITS = frozenset({63, 114})  # errors of libxml2: of CDATA sections, and of all other things
-ELSEWHERE = "give large inputs by reference: upload them (POST /uploads) or name their address"
 
 
 class Execute(NamedTuple):
@@ -86,7 +78,7 @@ class Wps10Request(WPSRequest):  # type: ignore[misc]  # PyWPS has no types
         )
 
     def _post_request(self) -> None:
-        root = _parsed(self._pieces())
+        root = root_of_body(self.http_request, self._max_bytes)
         self.set_version(VERSION)
         if etree.QName(root).namespace != WPS_NS:
             raise InvalidValueError(f"{root.tag!r} is no request of WPS {VERSION}", "request")
@@ -95,24 +87,6 @@ class Wps10Request(WPSRequest):  # type: ignore[misc]  # PyWPS has no types
             raise InvalidValueError(f"service is {service!r}, expected 'WPS'", "service")
         self.check_and_set_language(root.get("language"))
         self._post_request_parser(str(root.tag))(root)
-
-    def _pieces(self) -> Iterator[bytes]:
-        """Read the body piece by piece."""
-        # NOTE: a chunked body is cut off at the limit without a word: one byte more shows it.
-        self.http_request.max_content_length = self._max_bytes + 1
-        is_declared_larger = (self.http_request.content_length or 0) > self._max_bytes
-        left = -1 if is_declared_larger else self._max_bytes
-        try:
-            while left >= 0 and (piece := self.http_request.stream.read(PIECE_BYTES)):
-                left -= len(piece)
-                if left >= 0:
-                    yield piece
-        except RequestEntityTooLarge:
-            left = -1
-        if left < 0:
-            raise TooLargeError(
-                f"the request is larger than the {self._max_bytes} bytes that are allowed"
-            )
 
     def _post_request_parser(self, tagname: str) -> Callable[[Any], None]:
         if tagname == f"{{{WPS_NS}}}Execute":
@@ -136,36 +110,6 @@ class Wps10Request(WPSRequest):  # type: ignore[misc]  # PyWPS has no types
         parameters = {key.lower(): value for key, value in http_request.args.items()}
         self.check_and_set_version(parameters.get("version"))
         self.execute_request = execute_of_parameters(parameters, self._specs)
-
-
-def _parsed(pieces: Iterable[bytes]) -> etree._Element:
-    """Parse a document; one that would take much more memory than its bytes is refused."""
-    parser = etree.XMLPullParser(
-        ("start", "comment", "pi"),
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False,
-    )  # fmt: skip
-    nodes = 0
-    try:
-        for piece in pieces:
-            parser.feed(piece)
-            nodes += sum(1 + len(node.attrib) for _, node in parser.read_events())
-            if nodes > MOST_NODES:
-                raise TooLargeError(
-                    f"the document has more than {MOST_NODES} elements and attributes; {ELSEWHERE}"
-                )
-        root: etree._Element = parser.close()
-    except (etree.XMLSyntaxError, PublicError) as error:
-        del parser
-        if nodes > MOST_NODES // 10:
-            gc.collect()  # a parser that did not come to an end is part of a cycle
-        if isinstance(error, PublicError):
-            raise
-        if error.code in LIMITS:
-            raise TooLargeError(f"{PARSED}; {ELSEWHERE}") from None
-        raise InvalidValueError(f"the body is not well-formed XML: {error}", "request") from None
-    if root.getroottree().docinfo.internalDTD is not None:
-        raise InvalidValueError("document type declarations are not allowed", "request")
-    return root
 
 
 def execute_of_document(root: etree._Element) -> Execute:
@@ -320,21 +264,10 @@ def _inline_of(name: str, element: etree._Element) -> Inline:
             f"input {name!r} has encoding {encoding!r}, expected base64 or UTF-8", name
         )
     return Inline(
-        value=_content(element),
+        value=content_of(element, NAMESPACES.values()),
         media_type=element.get("mimeType"),
         encoding="base64" if encoding == "base64" else None,
     )
-
-
-def _content(element: etree._Element) -> str:
-    """Return what stands in an element: the XML of its child, or its text."""
-    child = next(element.iterchildren(etree.Element), None)
-    if child is None:
-        return element.text or ""
-    element.remove(child)  # out of the request, whose namespaces do not belong to it; no copy
-    foreign = [p for p, uri in child.nsmap.items() if p and uri not in NAMESPACES.values()]
-    etree.cleanup_namespaces(child, keep_ns_prefixes=foreign)
-    return etree.tostring(child, encoding="unicode", with_tail=False)
 
 
 def _reference_of(name: str, element: etree._Element) -> Reference:
@@ -356,7 +289,7 @@ def _reference_of(name: str, element: etree._Element) -> Reference:
             header.get("key", ""): header.get("value", "")
             for header in element.findall("wps:Header", NAMESPACES)
         },
-        body=None if body is None else _content(body),
+        body=None if body is None else content_of(body, NAMESPACES.values()),
         body_reference=None if body_reference is None else body_reference.get(HREF, "").strip(),
     )
 
@@ -365,27 +298,8 @@ def _box_of(name: str, element: etree._Element) -> Value:
     corners = []
     for corner in ("LowerCorner", "UpperCorner"):
         text = element.findtext(f"{{{OWS_NS}}}{corner}") or ""
-        corners += _numbers(name, text.split())
-    return _box(name, corners, element.get("crs") or "EPSG:4326")
-
-
-def _box(name: str, corners: list[float], crs: str) -> Value:
-    if len(corners) != 4:
-        raise InvalidValueError(
-            f"input {name!r} needs two corners of two coordinates, found {len(corners)} numbers",
-            name,
-        )
-    return box_from((corners[0], corners[1], corners[2], corners[3]), crs)
-
-
-def _numbers(name: str, words: list[str]) -> list[float]:
-    try:
-        numbers = [float(word) for word in words]
-    except ValueError:
-        numbers = [math.nan]
-    if not all(math.isfinite(number) for number in numbers):
-        raise InvalidValueError(f"input {name!r}: {' '.join(words)!r} are no coordinates", name)
-    return numbers
+        corners += coordinates(name, text.split())
+    return box_of(name, corners, element.get("crs") or "EPSG:4326")
 
 
 class Item(NamedTuple):
@@ -428,7 +342,7 @@ def _value_of_item(item: Item, described: InputSpec | None) -> Value:
     if described is not None and described.is_bbox:
         words = text.split(",")
         crs = ",".join(words[4:]) or "EPSG:4326"
-        return _box(item.name, _numbers(item.name, words[:4]), crs)
+        return box_of(item.name, coordinates(item.name, words[:4]), crs)
     if described is not None and described.is_complex:
         encoding = item.attributes.get("encoding", "").lower()
         return Inline(

@@ -1,8 +1,6 @@
 """The WPS 1.0.0 endpoint: PyWPS's service with our engine and our documents."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from flask import Blueprint, Response, request
 from pywps import Service
@@ -12,7 +10,6 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from candela.contract.job import Box, Failure
 from candela.errors import (
-    BusyError,
     InvalidValueError,
     MissingValueError,
     NotFoundError,
@@ -23,15 +20,13 @@ from candela.gateway.access.identity import principal_of
 from candela.gateway.front.large import release_large_body
 from candela.gateway.outputs import file_response
 from candela.gateway.problems import problem_of_failure
+from candela.gateway.protocols.reports import answer_in_reports
+from candela.gateway.protocols.waiting import Waiting
 from candela.gateway.protocols.wps10 import describe
-from candela.gateway.protocols.wps10.exceptions import (
-    answer_in_reports,
-    problem_of_pywps,
-    refusal_response,
-)
+from candela.gateway.protocols.wps10.exceptions import REPORTS, problem_of_pywps
 from candela.gateway.protocols.wps10.execute import execute_response
 from candela.gateway.protocols.wps10.request import Wps10Request
-from candela.gateway.protocols.wps10.xml import MEDIA_TYPE, clean, document
+from candela.gateway.protocols.xml import MEDIA_TYPE, clean, document
 from candela.gateway.request_preferences import RequestPreferences
 from candela.gateway.results import Addresses, literal_text, outputs_of
 from candela.jobs.model import Job, State
@@ -40,8 +35,7 @@ from candela.jobs.service import JobService
 from candela.settings import Metadata, Settings
 from candela.spec import find_spec
 
-WAITING_SYNC = 16  # answers held back at the same time, for synchronous requests
-WAITING_GRACE = 8  # ... and for asynchronous ones, in case the job is fast
+ASK_ASYNCHRONOUSLY = "please ask asynchronously (storeExecuteResponse=true, status=true)"
 
 
 class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
@@ -50,16 +44,18 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
     Of PyWPS's service only the frame is used: its engine forks the web server and loses jobs.
     """
 
-    def __init__(self, jobs: JobService, metadata: Metadata, settings: Settings) -> None:
+    def __init__(
+        self, jobs: JobService, metadata: Metadata, settings: Settings, waiting: Waiting
+    ) -> None:
         super().__init__()
+        self.reports = REPORTS
         self._jobs = jobs
         self._sites = Sites.of(settings)
         self._settings = settings
         self._addresses = Addresses(settings.base_url)
         self._metadata = metadata
         self._capabilities: dict[str, tuple[int, bytes]] = {}  # with the number of the processes
-        self._sync_places = threading.BoundedSemaphore(WAITING_SYNC)
-        self._grace_places = threading.BoundedSemaphore(WAITING_GRACE)
+        self._waiting = waiting
 
     def _capabilities_at(self, endpoint: str) -> bytes:
         """Return the capabilities; they are written when the processes have changed."""
@@ -85,7 +81,7 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
                 http_request, self._jobs.specs, self._jobs.limits.max_request_bytes
             )
         except NoApplicableCode as error:
-            return refusal_response(problem_of_pywps(error))
+            return REPORTS.refuse(problem_of_pywps(error))
         if wps_request.operation == "getcapabilities":
             own = f"{self._settings.base_url}/wps"
             return _own(_xml(self._capabilities_at(endpoint or own)))
@@ -96,7 +92,7 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
     def describe_processes(self, identifiers: list[str] | None) -> BaseResponse:
         """Answer DescribeProcess."""
         specs = self._jobs.specs
-        names = [name for name in identifiers or [] if name]
+        names = list(dict.fromkeys(name for name in identifiers or [] if name))
         if not names:
             raise MissingValueError("the identifier of a process is missing", "Identifier")
         if [name.lower() for name in names] == ["all"]:
@@ -112,24 +108,10 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
         is_raw = wps_request.execute_request.request.response == "raw"
         if wps_request.execute_request.is_async:
             job = self._submit(principal, wps_request)
-            with self._place(self._grace_places) as has_place, suppress(UnavailableError):
-                if has_place:
-                    job = self._jobs.wait(principal, job.id, self._settings.grace_s)
-            return self.status(job)
-        with self._place(self._sync_places) as has_place:
-            if not has_place:
-                raise BusyError(
-                    f"{WAITING_SYNC} synchronous requests are being waited for already; "
-                    "please ask asynchronously (storeExecuteResponse=true, status=true)"
-                )
-            job = self._submit(principal, wps_request)
-            job = self._jobs.wait(principal, job.id, self._settings.sync_timeout_s)
-        if not job.state.is_final:
-            self._jobs.dismiss(principal, job.id)
-            raise BusyError(
-                f"the job did not end within {self._settings.sync_timeout_s:g} s and was "
-                "dismissed; please ask asynchronously (storeExecuteResponse=true, status=true)"
-            )
+            return self.status(self._waiting.for_a_moment(principal, job))
+        job = self._waiting.for_the_end(
+            principal, lambda: self._submit(principal, wps_request), ASK_ASYNCHRONOUSLY
+        )
         return self._raw(job) if is_raw else self.status(job)
 
     def _submit(self, principal: Principal, wps_request: Wps10Request) -> Job:
@@ -157,7 +139,7 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
     def _raw(self, job: Job) -> BaseResponse:
         if job.state is not State.SUCCEEDED:
             error = job.error or Failure(kind="PublicError", message=job.message)
-            return refusal_response(problem_of_failure(error))
+            return REPORTS.refuse(problem_of_failure(error))
         (name,) = job.request.outputs
         output = outputs_of(job, self._jobs.spec(job), self._addresses).get(name)
         if output is None:
@@ -168,16 +150,6 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
             raise InvalidValueError(f"output {name!r} is a bounding box, it has no raw form", name)
         text = output.href if output.value is None else clean(literal_text(output.value))
         return Response(text, mimetype="text/plain")
-
-    @staticmethod
-    @contextmanager
-    def _place(places: threading.BoundedSemaphore) -> Iterator[bool]:
-        has_place = places.acquire(blocking=False)
-        try:
-            yield has_place
-        finally:
-            if has_place:
-                places.release()
 
 
 def _xml(content: bytes) -> BaseResponse:
@@ -191,16 +163,12 @@ def _own(response: BaseResponse) -> BaseResponse:
 
 
 def blueprint(service: Wps10, jobs: JobService) -> Blueprint:
-    """Return the routes of the protocol."""
+    """Return the route of status documents."""
     routes = Blueprint("wps10", __name__)
-
-    @routes.route("/wps", methods=["GET", "POST"])
-    def wps() -> BaseResponse:
-        return service.call(request._get_current_object())  # type: ignore[attr-defined]
 
     @routes.get("/wps/status/<job_id>")
     def status(job_id: str) -> BaseResponse:
         return service.status(jobs.get(principal_of(request), job_id))
 
-    answer_in_reports(routes)
+    answer_in_reports(routes, lambda: REPORTS)
     return routes

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,28 +17,25 @@ from candela.eo.file_names import output_file
 from candela.eo.progress import Progress, part
 from candela.eo.raster.blocks import Block, split
 from candela.eo.raster.crossfade import CrossFade
+from candela.eo.raster.grid import Shape
 from candela.eo.raster.images import add_overviews, create_image
-from candela.eo.s2.pair import Pair, Reflectance
+from candela.eo.raster.preview import colour
+from candela.eo.s2.pair import Pair, PairImage, Reflectance
 from candela.eo.threads import one_thread_each, thread_count
 from candela.eo.vector.parcels import ParcelTally
 from candela.models.change.catalogue import MODELS
 from candela.models.change.detector import Detector
+from candela.models.change.parcel_outputs import write_parcels
+from candela.models.change.parcels import measured, open_parcels, summary
+from candela.models.change.parcels_picture import Background
+from candela.models.change.report import Report
 from candela.models.change.survey import Survey, fit, survey_pair
 from candela.models.encoder import VISIBLE, EncoderCard, load_encoder
 
-from .parcels import (
-    MeasuredParcel,
-    measured,
-    open_parcels,
-    summary,
-    write_geojson,
-    write_table,
-)
-from .parcels_picture import draw_parcels
-from .report import Report
-
 logger = logging.getLogger(__name__)
 
+TRUE_COLOUR = ("B04", "B03", "B02")  # red, green, blue
+SCALE = 10_000
 BLOCK = 768  # pixels; side of a block with a local fit
 STRIP_BLOCKS = 4
 
@@ -136,7 +133,8 @@ def map_pair(
     if placed:
         found = measured(placed, tally.statistics(), pair.grid)
         facts["parcels"] = summary(found)
-        outputs |= _write_parcels(found, pair, output_file(workdir, name, "_parcels"))
+        stem = output_file(workdir, name, "_parcels")
+        outputs |= write_parcels(found, pair.grid, _true_colour(pair.after), stem)
     statistics = json.dumps(facts | report.statistics(), indent=2)
     outputs["statistics"].write_text(statistics + "\n", encoding="utf-8")
     progress(100, "done")
@@ -163,17 +161,16 @@ def _write_change(
     return report
 
 
-def _write_parcels(found: Sequence[MeasuredParcel], pair: Pair, stem: Path) -> dict[str, Path]:
-    """Write the outputs of parcels: GeoJSON, table and preview."""
-    outputs = {
-        "parcels": stem.with_suffix(".geojson"),
-        "parcels_table": stem.with_suffix(".csv"),
-        "parcels_preview": stem.with_suffix(".png"),
-    }
-    write_geojson(outputs["parcels"], found)
-    write_table(outputs["parcels_table"], found)
-    draw_parcels(outputs["parcels_preview"], found, pair.grid, pair.after)
-    return outputs
+def _true_colour(image: PairImage) -> Background:
+    """Return a function that draws a window of an image."""
+
+    def draw(window: Window, shape: Shape) -> NDArray[np.uint8]:
+        stored = image.read_small(window, shape, TRUE_COLOUR)
+        reflectance = np.minimum(stored, SCALE).astype(np.float32) / SCALE
+        reflectance[:, (stored == 0).any(axis=0)] = np.nan
+        return colour(reflectance)
+
+    return draw
 
 
 def map_change(pair: Pair, detector: Detector, progress: Progress) -> Iterator[MappedWindow]:

@@ -12,14 +12,14 @@ import re
 from flask import Blueprint, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from candela.gateway.protocols.wps10.exceptions import answer_in_reports
-from candela.gateway.protocols.wps10.service import Wps10
+from candela.gateway.protocols.reports import answer_in_reports
+from candela.gateway.protocols.versions import Versions
 
 HEAD_BYTES = 4096  # of a document, in which its service stands
 SERVICES = {"wms": "wms", "wcs": "wcs", "wfs": "wfs", "wmts": "gwc/service/wmts"}
 
 
-def blueprint(service: Wps10, url: str, path: str) -> Blueprint:
+def blueprint(versions: Versions, url: str, path: str) -> Blueprint:
     """Return the routes.
 
     Parameters
@@ -31,7 +31,7 @@ def blueprint(service: Wps10, url: str, path: str) -> Blueprint:
 
     @routes.route(f"{path}/wps", methods=["GET", "POST"])
     def wps() -> BaseResponse:
-        return service.call(request._get_current_object(), endpoint=f"{url}/wps")  # type: ignore[attr-defined]
+        return versions.call(request._get_current_object(), endpoint=f"{url}/wps")  # type: ignore[attr-defined]
 
     @routes.route(f"{path}/ows", methods=["GET", "POST"])
     def ows() -> BaseResponse:
@@ -41,7 +41,7 @@ def blueprint(service: Wps10, url: str, path: str) -> Blueprint:
         query = request.query_string.decode("ascii", "replace")
         return redirect(f"{url}/{SERVICES.get(asked, 'wms')}?{query}", 307)
 
-    answer_in_reports(routes)
+    answer_in_reports(routes, lambda: versions.reports)
     return routes
 
 

@@ -1,0 +1,1 @@
+"""WPS 2.0.2 (OGC 14-065r2): KVP and XML."""

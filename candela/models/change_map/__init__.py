@@ -1,1 +1,0 @@
-"""Change maps: a pair of images in, the map and what is derived from it out."""

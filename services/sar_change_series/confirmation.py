@@ -1,0 +1,131 @@
+"""Change that is seen once, again, and often enough: how a pixel's status moves on."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .detection import Deviation, Floats, Mask, tail
+from .history import EVIDENCE, History, Whole
+
+NONE, FIRST, PROVISIONAL, CONFIRMED, FINISHED = range(5)
+STATUSES = ("none", "first", "provisional", "confirmed", "finished")
+NO_DATA = 255
+SUPPORT = 1.645  # standard deviations: one-sided level .05 for a place that is known
+SMALLEST_RATIO = 0.03
+LARGEST_COUNT = 32_000
+LEAST_EVIDENCE = 2.0  # below it the evidence of a single date is not kept
+CHANGED = 0.05  # prior share of changed pixels
+
+
+class Rule(NamedTuple):
+    """When change is reported.
+
+    Attributes
+    ----------
+    level : float
+        Share of unchanged pixels that a date may report.
+    baseline : int
+        Dates that a pixel learns before it reports.
+    confirmations : int
+        Dates that must support a change for it to be confirmed.
+    """
+
+    level: float
+    baseline: int
+    confirmations: int
+
+
+def confirm(history: History, found: Deviation, watched: Mask, day: int, rule: Rule) -> Mask:
+    """Move the status of all pixels on by one date.
+
+    Parameters
+    ----------
+    history : History
+        Changed in place.
+    found : Deviation
+        How the date departs from what was expected.
+    watched : ndarray, shape (rows, cols), bool
+        Where the date has data and the baseline is complete; other pixels stay as they are.
+    day : int
+        Of the date, see ``seasons.day_number``.
+    rule : Rule
+
+    Returns
+    -------
+    ndarray, shape (rows, cols), bool
+        Where the date was reported as change, or supports one.
+
+    Notes
+    -----
+    A pixel whose score passes the level is *first*. Further dates support it where the 3 x 3
+    window around it departs in the same direction by 1.645 standard deviations: the place is known,
+    so level .05 suffices. Two dates make it *provisional*, ``confirmations`` of them *confirmed*.
+    As many dates in a row without support as there were with it, ``confirmations`` at most, end
+    a change: it is forgotten, or *finished* where it was confirmed. A change in the other
+    direction that passes the level begins anew.
+    """
+    bands = history.bands
+    status, length, misses = bands["status"], bands["length"], bands["misses"]
+    flagged = watched & (found.score >= -np.log(rule.level))
+    active = watched & (status >= FIRST) & (status <= CONFIRMED)
+    same = bands["direction"] == found.direction
+    supports = active & same & (flagged | (np.abs(found.support) >= SUPPORT))
+    begins = flagged & ~supports
+    missed = active & ~supports & ~begins
+
+    length[:] = np.where(begins, 1, np.minimum(length + supports, LARGEST_COUNT))
+    misses[:] = np.where(begins | supports, 0, np.minimum(misses + missed, LARGEST_COUNT))
+    bands["evidence"][:] = _evidence(bands["evidence"], found, begins, supports, active)
+    np.copyto(bands["since"], np.int16(day), where=begins)
+    np.copyto(bands["latest"], np.int16(day), where=begins | supports)
+    np.copyto(bands["direction"], found.direction.astype(np.int16), where=begins)
+    history.store_magnitude(magnitude_db(found.deviation), begins | supports)
+
+    ended = missed & (misses >= np.minimum(length, rule.confirmations))
+    forgotten = ended & (status < CONFIRMED)
+    reached = np.where(length > 1, PROVISIONAL, FIRST)
+    reached[length >= rule.confirmations] = CONFIRMED
+    status[:] = np.where(begins | supports, reached, status)
+    status[ended] = FINISHED
+    status[forgotten] = NONE
+    for name in ("since", "latest", "length", "misses", "direction", "evidence"):
+        bands[name][forgotten] = 0
+    history.store_magnitude(np.zeros_like(found.deviation), forgotten)
+    return np.asarray(begins | supports)
+
+
+def magnitude_db(deviation: Floats) -> Floats:
+    """Return a deviation u, natural logarithm of power by its cube root, in dB."""
+    return np.asarray(30 * np.log10(np.maximum(1 + deviation / 3, SMALLEST_RATIO)), np.float32)
+
+
+def probability(evidence: Floats) -> Floats:
+    """Return the probability of change from evidence, -ln of a false-alarm probability p.
+
+    Notes
+    -----
+    The Bayes factor of no change against change is at least -e p ln p for p < 1 / e [1]_; with a
+    prior share c of changed pixels the probability is
+
+        1 / (1 + (1 - c) / c * (-e p ln p)).
+
+    References
+    ----------
+    .. [1] Sellke, T., Bayarri, M. J., Berger, J. O. (2001). Calibration of p values for testing
+       precise null hypotheses. The American Statistician 55(1), 62-71.
+       https://doi.org/10.1198/000313001300339950
+    """
+    surprise = np.maximum(evidence, np.float32(1))
+    factor = surprise * np.exp(1 - surprise)
+    return np.asarray(1 / (1 + (1 - CHANGED) / CHANGED * factor), np.float32)
+
+
+def _evidence(
+    earlier: Whole, found: Deviation, begins: Mask, supports: Mask, active: Mask
+) -> Whole:
+    """Return the evidence after a date: of changes summed over their dates, else today's."""
+    more = tail(found.support**2, np.inf, 1) / EVIDENCE
+    today = np.where(found.score >= LEAST_EVIDENCE, found.score, 0) / EVIDENCE
+    summed = np.where(supports, earlier + more, earlier)
+    evidence = np.where(active & ~begins, summed, today)
+    return np.minimum(np.rint(evidence), LARGEST_COUNT).astype(np.int16)
