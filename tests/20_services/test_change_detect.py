@@ -8,7 +8,7 @@ import rasterio
 from affine import Affine
 from PIL import Image
 
-import candela.services.change_detect as process
+import candela.models.change.mapping as process
 from candela.eo.progress import silent
 from candela.eo.raster.grid import Grid, Shape
 from candela.eo.raster.images import create_image
@@ -19,10 +19,10 @@ from candela.errors import InputError
 from candela.models.change import survey
 from candela.models.change.catalogue import MODELS
 from candela.models.change.detector import REACH
+from candela.models.change.report import GAP
 from candela.models.code import Code, double, doubled_rows
 from candela.models.encoder import BANDS, EncoderCard, load_encoder
 from candela.services.change_detect import run
-from candela.services.change_detect.report import GAP
 from candela.spec import load_spec, services_folder
 
 SIZE = 192
