@@ -193,7 +193,7 @@ def test_the_picture_shows_each_parcel_in_the_colour_of_its_level(measured):
 
 def test_without_parcels_there_is_nothing_on_parcels(clear):
     _, statistics, outputs = clear
-    assert set(outputs) == {"change", "preview", "statistics"}
+    assert set(outputs) == {"change", "kind", "preview", "statistics"}
     assert "parcels" not in statistics
 
 

@@ -5,12 +5,14 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.enums import Resampling
 from rasterio.windows import Window
 
 from candela.eo.file_names import output_file
@@ -24,12 +26,14 @@ from candela.eo.s2.pair import Pair, PairImage, Reflectance
 from candela.eo.threads import one_thread_each, thread_count
 from candela.eo.vector.parcels import ParcelTally
 from candela.models.change.catalogue import MODELS
-from candela.models.change.detector import Detector
+from candela.models.change.detector import Detector, Evidence, Image, probability
+from candela.models.change.kind_map import ClassifiedWindow, KindTally, classified, create_kinds
 from candela.models.change.parcel_outputs import write_parcels
 from candela.models.change.parcels import measured, open_parcels, summary
 from candela.models.change.parcels_picture import Background
 from candela.models.change.report import Report
 from candela.models.change.survey import Survey, fit, survey_pair
+from candela.models.change.views import Part
 from candela.models.encoder import VISIBLE, EncoderCard, load_encoder
 
 logger = logging.getLogger(__name__)
@@ -55,11 +59,14 @@ class MappedWindow(NamedTuple):
         Probability, above 0 and up to 1; nodata is NaN.
     visible : tuple of two ndarray, shape (rows, cols), float32
         Brightness of both images: mean of the visible bands, nodata 0.
+    kinds : ClassifiedWindow, optional
+        Kinds of change, where the model tells them.
     """
 
     window: Window
     change: Change
     visible: tuple[Change, Change]
+    kinds: ClassifiedWindow | None = None
 
 
 def map_pair(
@@ -92,7 +99,8 @@ def map_pair(
     Returns
     -------
     dict
-        ``change`` (GeoTIFF), ``preview`` (PNG) and ``statistics`` (JSON); with parcels also
+        ``change`` (GeoTIFF), ``preview`` (PNG) and ``statistics`` (JSON); ``kind`` (GeoTIFF) if
+        the model tells kinds; with parcels also
         ``parcels`` (GeoJSON), ``parcels_table`` (CSV) and ``parcels_preview`` (PNG).
 
     Raises
@@ -124,11 +132,18 @@ def map_pair(
     if scale is not None:
         detector = replace(detector, scale=scale)
     facts["scale"] = detector.scale
-    report = _write_change(pair, detector, outputs["change"], model, tally, part(progress, 15, 95))
+    if chosen.kinds:
+        outputs["kind"] = output_file(workdir, _name(pair, "kind"), ".tif")
+    report, found_kinds = _write_change(
+        pair, detector, outputs, model, tally, part(progress, 15, 95)
+    )
     progress(95, "making overviews, preview and statistics")
     with ThreadPoolExecutor(1) as pool:
         drawn = pool.submit(report.write_preview, outputs["preview"], _date_names(pair))
         add_overviews(outputs["change"])
+        if chosen.kinds:
+            add_overviews(outputs["kind"], resampling=Resampling.mode)
+            facts["kinds"] = found_kinds.statistics()
     drawn.result()
     if placed:
         found = measured(placed, tally.statistics(), pair.grid)
@@ -147,18 +162,40 @@ def model_bands(model: str) -> tuple[str, ...]:
 
 
 def _write_change(
-    pair: Pair, detector: Detector, path: Path, model: str, tally: ParcelTally, progress: Progress
-) -> Report:
-    """Write the change map block by block."""
-    report = Report(pair.grid.shape)
-    with create_image(
-        path, pair.grid, dtype="float32", nodata=np.nan, bands=["change"], tags=_tags(pair, model)
-    ) as image:
-        for window, change, visible in map_change(pair, detector, progress):
+    pair: Pair,
+    detector: Detector,
+    outputs: dict[str, Path],
+    model: str,
+    tally: ParcelTally,
+    progress: Progress,
+) -> tuple[Report, KindTally]:
+    """Write the map of change, and that of its kinds, block by block."""
+    report, kinds = Report(pair.grid.shape), KindTally()
+    tags = _tags(pair, model)
+    with ExitStack() as stack:
+        image = stack.enter_context(
+            create_image(
+                outputs["change"],
+                pair.grid,
+                dtype="float32",
+                nodata=np.nan,
+                bands=["change"],
+                tags=tags | {"Category": "change probability"},
+            )
+        )
+        classes = (
+            stack.enter_context(create_kinds(outputs["kind"], pair.grid, tags))
+            if "kind" in outputs
+            else None
+        )
+        for window, change, visible, found in map_change(pair, detector, progress):
             image.write(change, 1, window=window)
             report.add(window, change, visible)
-            tally.add(window, change)
-    return report
+            tally.add(window, change, None if found is None else found.kind)
+            if classes is not None and found is not None:
+                classes.write(found.kind, 1, window=window)
+                kinds.add(found)
+    return report, kinds
 
 
 def _true_colour(image: PairImage) -> Background:
@@ -176,36 +213,68 @@ def _true_colour(image: PairImage) -> Background:
 def map_change(pair: Pair, detector: Detector, progress: Progress) -> Iterator[MappedWindow]:
     """Yield the change map window by window, each once.
 
-    An image that was surveyed whole has its log magnitude already. Larger images are computed block
-    by block, one per thread, with a local fit of each block; only this thread reads. The log
-    magnitude of neighbouring blocks is cross-faded.
+    An image that was surveyed whole has its evidence already. Larger images are computed block
+    by block, one per thread, with a local fit of each block; only this thread reads. The log odds
+    of neighbouring blocks are cross-faded; the kind of a pixel is that of its own block.
     """
     shape = pair.grid.shape
     if detector.whole is not None:
         window = Window(0, 0, shape.cols, shape.rows)
         before, after = (_brightness(image) for image in pair.read(window))
-        yield MappedWindow(window, detector.probability(detector.whole), (before, after))
+        change = probability(detector.log_odds(detector.whole))
+        found = classified(change, detector.whole)
+        yield MappedWindow(window, change, (before, after), found)
         return
     blocks = sorted(split(shape, BLOCK, halo=HALO), key=_reading_order)
     fade = CrossFade(shape, BLOCK, OVERLAP)
-    brightness: dict[tuple[float, float], tuple[Change, Change]] = {}
+    seen: dict[tuple[float, float], _SeenBlock] = {}
     ahead = 2 * thread_count() + 1
-    waiting: deque[tuple[Block, Future[Change]]] = deque()
+    waiting: deque[tuple[Block, Future[tuple[Image, Evidence]]]] = deque()
     with one_thread_each(), ThreadPoolExecutor(thread_count()) as pool:
         for number, block in enumerate([*blocks, *[None] * ahead]):
             if block is not None:
                 images = pair.read(block.outer)
-                place = block.inner.row_off, block.inner.col_off
                 first, second = (_brightness(image[:, *block.crop]) for image in images)
-                brightness[place] = first, second
-                task = pool.submit(detector.magnitude, *images, fade.part(block))
-                waiting.append((block, task))
+                seen[_corner(block.inner)] = _SeenBlock((first, second))
+                waiting.append((block, pool.submit(_examine, detector, images, fade.part(block))))
             if number >= ahead and waiting:
-                done, magnitude = waiting.popleft()
-                for window, values in fade.add(done, magnitude.result()):
-                    visible = brightness.pop((window.row_off, window.col_off))
-                    yield MappedWindow(window, detector.probability(values), visible)
+                done, task = waiting.popleft()
+                odds, evidence = task.result()
+                own = seen[_corner(done.inner)]
+                own.evidence = evidence.kinds_in(_within(done, fade.part(done)))
+                for window, values in fade.add(done, odds):
+                    change, complete = probability(values), seen.pop(_corner(window))
+                    found = classified(change, complete.evidence)
+                    yield MappedWindow(window, change, complete.visible, found)
                 progress(100 * (number - ahead + 1) / len(blocks), f"{len(blocks)} blocks")
+
+
+@dataclass
+class _SeenBlock:
+    """What is kept of a block until its neighbours are computed."""
+
+    visible: tuple[Change, Change]
+    evidence: Evidence | None = None
+
+
+def _examine(
+    detector: Detector, images: tuple[Reflectance, Reflectance], part: Part
+) -> tuple[Image, Evidence]:
+    evidence = detector.evidence(*images, part)
+    return detector.log_odds(evidence), evidence
+
+
+def _corner(window: Window) -> tuple[float, float]:
+    return window.row_off, window.col_off
+
+
+def _within(block: Block, outer: Part) -> Part:
+    """Return the inner window of a block as a part of a part of its outer window."""
+    rows, cols = (
+        slice(inner.start - wide.start, inner.stop - wide.start)
+        for inner, wide in zip(block.crop, outer, strict=True)
+    )
+    return rows, cols
 
 
 def _brightness(image: Reflectance) -> Change:
@@ -224,14 +293,14 @@ def _reading_order(block: Block) -> tuple[int, int, int]:
     return col // (STRIP_BLOCKS * BLOCK), row, col
 
 
-def _name(pair: Pair) -> str:
+def _name(pair: Pair, what: str = "change") -> str:
     """Return the stem of the outputs' names: the dates become the title of the layer."""
     dates = [f"{date:%Y%m%d}" for date in pair.dates if date]
-    return "_".join(["change", *dates])
+    return "_".join([what, *dates])
 
 
 def _tags(pair: Pair, model: str) -> dict[str, str]:
-    """Return the dataset tags of the change map, as far as the images have them."""
+    """Return the dataset tags of the maps, as far as the images have them."""
     start, end = pair.dates
     tags = {
         "Start_date": f"{start:%Y%m%d}" if start else "",
@@ -239,7 +308,6 @@ def _tags(pair: Pair, model: str) -> dict[str, str]:
         "Product_id1": pair.products[0],
         "Product_id2": pair.products[1],
         "Agent": f"CANDELA ChangeDetect, model {model}",
-        "Category": "change probability",
     }
     return {name: value for name, value in tags.items() if value}
 
