@@ -35,8 +35,8 @@ from candela.eo.raster.registration import Shift
 from candela.eo.s2.pair import NO_MASKS, open_pair
 from candela.models.change import survey
 from candela.models.change.catalogue import MODELS, ChangeModel
+from candela.models.change.mapping import map_change
 from candela.models.encoder import Encoder, EncoderCard, load_encoder
-from candela.services.change_detect import map_change
 
 DATA = Path(".cache/oscd")
 BINS = 10

@@ -4,6 +4,7 @@ Everything else about a process (descriptions, checks, resources, layer styles, 
 from this one object.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib.resources import files
@@ -80,6 +81,10 @@ Kind = Literal["raster", "json", "geojson", "geopackage", "csv", "png", "zip", "
 Need = Literal["patches"]
 NEEDS: tuple[str, ...] = get_args(Need)
 
+IMAGE_KINDS = ("python", "train")
+IMAGE = r"[a-z0-9][a-z0-9._:/-]{0,254}@sha256:[0-9a-f]{64}"  # a tag may be moved, a digest not
+IMAGE_SCHEMA = {"anyOf": [{"enum": list(IMAGE_KINDS)}, {"pattern": f"^{IMAGE}$"}]}
+PACKAGE = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}==[A-Za-z0-9][A-Za-z0-9._+!-]{0,99}"
 COUNT_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 1}, {"const": "unbounded"}]}
 
 
@@ -269,8 +274,20 @@ class OutputSpec(Described):
 class RunSpec(Strict):
     """What a job needs."""
 
-    image: Literal["python", "train"] = Field(
-        default="python", description="The kind of image; train has TensorFlow."
+    image: Annotated[str, WithJsonSchema(IMAGE_SCHEMA)] = Field(
+        default="python",
+        description="The kind of image; train has TensorFlow. Or an image of its own by digest: "
+        "registry/name@sha256:...",
+    )
+    package: Annotated[str, StringConstraints(pattern=rf"^({PACKAGE})?$")] = Field(
+        default="",
+        description="Of a process added at run time, on one machine: the installed distribution "
+        "that has it, with its version: name==1.2.0.",
+    )
+    network: bool = Field(
+        default=True,
+        description="Whether a job may connect to public addresses, for inputs by reference too. "
+        "Of a process added at run time the default is false.",
     )
     cpu: float = Field(default=1, gt=0, le=64, description="Cores.")
     memory: Memory = Field(default="1Gi", description="The limit, in Mi or Gi.")
@@ -284,6 +301,21 @@ class RunSpec(Strict):
         description="Further keywords of run; patches: a PatchTarget, the patch database and the "
         "owner of the job.",
     )
+
+    @field_validator("image")
+    @classmethod
+    def _check_image(cls, image: str) -> str:
+        if image not in IMAGE_KINDS and not re.fullmatch(IMAGE, image):
+            raise ValueError(
+                f"{image!r} is neither {' nor '.join(IMAGE_KINDS)} nor an image by digest "
+                "(registry/name@sha256:<64 hexadecimal digits>)"
+            )
+        return image
+
+    @property
+    def has_own_image(self) -> bool:
+        """Whether the image is one by digest, not a kind of ours."""
+        return self.image not in IMAGE_KINDS
 
     @property
     def memory_bytes(self) -> int:
@@ -342,10 +374,16 @@ class ProcessSpec(Strict):
     @model_validator(mode="before")
     @classmethod
     def _refuse_reserved(cls, data: Any) -> Any:  # noqa: ANN401 - raw YAML
-        reserved = {"workdir", "progress", *NEEDS} & set((data or {}).get("inputs") or {})
+        inputs = data.get("inputs") if isinstance(data, dict) else None
+        reserved = {"workdir", "progress", *NEEDS} & set(inputs if isinstance(inputs, dict) else ())
         if reserved:
             raise ValueError(f"an input cannot be called {' or '.join(sorted(reserved))}")
         return data
+
+    @property
+    def is_external(self) -> bool:
+        """Whether its code is not a part of this project: a package, or an image, of its own."""
+        return bool(self.run.package) or self.run.has_own_image
 
     @cached_property
     def defaults(self) -> dict[str, Scalar | list[Scalar] | None]:

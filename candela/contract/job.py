@@ -11,7 +11,7 @@ A job lives in storage under ``jobs/<id>/``::
 Input values are those of the OGC API - Processes execute request (OGC 18-062r2, 7.11).
 """
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -155,6 +155,7 @@ class JobDocument(Document):
     cpu: float = 1
     staging: Staging = Staging()
     progress: ProgressTarget | None = None
+    description: dict[str, Any] | None = None  # of a process added at run time: its process.yaml
 
 
 class OutputFile(Document):
@@ -165,6 +166,7 @@ class OutputFile(Document):
     size: int
     sha256: str
     layer: LayerContent | None = None  # of one that becomes a layer
+    unplaced: bool | None = None  # true of a raster in pixel coordinates, which becomes none
 
 
 class OutputLiteral(Document):

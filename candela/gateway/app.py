@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flask import Flask
 
-from candela.gateway import outputs, problems, uploads
+from candela.gateway import outputs, problems, processes_admin, uploads
 from candela.gateway.access import identity, ports
 from candela.gateway.access.browsers import Sites, protect
 from candela.gateway.console import pages_blueprint, problem_page
@@ -23,6 +23,7 @@ from candela.gateway.protocols.wps10 import service as wps10
 from candela.gateway.protocols.wps10 import xml as wps10_xml
 from candela.gateway.protocols.wps20 import service as wps20
 from candela.gateway.protocols.wps20 import xml as wps20_xml
+from candela.gateway.registration import Registration
 from candela.gateway.results import Addresses
 from candela.gateway.runner import make_runner
 from candela.gateway.search import routes as search
@@ -69,7 +70,11 @@ class Gateway:
         storage = open_storage(settings.storage_url, endpoint=settings.s3_endpoint)
         specs = load_specs()
         check_styles(specs)
-        store = JobStore(settings.database_url, keep_days=limits.keep_days)
+        store = JobStore(
+            settings.database_url,
+            keep_days=limits.keep_days,
+            keep_tombstone_days=limits.keep_tombstone_days,
+        )
         jobs = JobService(
             specs=ProcessCatalogue(specs, store.database),
             store=store,
@@ -141,12 +146,17 @@ class Gateway:
         )
         addresses = Addresses(self.settings.base_url)
         pages = JobPages(self.jobs, self.metadata, addresses, self.settings.maps_url)
-        api = OgcApi(self.jobs, self.metadata, addresses, pages, self.settings.sync_timeout_s)
+        api = OgcApi(self.jobs, self.metadata, addresses, pages, waiting)
         app.register_blueprint(ogcapi.blueprint(api))
         app.register_blueprint(versions.blueprint(wps))
         app.register_blueprint(wps10.blueprint(first, self.jobs))
         token = outputs.token_of_map_server(self.settings)
         app.register_blueprint(outputs.blueprint(self.jobs, map_server=token))
+        if self.settings.manage_processes:
+            registration = Registration.of(self.settings)
+            app.register_blueprint(
+                processes_admin.blueprint(self.jobs.specs, registration, self.settings.base_url)
+            )
         if self.jobs.uploads:
             app.register_blueprint(uploads.blueprint(self.jobs.uploads))
         runner = self.jobs.runner

@@ -72,6 +72,7 @@ TABLE: dict[type[errors.CandelaError], Kind] = {
     errors.VersionError: Kind("VersionNegotiationFailed", 400),
     errors.TooLargeError: Kind("FileSizeExceeded", 413, wps20="SizeExceeded"),
     errors.BusyError: Kind("ServerBusy", 429, retry_after_s=10),
+    errors.ConflictError: Kind("NoApplicableCode", 409),
     PartUnderWayError: Kind("ServerBusy", 423, retry_after_s=2),
     FullError: Kind("NotEnoughStorage", 507, retry_after_s=60),
     errors.OtherSiteError: Kind("NoApplicableCode", 403),
@@ -83,7 +84,9 @@ TABLE: dict[type[errors.CandelaError], Kind] = {
     errors.ResultNotReadyError: Kind(
         "ResultNotReady", 404, f"{OGC_TYPES}/result-not-ready", "Result not ready", retry_after_s=2
     ),
-    errors.JobDismissedError: Kind("NoApplicableCode", 410),
+    errors.GoneError: Kind("NotFound", 410, wps20="NoSuchJob"),
+    errors.JobDismissedError: Kind("JobDismissed", 410, title="Job dismissed", wps20="NoSuchJob"),
+    errors.JobExpiredError: Kind("JobExpired", 410, title="Results expired", wps20="NoSuchJob"),
     errors.NoSuchProcessError: Kind(
         "NotFound",
         404,

@@ -5,35 +5,25 @@ goes on, and is described, by the version that it was accepted with, whatever is
 counter in the database tells all gateways of it that an operator has changed something.
 """
 
-import hashlib
-import json
 import logging
 import math
 import threading
 import time
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection
 
-from candela.errors import NoSuchProcessError, UnavailableError
+from candela.errors import ConflictError, NoSuchProcessError, UnavailableError
+from candela.jobs.added_processes import AddedProcesses, ProcessVersion, digest_of, keep
 from candela.jobs.database import Database
 from candela.jobs.model import JobSummary
-from candela.jobs.tables import ADDED_PROCESSES, CATALOGUE, DESCRIPTIONS
+from candela.jobs.tables import CATALOGUE, DESCRIPTIONS
 from candela.spec import ProcessSpec, find_spec
 
 logger = logging.getLogger(__name__)
 
 MAX_AGE_S = 1.0  # after which the counter is read again
-
-
-class ProcessVersion(NamedTuple):
-    """A process as it is offered: its description, and the SHA-256 of that."""
-
-    spec: ProcessSpec
-    digest: str
 
 
 class _Offer(NamedTuple):
@@ -108,7 +98,7 @@ class ProcessCatalogue(Mapping[str, ProcessSpec]):
         return self._current().number
 
     def version(self, identifier: str) -> ProcessVersion:
-        """Return a process with the digest of its description.
+        """Return a process, under an alias too, with the digest of its own description.
 
         Raises
         ------
@@ -116,7 +106,9 @@ class ProcessCatalogue(Mapping[str, ProcessSpec]):
             If there is none.
         """
         offer = self._containing(identifier)
-        return offer.versions[find_spec(offer.specs, identifier).identifier]
+        spec = find_spec(offer.specs, identifier)
+        own = spec.original.identifier if spec.original else spec.identifier
+        return ProcessVersion(spec, offer.versions[own].digest)
 
     def of_job(self, job: JobSummary) -> ProcessSpec:
         """Return the process as it was described when a job was accepted.
@@ -159,6 +151,71 @@ class ProcessCatalogue(Mapping[str, ProcessSpec]):
             self._looked = -math.inf
             self._offer = self._offer._replace(revision=-1)
 
+    def add(self, spec: ProcessSpec, who: str, *, most: int) -> bool:
+        """Offer a process that is not installed, for all gateways of the database.
+
+        Returns
+        -------
+        bool
+            False if the very same is offered already.
+
+        Raises
+        ------
+        ConflictError
+            If another process has the identifier, or this version was another one before.
+        TooLargeError
+            If ``most`` processes are offered already.
+        """
+        return self._change(lambda changes: changes.add(self._version(spec), who, most))
+
+    def replace(self, spec: ProcessSpec, who: str) -> bool:
+        """Offer another version of a process that was added; jobs keep theirs.
+
+        Returns
+        -------
+        bool
+            False if the very same is offered already.
+
+        Raises
+        ------
+        NoSuchProcessError
+            If no such process was added.
+        ConflictError
+            If this version was another one before.
+        """
+        return self._change(lambda changes: changes.replace(self._version(spec), who))
+
+    def remove(self, identifier: str) -> None:
+        """Offer a process that was added no longer; its jobs go on.
+
+        Raises
+        ------
+        NoSuchProcessError
+            If no such process was added.
+        ConflictError
+            If it is installed.
+        """
+        self._refuse_installed(identifier)
+        self._change(lambda changes: changes.remove(identifier))
+
+    def _version(self, spec: ProcessSpec) -> ProcessVersion:
+        self._refuse_installed(spec.identifier)
+        return ProcessVersion(spec, digest_of(spec))
+
+    def _refuse_installed(self, identifier: str) -> None:
+        if identifier in self._installed:
+            raise ConflictError(
+                f"{identifier} is installed with the gateway: it can be neither replaced nor "
+                "removed",
+                "identifier",
+            )
+
+    def _change(self, change: Callable[[AddedProcesses], bool]) -> bool:
+        with self._database.write() as connection:
+            is_changed = change(AddedProcesses(connection))
+        self._looked = -math.inf  # here at once, in other gateways within max_age_s
+        return is_changed
+
     def _containing(self, identifier: object) -> _Offer:
         """Return what is offered; if that lacks a process, after a look into the database."""
         offer = self._current()
@@ -173,7 +230,7 @@ class ProcessCatalogue(Mapping[str, ProcessSpec]):
                 with self._database.read() as connection:
                     revision = int(connection.execute(sa.select(CATALOGUE.c.revision)).scalar_one())
                     if revision != self._offer.revision:
-                        self._offer = self._offer_of(revision, added(connection))
+                        self._offer = self._offer_of(revision, AddedProcesses(connection).offered())
             except UnavailableError:
                 if not self._offer.specs:
                     raise
@@ -196,40 +253,3 @@ class ProcessCatalogue(Mapping[str, ProcessSpec]):
         self._known |= {version.digest: version.spec for version in versions.values()}
         specs = {name: version.spec for name, version in versions.items()}
         return _Offer(self._offer.number + 1, revision, versions, specs)
-
-
-def document_of(spec: ProcessSpec) -> str:
-    """Return a description as JSON text, without what is as everywhere."""
-    document = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-
-
-def digest_of(spec: ProcessSpec) -> str:
-    """Return the SHA-256 of a description."""
-    return hashlib.sha256(document_of(spec).encode()).hexdigest()
-
-
-def keep(connection: Connection, version: ProcessVersion) -> None:
-    """Keep a description, unless it is kept already."""
-    is_sqlite = connection.dialect.name == "sqlite"
-    insert = sqlite.insert(DESCRIPTIONS) if is_sqlite else postgresql.insert(DESCRIPTIONS)
-    spec = version.spec
-    connection.execute(
-        insert.on_conflict_do_nothing(),
-        {
-            "digest": version.digest,
-            "process": spec.identifier,
-            "version": spec.version,
-            "document": document_of(spec),
-        },
-    )
-
-
-def added(connection: Connection) -> list[tuple[str, str, str]]:
-    """Return identifier, digest and description of the processes added at run time."""
-    query = (
-        sa.select(ADDED_PROCESSES.c.process, DESCRIPTIONS.c.digest, DESCRIPTIONS.c.document)
-        .join(DESCRIPTIONS, DESCRIPTIONS.c.digest == ADDED_PROCESSES.c.description)
-        .where(ADDED_PROCESSES.c.is_offered)
-    )
-    return [(row.process, row.digest, row.document) for row in connection.execute(query)]

@@ -22,6 +22,7 @@ from candela.contract.job import (
     Staging,
 )
 from candela.errors import NotFoundError, RunnerError, StorageError, UnavailableError
+from candela.jobs.added_processes import content_of
 from candela.jobs.endings import (
     MOST_FAULTS,
     failure_of,
@@ -209,6 +210,7 @@ class Dispatcher:
                 url=f"{self._base_url}/jobs/{job.id}/progress",
                 token=token_for(self._key, job.id, job.attempt),
             ),
+            description=content_of(spec) if spec.is_external else None,
         )
         backend = self._runner.submit(document, Limits.of(spec.run))
         moved = self._store.move(

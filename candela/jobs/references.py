@@ -3,12 +3,12 @@
 A worker takes these from storage, where nobody asks whose they are, so it is checked at submit.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from candela.contract.job import Reference
 from candela.contract.names import parts_below, without_secrets
 from candela.errors import InvalidValueError
-from candela.jobs.request import ExecuteRequest
+from candela.jobs.request import SCHEMES_OF_WEB, ExecuteRequest
 
 
 def references(request: ExecuteRequest) -> Iterator[tuple[str, str]]:
@@ -43,4 +43,27 @@ def check_outputs(
         if parts is not None and not may_use(parts[0]):
             raise InvalidValueError(
                 f"input {name!r}: there is no output {without_secrets(href)}", name
+            )
+
+
+def refuse_web(request: ExecuteRequest, stored: Iterable[str], process: str) -> None:
+    """Refuse references that the jobs of a process without network cannot fetch.
+
+    Parameters
+    ----------
+    stored : iterable of str
+        What the addresses begin with that are read from storage.
+
+    Raises
+    ------
+    InvalidValueError
+        If there is one.
+    """
+    for name, href in references(request):
+        is_stored = any(parts_below(href, address) is not None for address in stored)
+        if href.lower().startswith(SCHEMES_OF_WEB) and not is_stored:
+            raise InvalidValueError(
+                f"input {name!r}: jobs of {process} have no network and cannot fetch "
+                f"{without_secrets(href)}; upload the file, or give the output of a job",
+                name,
             )

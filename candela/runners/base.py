@@ -23,7 +23,9 @@ class Limits:
     gpu : int
         Graphics processors.
     image : str
-        The kind of image of the process (``python``, ``train``).
+        The kind of image of the process (``python``, ``train``), or an image by digest.
+    network : bool
+        Whether it may connect to public addresses; only a cluster keeps it from that.
     """
 
     cpu: float = 1
@@ -31,6 +33,7 @@ class Limits:
     timeout_s: float = 600
     gpu: int = 0
     image: str = "python"
+    network: bool = True
 
     @classmethod
     def of(cls, run: RunSpec) -> Self:
@@ -41,6 +44,7 @@ class Limits:
             timeout_s=run.timeout,
             gpu=run.gpu,
             image=run.image,
+            network=run.network,
         )
 
 

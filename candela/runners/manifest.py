@@ -22,6 +22,7 @@ JOB_LABEL = "candela/job"
 ATTEMPT_LABEL = "candela/attempt"
 PROCESS_LABEL = "candela/process"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+NETWORK_LABEL = "candela/network"  # of a pod that a network policy lets out
 WARM_LABEL = "candela/warm"  # of a warm pod: a word that no other has
 REVISION_LABEL = "candela/revision"  # of a warm pod: what it was made of
 PODS = "app.kubernetes.io/name=candela,app.kubernetes.io/component=worker"  # selects workers
@@ -36,14 +37,14 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
 class Images(NamedTuple):
-    """Which image a kind has: ``<prefix><kind>:<tag>``."""
+    """Which image a kind has: ``<prefix><kind>:<tag>``; an image by digest is what it is."""
 
     prefix: str = "localhost/candela-"
     tag: str = "dev"
 
     def name(self, kind: str) -> str:
         """Return the name of a kind of image."""
-        return f"{self.prefix}{kind}:{self.tag}"
+        return kind if "@" in kind else f"{self.prefix}{kind}:{self.tag}"
 
 
 class TemplateError(CandelaError):
@@ -143,6 +144,8 @@ def job_manifest(
         manifest["spec"]["manualSelector"] = True
         manifest["spec"]["selector"] = {"matchLabels": {WARM_LABEL: warm}}
         pod["metadata"]["labels"][WARM_LABEL] = warm
+    if limits.network:
+        pod["metadata"]["labels"][NETWORK_LABEL] = "public"
     pod["spec"]["activeDeadlineSeconds"] = math.ceil(limits.timeout_s)
     _fill_worker(
         _worker(manifest),
@@ -199,6 +202,8 @@ def warm_manifest(
     )
     metadata = given.get("metadata", {})
     labels = {**metadata.get("labels", {}), PROCESS_LABEL: process}
+    if limits.network:
+        labels[NETWORK_LABEL] = "public"
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -17,6 +17,7 @@ from candela.settings.base import PREFIX, ConfigurationError, Group
 from candela.settings.cluster import ClusterSettings
 from candela.settings.jobs import JobSettings
 from candela.settings.patches import PatchSettings
+from candela.settings.processes import ProcessSettings
 from candela.settings.publish import PublishSettings
 from candela.settings.server import ServerSettings
 from candela.settings.service import Contact, Limits, Metadata
@@ -28,6 +29,7 @@ GROUPS: tuple[type[Group], ...] = (
     JobSettings,
     AccessSettings,
     ClusterSettings,
+    ProcessSettings,
     PublishSettings,
     PatchSettings,
 )
@@ -38,6 +40,7 @@ class Settings(
     JobSettings,
     AccessSettings,
     ClusterSettings,
+    ProcessSettings,
     PublishSettings,
     PatchSettings,
     BaseSettings,

@@ -9,8 +9,10 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from candela.contract.documents import check_wanted, read_job, read_result
 from candela.contract.job import (
@@ -27,7 +29,7 @@ from candela.contract.job import (
     job_key,
 )
 from candela.eo.raster.images import gdal_environment
-from candela.errors import CandelaError, StorageError
+from candela.errors import CandelaError, SpecError, StorageError
 from candela.spec import ProcessSpec, find_spec, load_specs
 from candela.storage import Storage, open_storage
 from candela.worker.job import INTERNAL, entry, run_job
@@ -82,7 +84,7 @@ def _run(storage: Storage, specs: dict[str, ProcessSpec], given: Assignment, wor
         logger.info("Attempt %s already has its result", job.attempt)
         return _exit_code(result)
     check_wanted(storage, job)
-    spec = find_spec(specs, job.process)
+    spec = _spec_of(job, specs)
     logger.info("Attempt %s of %s %s", job.attempt, spec.identifier, spec.version)
     workdir.mkdir(parents=True, exist_ok=True)
     os.chdir(workdir)
@@ -96,6 +98,18 @@ def _run(storage: Storage, specs: dict[str, ProcessSpec], given: Assignment, wor
         reporter.close(last)
     _log_result(job, result)
     return _exit_code(result)
+
+
+def _spec_of(job: JobDocument, specs: Mapping[str, ProcessSpec]) -> ProcessSpec:
+    """Return the process of a job: one of ours, or one that is described in the job's document."""
+    if job.description is None:
+        return find_spec(specs, job.process)
+    try:
+        spec = ProcessSpec.model_validate(job.description)
+    except ValidationError as error:
+        raise SpecError(f"the description of {job.process} cannot be read: {error}") from error
+    ours = specs.get(job.process)  # in an image of its own
+    return spec.model_copy(update={"package": ours.package}) if ours else spec
 
 
 def _exit_code(result: ResultDocument) -> int:

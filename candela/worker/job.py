@@ -21,7 +21,16 @@ from candela.contract.job import (
 from candela.eo.progress import Progress
 from candela.eo.raster.images import gdal_environment
 from candela.eo.threads import use_threads
-from candela.errors import LimitError, OutputError, PublicationError, PublicError, StorageError
+from candela.errors import (
+    LimitError,
+    OutputError,
+    PublicationError,
+    PublicError,
+    SpecError,
+    StorageError,
+    UnavailableError,
+)
+from candela.implementations import module_of
 from candela.spec import ProcessSpec
 from candela.storage import Storage
 from candela.worker.checking import check_outputs
@@ -182,11 +191,16 @@ def entry(spec: ProcessSpec) -> Run:
     ------
     OutputError
         If it has none.
+    UnavailableError
+        If what it is declared by is not installed here, in the version of its description.
     """
-    module = importlib.import_module(spec.package)
-    run = getattr(module, "run", None)
+    try:
+        name = spec.package or module_of(spec)
+    except SpecError as error:
+        raise UnavailableError(f"{spec.identifier} {spec.version}: {error}") from error
+    run = getattr(importlib.import_module(name), "run", None)
     if not callable(run):
-        raise OutputError(f"{spec.package} has no function run")
+        raise OutputError(f"{name} has no function run")
     return cast(Run, run)
 
 

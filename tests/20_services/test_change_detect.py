@@ -8,7 +8,7 @@ import rasterio
 from affine import Affine
 from PIL import Image
 
-import candela.services.change_detect as process
+import candela.models.change.mapping as process
 from candela.eo.progress import silent
 from candela.eo.raster.grid import Grid, Shape
 from candela.eo.raster.images import create_image
@@ -19,10 +19,10 @@ from candela.errors import InputError
 from candela.models.change import survey
 from candela.models.change.catalogue import MODELS
 from candela.models.change.detector import REACH
+from candela.models.change.report import GAP
 from candela.models.code import Code, double, doubled_rows
 from candela.models.encoder import BANDS, EncoderCard, load_encoder
 from candela.services.change_detect import run
-from candela.services.change_detect.report import GAP
 from candela.spec import load_spec, services_folder
 
 SIZE = 192
@@ -387,10 +387,15 @@ def test_a_missing_band_is_named_with_those_that_are_there(scene, tmp_path):
     assert caught.value.locator == "after"
 
 
-def test_other_numbers_than_scaled_reflectance_are_refused(detect, scene):
-    with pytest.raises(InputError, match="type float32; expected uint16") as caught:
-        detect((scene[0] / 10_000).astype(np.float32), scene[1])
+def test_other_numbers_than_reflectance_are_refused(detect, scene):
+    with pytest.raises(InputError, match=r"typical value of .*; expected reflectance") as caught:
+        detect(scene[0].astype(np.float32), scene[1])
     assert caught.value.locator == "before"
+
+
+def test_reflectance_in_floating_point_gives_the_same_map(detect, detected, scene):
+    change, _, _ = detect((scene[0] / 10_000).astype(np.float32), scene[1].astype(np.int16))
+    np.testing.assert_array_equal(change, detected[0])
 
 
 def test_a_file_that_is_no_image_is_refused(tmp_path):

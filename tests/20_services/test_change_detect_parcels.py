@@ -18,14 +18,14 @@ from candela.eo.raster.images import create_image
 from candela.eo.raster.smoothing import gaussian
 from candela.eo.vector.parcels import Parcel, ParcelStatistics
 from candela.errors import InputError
-from candela.models.encoder import BANDS
-from candela.services.change_detect import run
-from candela.services.change_detect.parcels import (
+from candela.models.change.parcels import (
     COLUMNS,
     MeasuredParcel,
     change_level,
     write_table,
 )
+from candela.models.encoder import BANDS
+from candela.services.change_detect import run
 from candela.services.change_scale import run as measure_scale
 from candela.spec import load_spec, services_folder
 

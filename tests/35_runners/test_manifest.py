@@ -9,7 +9,15 @@ import yaml
 from candela.contract.job import JobDocument
 from candela.errors import StorageError
 from candela.runners.base import Limits
-from candela.runners.manifest import Images, TemplateError, job_manifest, job_name, load_template
+from candela.runners.manifest import (
+    Images,
+    TemplateError,
+    job_manifest,
+    job_name,
+    load_template,
+    warm_manifest,
+)
+from candela.spec import RunSpec
 
 TEMPLATE = Path(__file__).parents[2] / "k8s/base/job-template.yaml"
 EXPECTED = Path(__file__).with_name("job.yaml")
@@ -72,3 +80,16 @@ def test_a_template_that_cannot_be_filled_in_is_refused(text, tmp_path):
     path.write_text(text)
     with pytest.raises(TemplateError, match=r"template\.yaml"):
         load_template(path)
+
+
+def test_an_image_by_digest_is_taken_as_it_is_and_has_no_network_unless_it_is_declared():
+    image = f"registry.example.org/shout@sha256:{64 * 'a'}"
+    assert Images("example.org/", "1").name(image) == image
+    given = {"image": image, "storage_url": "s3://jobs/here"}
+    for network, label in ((False, None), (True, "public")):
+        limits = Limits.of(RunSpec(image=image, network=network))
+        pod = job_manifest(load_template(TEMPLATE), JOB, limits, **given)["spec"]["template"]
+        assert pod["metadata"]["labels"].get("candela/network") == label
+        assert [each["image"] for each in pod["spec"]["containers"]] == [image]
+        warm = warm_manifest(load_template(TEMPLATE), "Shout", limits, gateway_url="", **given)
+        assert warm["metadata"]["labels"].get("candela/network") == label

@@ -52,7 +52,16 @@ class Engine:
     """A job service with a dispatcher that moves when told."""
 
     def __init__(
-        self, folder, database, *, timeout=60, memory="256Mi", running_jobs=2, place="here"
+        self,
+        folder,
+        database,
+        *,
+        timeout=60,
+        memory="256Mi",
+        running_jobs=2,
+        place="here",
+        variables=None,
+        base_url="",
     ):
         specs = load_specs()
         echo = specs["Echo"]
@@ -67,9 +76,10 @@ class Engine:
             ProcessCatalogue(specs, store.database, max_age_s=0),
             store,
             storage,
-            LocalRunner(storage, folder / place, grace_s=1),
+            LocalRunner(storage, folder / place, grace_s=1, environment=variables),
             self.board,
             limits,
+            base_url=base_url,
         )
         self.store = self.service.store
         self.dispatcher = Dispatcher(

@@ -4,7 +4,8 @@ import pytest
 import sqlalchemy as sa
 
 from candela.errors import NoSuchProcessError, UnavailableError
-from candela.jobs.catalogue import ProcessCatalogue, digest_of, document_of
+from candela.jobs.added_processes import digest_of, document_of
+from candela.jobs.catalogue import ProcessCatalogue
 from candela.jobs.principal import SYSTEM
 from candela.jobs.request import ExecuteRequest
 from candela.jobs.store import JobStore
@@ -68,7 +69,10 @@ def test_a_job_is_described_by_the_version_it_was_accepted_with(engine):
     before = engine.store.summary(echo(engine).id)
     engine.service.specs.install(NEXT)
     after = engine.store.summary(echo(engine).id)
-    assert (before.version, before.description) == ("1.0.0", digest_of(engine.service.spec(before)))
+    assert (before.version, before.description) == (
+        ECHO.version,
+        digest_of(engine.service.spec(before)),
+    )
     assert (after.version, after.description) == ("2.0.0", digest_of(NEXT))
     assert engine.service.spec(before).title == ECHO.title
     assert engine.service.spec(after).title == "Another echo"
@@ -80,7 +84,7 @@ def test_it_is_so_after_an_upgrade_of_the_gateway_and_without_the_process(engine
     upgraded = ProcessCatalogue({"Echo": NEXT}, store.database)
     assert upgraded["Echo"].version == "2.0.0"
     spec = upgraded.of_job(job)
-    assert (spec.version, spec.title) == ("1.0.0", ECHO.title)
+    assert (spec.version, spec.title) == (ECHO.version, ECHO.title)
     without = ProcessCatalogue({}, store.database)
     assert "Echo" not in without
     assert without.of_job(job).outputs == spec.outputs
@@ -92,7 +96,7 @@ def test_a_description_is_kept_once(store):
         ProcessCatalogue({"Echo": ECHO}, store.database).install(ECHO, NEXT)
     with store.database.read() as connection:
         rows = connection.execute(sa.text("SELECT version FROM process_description")).all()
-    assert sorted(row.version for row in rows) == ["1.0.0", "2.0.0"]
+    assert sorted(row.version for row in rows) == [ECHO.version, "2.0.0"]
 
 
 def test_the_catalogue_is_a_mapping_in_alphabetical_order(store):

@@ -12,6 +12,7 @@ import yaml
 
 from candela.gateway.ops.metrics import Metrics
 from candela.jobs.store import JobStore
+from candela.runners.manifest import NETWORK_LABEL
 from candela.settings import Settings
 from candela.spec import load_specs
 
@@ -261,6 +262,24 @@ def test_workers_reach_the_internal_port_of_gateways_and_no_other():
     assert service["targetPort"] == "internal"
     base = settings_of(FOLDER / "base/kustomization.yaml")
     assert base["CANDELA_WORKER_URL"] == "http://candela-gateway-internal"
+
+
+def test_only_workers_with_the_label_of_a_declared_network_reach_public_addresses():
+    policies = [
+        document
+        for place, document in documents()
+        if place.startswith("base/") and document["kind"] == "NetworkPolicy"
+    ]
+    leading_out = {
+        policy["metadata"]["name"]: policy["spec"]["podSelector"]["matchLabels"]
+        for policy in policies
+        for rule in policy["spec"].get("egress", ())
+        if any("ipBlock" in each for each in rule.get("to", ()))
+    }
+    worker = {"app.kubernetes.io/name": "candela", "app.kubernetes.io/component": "worker"}
+    assert leading_out == {"candela-worker-network": worker | {NETWORK_LABEL: "public"}}
+    everybody = named("NetworkPolicy", "candela-nobody")["spec"]
+    assert (everybody.get("egress"), everybody["policyTypes"]) == (None, ["Ingress", "Egress"])
 
 
 def test_probes_and_metrics_are_at_the_internal_port_and_no_ingress_leads_there():

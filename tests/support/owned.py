@@ -111,6 +111,7 @@ def estate(folder: Path) -> Iterator[Estate]:
     settings = Settings(
         url=BASE, data=folder / "data", grace_s=0, sync_timeout_s=60, owner_header="X-User",
         operators=(OPERATOR,), private_layers=True, patches_database=SecretStr(patches),
+        manage_processes=True,
     )  # fmt: skip
     gateway = Gateway.assemble(settings)
     gateway.start()
