@@ -7,12 +7,11 @@ import pytest
 import rasterio
 from affine import Affine
 
-import candela.services.change_detect as process
 from candela.eo.progress import silent
 from candela.eo.raster.grid import Grid, Shape
 from candela.eo.raster.images import create_image
 from candela.eo.raster.smoothing import gaussian
-from candela.models.change import survey
+from candela.models.change import mapping, survey
 from candela.models.change.kind import NODATA, Kind, Signature, index_changes, kinds
 from candela.models.encoder import BANDS
 from candela.services.change_detect import run
@@ -115,7 +114,7 @@ def test_each_kind_of_change_is_told(tmp_path, pair):
 def test_blocks_of_a_large_image_tell_the_same_kinds(tmp_path, pair, monkeypatch):
     monkeypatch.setattr(survey, "WHOLE_PIXELS", 10_000)
     monkeypatch.setattr(survey, "WINDOW", 96)
-    monkeypatch.setattr(process, "BLOCK", 96)
+    monkeypatch.setattr(mapping, "BLOCK", 96)
     outputs = detect(tmp_path, pair)
     change, kind = read(outputs["change"]), read(outputs["kind"])
     np.testing.assert_array_equal(kind > 0, change >= 0.5)
