@@ -18,10 +18,12 @@ RESULTS = Path("bench-results")
 QUICK = {
     "front": ["--quick"],
     "fuzz": ["--requests", "2000"],
+    "wps_grammar": ["--cases", "2000"],
     "gateway": ["--seconds", "2"],
     "getmap": ["--seconds", "2"],
     "publishing": ["--layers", "50", "--seconds", "2"],
     "job_list": ["--finished", "2000", "--queued", "500"],
+    "job_queries": ["--jobs", "5000"],
     "kill_storm": ["--jobs", "20"],
     "large_inputs": ["--huge", "2", "--queued", "50"],
     "overhead": ["--jobs", "20"],
@@ -29,7 +31,9 @@ QUICK = {
     "change_clouds": ["--seeds", "3", "--shares", "0.08", "--levels", "L2A"],
     "change_damage": ["--strength", "0.9"],
     "change_speed": ["--size", "2196"],
+    "sar_series_speed": ["--size", "2048", "--dates", "2"],
     "s1tiling": ["--lines", "1500", "--samples", "2000"],
+    "sar_change_speed": ["--size", "1098"],
     "pipeline": ["--sizes", "1098"],
     "dmg_df": ["--size", "2196"],
     "cluster": ["--quick"],
@@ -40,6 +44,7 @@ NEEDS = {  # only run by name
     "cluster_queue": "a Kubernetes cluster",
     "interleave": "an image",
     "s1geometry": "a Sentinel-1 product",
+    "sar_series": "images of one track",
 }
 
 

@@ -35,8 +35,8 @@ from candela.eo.raster.registration import Shift
 from candela.eo.s2.pair import NO_MASKS, open_pair
 from candela.models.change import survey
 from candela.models.change.catalogue import MODELS, ChangeModel
+from candela.models.change.mapping import map_change
 from candela.models.encoder import Encoder, EncoderCard, load_encoder
-from candela.services.change_detect import map_change
 
 DATA = Path(".cache/oscd")
 BINS = 10
@@ -67,7 +67,7 @@ def process(model: str, encode: Encoder | None = None, *, register: bool = True)
                 surveyed = surveyed._replace(applied=Shift(0, 0))
             detector = survey.fit(surveyed, encode, model, silent)
             change = np.empty(pair.grid.shape, np.float32)
-            for window, part, _ in map_change(pair, detector, silent):
+            for window, part, *_ in map_change(pair, detector, silent):
                 change[window.toslices()] = part
             return change
 
@@ -120,7 +120,7 @@ def compared_methods(options: argparse.Namespace) -> dict[str, Method]:
         "like SiROC": anchor(change_anchors.siroc_like),
     } | {
         model: process(model, of_folder(options.encoder, model))
-        for model in ("distance", "vegetation", "ten_metre", "fast", "construction")
+        for model in ("distance", "vegetation", "ten_metre", "fast", "construction", "generic")
     }
 
 

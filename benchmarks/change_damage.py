@@ -74,6 +74,7 @@ def methods() -> dict[str, Method]:
         "NDVI difference": ranked(anchor(ndvi_difference)),
         "construction": process("construction"),
         "vegetation": process("vegetation"),
+        "generic": process("generic"),
     }
 
 
@@ -124,7 +125,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the cities")
-    parser.add_argument("--strength", type=float, nargs="+", default=[0.5, 0.9], help="0 to 1")
+    parser.add_argument("--strength", type=float, nargs="+", default=[0.6, 0.3], help="0 to 1")
     parser.add_argument("cities", nargs="*", metavar="CITY", help="some of them only")
     options = parser.parse_args()
     folders = [path.parent for path in sorted(options.data.glob("*/dates.txt"))]

@@ -317,7 +317,7 @@ def serve(folder: Path, port: int) -> None:
             job = told.split("/wps/status/")[1][:36]
             gateway.jobs.store.wait(job, 60)
             gateway.dispatcher.stop()
-            file = next(iter(gateway.jobs.store.get(job).result.outputs.values())).file
+            file = gateway.jobs.store.get(job).result.outputs["complexOutput"].file
             (folder / "known").write_text(f"{job} {file}")
             app = gateway.application()
             app.extensions["candela"] = gateway

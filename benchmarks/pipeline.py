@@ -1,12 +1,13 @@
 """How long it takes from two products to a layer, and how much memory, at several sizes.
 
     python benchmarks/pipeline.py [--sizes 1098 2196 5490 10980] [--folder .cache/bench]
-        [--picture docs/images/pipeline.png]
+        [--picture docs/images/pipeline.png] [--ways jobs one_job]
 
 The products are synthetic: two dates of a scene of 2196 pixels, repeated over a tile, ten bands,
 lossless JPEG 2000 with ESA's tiling. Making them takes some minutes the first time and is not
 measured. A gateway with its workers does the rest, as `candela serve` would; time is counted from
-the first request to the first map of the published layer.
+the first request to the first map of the published layer. The way ``jobs`` is Jpeg2Tiff twice,
+ExtractInfo and ChangeDetect; ``one_job`` is ChangeFromProducts.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from typing import NamedTuple
 from jpeg2tiff import SCENE, repeat
 from matplotlib.figure import Figure
 
-from candela.client import Change, Client, Job, detect_changes
+from candela.client import Client, Job, Layer, detect_changes
 from candela.demo.gateway import LocalGateway
 from candela.eo.s2.metadata import DEFAULT_BANDS
 from candela.synthetic.scene import EARLY, LATE, make_pair
@@ -53,6 +54,7 @@ class Step(NamedTuple):
 class Run(NamedTuple):
     """One run of the whole pipeline."""
 
+    way: str
     size: int
     wall_s: float
     load: float
@@ -85,7 +87,25 @@ def make_products(folder: Path, size: int) -> list[Path]:
     return made
 
 
-def measure(products: list[Path], size: int, folder: Path) -> Run:
+def by_jobs(client: Client, products: list[Path]) -> Layer | None:
+    """Convert both products, then compare the images."""
+    series = detect_changes(client, products, progress=False)
+    if series.failures or len(series.changes) != 1:
+        raise SystemExit(f"the pipeline failed: {series!r}")
+    return series.changes[0].layer
+
+
+def by_one_job(client: Client, products: list[Path]) -> Layer | None:
+    """Compare the products."""
+    before, after = products
+    job = client.execute("ChangeFromProducts", before=before, after=after).wait()
+    return job.layers["change"]
+
+
+WAYS = {"jobs": by_jobs, "one_job": by_one_job}
+
+
+def measure(products: list[Path], size: int, folder: Path, way: str) -> Run:
     """Run the pipeline once on a gateway of its own."""
     with (
         tempfile.TemporaryDirectory(dir=folder) as data,
@@ -93,20 +113,17 @@ def measure(products: list[Path], size: int, folder: Path) -> Run:
         Client(gateway.url) as client,
     ):
         start = time.perf_counter()
-        series = detect_changes(client, products, progress=False)
-        if series.failures or len(series.changes) != 1:
-            raise SystemExit(f"the pipeline failed: {series!r}")
-        see(series.changes[0])
+        see(WAYS[way](client, products))
         wall_s = time.perf_counter() - start
         steps = [step_of(job, Path(data)) for job in reversed(client.jobs(limit=100))]
-    return Run(size, round(wall_s, 1), round(os.getloadavg()[0], 1), steps)
+    return Run(way, size, round(wall_s, 1), round(os.getloadavg()[0], 1), steps)
 
 
-def see(change: Change) -> None:
+def see(layer: Layer | None) -> None:
     """Ask for a map of the layer, as a map client does."""
-    if change.layer is None:
+    if layer is None:
         raise SystemExit("the map was not published")
-    if not change.layer.image(width=512).startswith(b"\x89PNG"):
+    if not layer.image(width=512).startswith(b"\x89PNG"):
         raise SystemExit("the layer shows no map")
 
 
@@ -152,16 +169,19 @@ def main(arguments: list[str] | None = None) -> list[Run]:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="multiples of 6")
     parser.add_argument("--folder", type=Path, default=Path(".cache/bench"))
     parser.add_argument("--picture", type=Path, help="where to draw the curves")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=["jobs"])
     options = parser.parse_args(arguments)
     folder = options.folder.resolve()
     runs = []
     for size in options.sizes:
-        run = measure(make_products(folder, size), size, folder)
-        print(json.dumps(run._asdict() | {"steps": [step._asdict() for step in run.steps]}))
-        sys.stdout.flush()
-        runs.append(run)
+        products = make_products(folder, size)
+        for way in options.ways:
+            run = measure(products, size, folder, way)
+            print(json.dumps(run._asdict() | {"steps": [step._asdict() for step in run.steps]}))
+            sys.stdout.flush()
+            runs.append(run)
     if options.picture:
-        draw(runs, options.picture)
+        draw([run for run in runs if run.way == options.ways[0]], options.picture)
     return runs
 
 

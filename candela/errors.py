@@ -21,12 +21,14 @@ CandelaError
 │   ├── NotFoundError           no such output, layer, patch ...
 │   │   ├── NoSuchJobError          no such job
 │   │   ├── ResultNotReadyError     a job has not ended yet
-│   │   └── NoSuchProcessError      no such process
+│   │   ├── NoSuchProcessError      no such process
+│   │   └── GoneError               what was there is removed
+│   │       ├── JobDismissedError       somebody dismissed the job
+│   │       └── JobExpiredError         the time that results are kept is over
 │   ├── InputError              a worker refuses the content of an input
 │   ├── ReferenceUnavailableError  an input given by reference cannot be fetched
 │   ├── LimitError              a job ran out of time or memory
 │   ├── UnavailableError        a part that is needed does not answer for now
-│   ├── JobDismissedError       a job was dismissed: it has no results
 │   └── JobFailedError          a job ended without success (raised by waiters)
 ├── SpecError                   a process.yaml is wrong
 ├── OutputError                 a process broke its own description
@@ -145,6 +147,18 @@ class ResultNotReadyError(NotFoundError):
     """A job has not ended yet."""
 
 
+class GoneError(NotFoundError):
+    """What was there is removed, for good."""
+
+
+class JobDismissedError(GoneError):
+    """Somebody has dismissed the job."""
+
+
+class JobExpiredError(GoneError):
+    """The time that the results of the job are kept is over."""
+
+
 class InputError(PublicError):
     """A worker refuses the content of an input."""
 
@@ -159,10 +173,6 @@ class LimitError(PublicError):
 
 class UnavailableError(PublicError):
     """A part that is needed, such as the job database, does not answer for now."""
-
-
-class JobDismissedError(PublicError):
-    """A job was dismissed: it has no results."""
 
 
 class JobFailedError(PublicError):

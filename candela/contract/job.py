@@ -166,6 +166,7 @@ class OutputFile(Document):
     size: int
     sha256: str
     layer: LayerContent | None = None  # of one that becomes a layer
+    unplaced: bool | None = None  # true of a raster in pixel coordinates, which becomes none
 
 
 class OutputLiteral(Document):

@@ -74,7 +74,11 @@ class Gateway:
         storage = open_storage(settings.storage_url, endpoint=settings.s3_endpoint)
         specs = load_specs()
         check_styles(specs)
-        store = JobStore(settings.database_url, keep_days=limits.keep_days)
+        store = JobStore(
+            settings.database_url,
+            keep_days=limits.keep_days,
+            keep_tombstone_days=limits.keep_tombstone_days,
+        )
         jobs = JobService(
             specs=ProcessCatalogue(specs, store.database),
             store=store,
@@ -152,7 +156,7 @@ class Gateway:
         )
         addresses = Addresses(self.settings.base_url)
         pages = JobPages(self.jobs, self.metadata, addresses, self.settings.maps_url)
-        api = OgcApi(self.jobs, self.metadata, addresses, pages, self.settings.sync_timeout_s)
+        api = OgcApi(self.jobs, self.metadata, addresses, pages, waiting)
         app.register_blueprint(ogcapi.blueprint(api))
         app.register_blueprint(versions.blueprint(wps))
         app.register_blueprint(wps10.blueprint(first, self.jobs))

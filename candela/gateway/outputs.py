@@ -16,7 +16,7 @@ from werkzeug.http import parse_range_header
 from werkzeug.wrappers import Response as BaseResponse
 
 from candela.contract.job import OUTPUTS_FOLDER, Box, OutputFile, job_key
-from candela.errors import NotFoundError
+from candela.errors import GoneError, NotFoundError
 from candela.gateway.access.identity import principal_of
 from candela.gateway.results import literal_text
 from candela.jobs.principal import SYSTEM, Principal
@@ -62,6 +62,8 @@ def _output(jobs: JobService, principal: Principal, job_id: str, file: str) -> B
         made = jobs.output(principal, job_id, file)
         if isinstance(made, OutputFile):
             return file_response(jobs.storage, job_id, made)
+    except GoneError:
+        raise
     except NotFoundError:
         raise NotFoundError(f"there is no output {file!r} of a job {job_id!r}") from None
     if isinstance(made, Box):

@@ -7,6 +7,7 @@ Whatever a request has, these return a value that database and logs can hold, or
 import datetime as dt
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
@@ -22,6 +23,7 @@ OPEN_ENDS = frozenset({"", ".."})  # of an interval
 DAY = dt.timedelta(days=1)
 SHOWN = 100  # characters of a value in a message
 DIGITS = 19  # of a whole number: 64 bits
+_SURROGATE = re.compile(rb"\\u[dD]|\xed[\xa0-\xbf]")  # half a character, in JSON or in UTF-8
 INPUTS = "datainputs"  # whose parts are checked one by one, so that errors name the input
 
 
@@ -65,6 +67,8 @@ class QueryParameters:
         As they came.
     known : tuple of str
         The parameters of the route.
+    lists : tuple of str
+        Those of them that are lists: with commas, or several times.
 
     Raises
     ------
@@ -74,6 +78,7 @@ class QueryParameters:
 
     given: MultiDict[str, str]
     known: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what the route does not know."""
@@ -84,7 +89,7 @@ class QueryParameters:
                     f"(parameters: {', '.join(self.known) or 'none'})",
                     name[:LONGEST],
                 )
-            if len(values) > 1:
+            if len(values) > 1 and name not in self.lists:
                 raise InvalidValueError(f"{name} is given {len(values)} times", name)
 
     def __contains__(self, name: object) -> bool:
@@ -100,6 +105,21 @@ class QueryParameters:
     def text(self, name: str, default: str = "") -> str:
         """Return a text that a database can hold."""
         return plain_text(self.given.get(name, default), name, LONGEST)
+
+    def texts(self, name: str) -> list[str]:
+        """Return the texts of a list, without empty ones."""
+        parts = ",".join(self.given.getlist(name)).split(",")
+        return [plain_text(part, name, LONGEST) for part in parts if part]
+
+    def choices(self, name: str, allowed: Sequence[str]) -> list[str]:
+        """Return the words of a list, each one of some."""
+        words = self.texts(name)
+        for word in words:
+            if word not in allowed:
+                raise InvalidValueError(
+                    f"{name} is {shown(word)}, expected one of {', '.join(allowed)}", name
+                )
+        return words
 
     def required(self, name: str) -> str:
         """Return a text that must be there."""
@@ -161,9 +181,9 @@ class QueryParameters:
         return Bounds(left, bottom, right, top)
 
 
-def query_of_request(*known: str) -> QueryParameters:
+def query_of_request(*known: str, lists: tuple[str, ...] = ()) -> QueryParameters:
     """Return the parameters of the request that is being answered."""
-    return QueryParameters(request.args, known)
+    return QueryParameters(request.args, known, lists)
 
 
 def whole_number(text: str, name: str, lowest: int, highest: int) -> int:
@@ -216,11 +236,15 @@ def json_document(max_bytes: int) -> Any:  # noqa: ANN401 - JSON
         raise TooLargeError(f"the body has more than {max_bytes} bytes", "body")
     request.max_content_length = max_bytes
     try:
-        return json.loads(request.get_data(), parse_constant=_refuse_constant)
+        content = request.get_data()
+        document = json.loads(content, parse_constant=_refuse_constant)
+        if _SURROGATE.search(content):
+            json.dumps(document, ensure_ascii=False).encode()  # raises where one is alone
     except RecursionError:
         raise InvalidValueError("the body is nested too deeply", "body") from None
     except ValueError as error:
         raise InvalidValueError(f"the body is no JSON: {error}", "body") from None
+    return document
 
 
 def _refuse_constant(constant: str) -> NoReturn:

@@ -84,7 +84,9 @@ TABLE: dict[type[errors.CandelaError], Kind] = {
     errors.ResultNotReadyError: Kind(
         "ResultNotReady", 404, f"{OGC_TYPES}/result-not-ready", "Result not ready", retry_after_s=2
     ),
-    errors.JobDismissedError: Kind("NoApplicableCode", 410),
+    errors.GoneError: Kind("NotFound", 410, wps20="NoSuchJob"),
+    errors.JobDismissedError: Kind("JobDismissed", 410, title="Job dismissed", wps20="NoSuchJob"),
+    errors.JobExpiredError: Kind("JobExpired", 410, title="Results expired", wps20="NoSuchJob"),
     errors.NoSuchProcessError: Kind(
         "NotFound",
         404,

@@ -10,12 +10,22 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from candela.contract.job import OUTPUTS_FOLDER, Box, Literal_, Output, OutputFile, job_key
+from candela.errors import InvalidValueError
 from candela.jobs.accounting import Consumption
-from candela.jobs.model import JobOutcome
+from candela.jobs.model import JobOutcome, State
 from candela.jobs.request import OutputRequest
 from candela.spec import TEXT_MEDIA_TYPES, ProcessSpec
 from candela.storage.base import Storage
 
+STATUS = {
+    State.ACCEPTED: "accepted",
+    State.DISPATCHING: "accepted",
+    State.RUNNING: "running",
+    State.PUBLISHING: "running",
+    State.SUCCEEDED: "successful",
+    State.FAILED: "failed",
+    State.DISMISSED: "dismissed",
+}  # OGC 18-062r2, 7.12
 INLINE_TEXT_BYTES = 2**20  # a text output above this is a reference unless asked for inline
 INLINE_BYTES = 8 * 2**20  # above this an output is always a reference
 
@@ -100,6 +110,26 @@ class JobOutput:
         """Read the file of an output."""
         assert self.file is not None
         return storage.read(job_key(job_id, OUTPUTS_FOLDER, self.file.file))
+
+
+def states_of(statuses: Iterable[str]) -> frozenset[State]:
+    """Return the states that are meant by the statuses of OGC API - Processes, or by ours.
+
+    What both name, such as ``running``, has the meaning of the former.
+
+    Raises
+    ------
+    InvalidValueError
+        If there is no such status.
+    """
+    found: set[State] = set()
+    for status in statuses:
+        named = {state for state, name in STATUS.items() if name == status}
+        if not named and status not in set(State):
+            known = ", ".join(dict.fromkeys([*STATUS.values(), *State]))
+            raise InvalidValueError(f"{status!r} is no status (known: {known})", "status")
+        found |= named or {State(status)}
+    return frozenset(found)
 
 
 def offered_outputs(spec: ProcessSpec) -> dict[str, OfferedOutput]:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -58,10 +59,38 @@ class Consumption:
         )
 
 
+class JobUsage(NamedTuple):
+    """What one job has used, in all that is kept of it.
+
+    Attributes
+    ----------
+    wall_s, cpu_s : float
+        Time of its worker, and CPU time of the worker and its children (s).
+    peak_memory_bytes : int
+        The most memory that the worker had at once; 0 where it is not known.
+    input_bytes, output_bytes : int
+        What was fetched and stored.
+    """
+
+    wall_s: float
+    cpu_s: float
+    peak_memory_bytes: int
+    input_bytes: int
+    output_bytes: int
+
+
+def usage_of(connection: Connection, job_id: str) -> JobUsage | None:
+    """Return what a job has used, also of one whose result is removed; None before its end."""
+    columns = [CONSUMPTION.c[name] for name in JobUsage._fields]
+    found = connection.execute(sa.select(*columns).where(CONSUMPTION.c.job == job_id)).first()
+    return None if found is None else JobUsage(*found)
+
+
 def record(connection: Connection, job: JobOutcome) -> None:
     """Write down what a job has used, at its end."""
     used = Consumption.of(job)
     values = {name: getattr(used, name) for name in ("owner", "process", *SUMS)}
+    values["peak_memory_bytes"] = job.result.usage.max_rss_bytes if job.result else 0
     connection.execute(
         sa.insert(CONSUMPTION),
         {"job": job.id, "finished": job.finished, "state": job.state} | values,

@@ -98,7 +98,7 @@ class ProcessCatalogue(Mapping[str, ProcessSpec]):
         return self._current().number
 
     def version(self, identifier: str) -> ProcessVersion:
-        """Return a process, by an alias too, with the digest of its description.
+        """Return a process, under an alias too, with the digest of its own description.
 
         Raises
         ------

@@ -1,7 +1,8 @@
 """A job and its states.
 
 accepted -> dispatching -> running -> publishing -> succeeded
-Every state before the last may end in failed or dismissed instead.
+Every state before the last may end in failed or dismissed instead, and a finished job may be
+dismissed. What is removed leaves a tombstone: a row without result, files and layers.
 """
 
 import datetime as dt
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from candela.contract.job import Failure, ResultDocument
+from candela.jobs.footprints import Footprint
 from candela.jobs.request import ExecuteRequest
 
 
@@ -41,6 +43,8 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.PUBLISHING: frozenset(
         {State.PUBLISHING, State.SUCCEEDED, State.FAILED, State.DISMISSED}
     ),  # to itself: it tells why it takes long
+    State.SUCCEEDED: frozenset({State.DISMISSED}),
+    State.FAILED: frozenset({State.DISMISSED}),
 }  # back to accepted: the machine, not the algorithm, broke the attempt
 
 
@@ -66,7 +70,21 @@ class Link:
 
 @dataclass(frozen=True)
 class JobSummary:
-    """A job without its documents: what lists, polls and scans need, whatever users sent."""
+    """A job without its documents: what lists, polls and scans need, whatever users sent.
+
+    Attributes
+    ----------
+    expires : datetime, optional
+        When the results of a finished job are removed, or its tombstone.
+    run_s : float, optional
+        How long its last attempt ran, of a job that has ended (s).
+    removed : datetime, optional
+        When result, files and layers were removed: the row is a tombstone since then.
+    removed_by : str
+        The name of who dismissed it; empty where retention removed it.
+    footprint : Footprint, optional
+        Where its result lies on Earth.
+    """
 
     id: str
     process: str
@@ -92,6 +110,15 @@ class JobSummary:
     not_before: dt.datetime | None = None  # when the next try may start
     deadline: dt.datetime | None = None
     expires: dt.datetime | None = None
+    run_s: float | None = None
+    removed: dt.datetime | None = None
+    removed_by: str = ""
+    footprint: Footprint | None = None
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether retention has removed the results."""
+        return self.removed is not None and self.state is not State.DISMISSED
 
     @property
     def whole_percent(self) -> int:
@@ -116,8 +143,18 @@ class Job(JobOutcome):
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a job; events are only ever added."""
+    """Something that happened to a job; events are only ever added.
+
+    Attributes
+    ----------
+    state : State
+        The state since then.
+    cause : str
+        Why, in one word, where it was not the job's usual way: the kind of a failure, ``user`` or
+        ``operator`` who dismissed it, ``retention``.
+    """
 
     time: dt.datetime
     state: State
     message: str
+    cause: str = ""

@@ -280,7 +280,7 @@ def layers_of(service: JobService, job: JobOutcome) -> dict[str, Layer]:
     layers = {}
     for name, output in spec.layers.items():
         made = job.result.outputs.get(name) if job.result else None
-        if output.publish is None or not isinstance(made, OutputFile):
+        if output.publish is None or not isinstance(made, OutputFile) or made.unplaced:
             continue
         if output.type != "raster" and not service.publisher.shows_polygons:
             continue

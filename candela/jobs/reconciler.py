@@ -1,8 +1,8 @@
 """Brings rows, files and layers back to the same truth: the job store's.
 
-Finished jobs whose time is over go with all that belongs to them. Files and layers without a job
-are litter, of a gateway that was killed between two steps; what is younger than an hour is left
-alone, since its job may be under way.
+Finished jobs whose time is over leave a tombstone, and later no more than their id. Files and
+layers without a job are litter, of a gateway that was killed between two steps; what is younger
+than an hour is left alone, since its job may be under way.
 """
 
 import datetime as dt
@@ -80,17 +80,23 @@ class Reconciler:
             self._stopping.wait(PERIOD_S)
 
     def look_at_jobs(self) -> None:
-        """Remove what has expired, and what was dismissed by halves."""
+        """Remove what has expired, and what was removed by halves."""
         self._remove_expired()
-        self._finish_dismissals()
+        self._finish_removals()
 
     def _remove_expired(self) -> None:
         if self._clock_was_set():
             return
-        for job in self._service.store.expired(now(), BATCH):
-            logger.info("Job %s has expired", job.id)
-            self._service.clear(job)
-            self._service.store.remove(job.id)
+        store, moment = self._service.store, now()
+        for job in store.expired(moment, BATCH):
+            if job.removed is None:
+                logger.info("Job %s has expired", job.id)
+                if store.expire(job.id, moment):
+                    self._service.clear(job)
+                continue
+            if job.runner:  # of a gateway that is no more
+                self._service.clear(job)
+            store.purge(job.id)
 
     def _clock_was_set(self) -> bool:
         """Tell whether nobody can say how old anything is; restarts of the gateway end this."""
@@ -101,14 +107,13 @@ class Reconciler:
             )
         return abs(jump_s) > CLOCK_JUMP_S
 
-    def _finish_dismissals(self) -> None:
-        """Stop our workers of jobs that another gateway, or one that died meanwhile, dismissed."""
+    def _finish_removals(self) -> None:
+        """Clear our jobs that another gateway, or one that died meanwhile, made tombstones."""
         runner = self._service.runner
-        jobs = self._service.store.jobs(states=[State.DISMISSED], runner=runner.name, limit=BATCH)
-        for job in jobs:
+        for job in self._service.store.removed(runner.name, BATCH):
             is_running = bool(job.backend) and runner.state(job.backend).is_running
             if is_running or self._service.storage.list(job_key(job.id)):
-                logger.info("Removed the remaining files of dismissed job %s", job.id)
+                logger.info("Removed the remaining files of job %s", job.id)
                 self._service.clear(job)
             elif job.updated < now() - SURE_AFTER:
                 self._service.store.note_cleared(job.id)

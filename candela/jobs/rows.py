@@ -5,6 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
+from candela.jobs.footprints import Footprint
 from candela.jobs.model import Job, JobOutcome, JobSummary, State
 from candela.jobs.tables import JOBS
 
@@ -23,7 +24,9 @@ LISTED = [
 
 def columns_of(job: Job) -> dict[str, object]:
     """Return a job as a row."""
-    return {column.name: getattr(job, column.name) for column in JOBS.columns}
+    edges = job.footprint._asdict() if job.footprint else dict.fromkeys(Footprint._fields)
+    names = (column.name for column in JOBS.columns if column.name not in edges)
+    return {name: getattr(job, name) for name in names} | edges
 
 
 def summary_of(row: Row[Any]) -> JobSummary:
@@ -44,4 +47,6 @@ def job_of(row: Row[Any]) -> Job:
 def _values(row: Row[Any]) -> dict[str, Any]:
     values = dict(row._mapping)
     values["state"] = State(values["state"])
+    edges = [values.pop(name) for name in Footprint._fields]
+    values["footprint"] = None if edges[0] is None else Footprint(*edges)
     return values

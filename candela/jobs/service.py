@@ -5,8 +5,6 @@ An owner sees their own jobs. What belongs to somebody else raises what is not t
 
 import datetime as dt
 import logging
-import math
-import time
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,18 +24,21 @@ from candela.errors import (
     StorageError,
     TooLargeError,
 )
-from candela.jobs.accounting import Consumption
+from candela.jobs.accounting import Consumption, JobUsage
 from candela.jobs.admission import Capacity
 from candela.jobs.callbacks import check_subscriber
 from candela.jobs.catalogue import ProcessCatalogue
+from candela.jobs.estimates import Estimate, RunTimes, estimate_started, estimate_waiting
 from candela.jobs.large_values import ROW_LENGTH, length_of, set_apart
+from candela.jobs.listing import JobPage, JobQuery
 from candela.jobs.logs import public_log
-from candela.jobs.model import UNFINISHED, Event, Job, JobOutcome, JobSummary, State, new_id, now
+from candela.jobs.model import Event, Job, JobOutcome, JobSummary, State, new_id, now
 from candela.jobs.principal import Principal
-from candela.jobs.queue import Bounds, about, ahead, wait_s
+from candela.jobs.queue import Bounds, about
 from candela.jobs.references import check_outputs, refuse_web
 from candela.jobs.request import ExecuteRequest, checked
 from candela.jobs.store import JobStore
+from candela.jobs.tombstones import check_kept
 from candela.jobs.uploads import Uploads
 from candela.publish.base import Publisher
 from candela.runners.base import Runner
@@ -50,7 +51,6 @@ logger = logging.getLogger(__name__)
 
 SomeJob = TypeVar("SomeJob", bound=JobSummary)
 LINEAGE_LENGTH = 2**20  # characters of inputs that status documents repeat
-RUN_TIMES_S = 10.0  # how long an average of run times is taken as it is
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,11 @@ class JobService:
     uploads: Uploads | None = None
     base_url: str = ""
     subscribers: AddressGuard = field(default_factory=AddressGuard)
-    _run_times: dict[str, tuple[float, float | None]] = field(default_factory=dict, init=False)
+    _run_times: RunTimes = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Remember run times."""
+        object.__setattr__(self, "_run_times", RunTimes(self.store.run_time_s))
 
     def check(self, principal: Principal, process: str, request: ExecuteRequest) -> ExecuteRequest:
         """Return a request as ``submit`` would take it, with defaults; nothing is submitted.
@@ -216,7 +220,12 @@ class JobService:
         return before
 
     def with_inputs(self, job: Job) -> Job:
-        """Return a job whose request has all of its values, the large ones too."""
+        """Return a job whose request has all of its values, the large ones too.
+
+        Those of a tombstone are removed; it has no lineage.
+        """
+        if job.removed is not None:
+            return replace(job, request=job.request.model_copy(update={"lineage": False}))
         inputs = whole_inputs(self.storage, job.id, job.request.inputs)
         return replace(job, request=job.request.model_copy(update={"inputs": inputs}))
 
@@ -224,15 +233,19 @@ class JobService:
         """Return a job that says its place in the queue while it waits."""
         if job.state is not State.ACCEPTED:
             return job
-        shares = self.store.shares(job)
-        count = round(sum(ahead(job.owner, shares).values()))
+        estimate = self.estimate(job)
+        count, wait = estimate.ahead, estimate.wait_s
         place = f"{count} ahead in the queue" if count else "next in the queue"
-        times = {share.process: self._run_time_s(share.process) for share in shares}
-        known = {process: seconds for process, seconds in times.items() if seconds is not None}
-        wait = wait_s(job.owner, job.process, shares, known, self.bounds)
         if wait:
             place += f", starts in {about(wait)}"
         return replace(job, message=f"{job.message}, {place}")
+
+    def estimate(self, job: JobSummary) -> Estimate:
+        """Return the place of a waiting job, and when it and a running one are to be expected."""
+        if job.state is State.ACCEPTED:
+            shares = self.store.shares(job)
+            return estimate_waiting(job, shares, self._run_times, self.bounds)
+        return Estimate() if job.state.is_final else estimate_started(job, self._run_times)
 
     @property
     def capacity(self) -> Capacity:
@@ -253,14 +266,6 @@ class JobService:
             {name: spec.run.parallel for name, spec in self.specs.items() if spec.run.parallel},
         )
 
-    def _run_time_s(self, process: str) -> float | None:
-        """Return how long jobs of a process take, as it was a moment ago."""
-        told, found = self._run_times.get(process, (-math.inf, None))
-        if time.monotonic() > told + RUN_TIMES_S:
-            found = self.store.run_time_s(process)
-            self._run_times[process] = (time.monotonic(), found)
-        return found
-
     def spec(self, job: JobSummary) -> ProcessSpec:
         """Return the process of a job as it was described when the job was accepted."""
         return self.specs.of_job(job)
@@ -272,6 +277,8 @@ class JobService:
         ------
         NotFoundError
             If there is none with this id that the principal sees; so do all methods that take one.
+        GoneError
+            If there was one, which is purged; so do they all, too.
         """
         return self.store.get(job_id, owner=principal.scope)
 
@@ -301,6 +308,14 @@ class JobService:
             states=states, process=process, owner=principal.scope, limit=limit, offset=offset
         )
 
+    def page(self, principal: Principal, query: JobQuery) -> JobPage:
+        """Return a page of the jobs that match, the newest first; large results are left out."""
+        return self.store.page(query, owner=principal.scope)
+
+    def matches(self, principal: Principal, query: JobQuery) -> int:
+        """Count the jobs that match, on all pages."""
+        return self.store.matches(query, owner=principal.scope)
+
     def newest(self, principal: Principal, limit: int) -> list[JobSummary]:
         """List the jobs that were submitted last."""
         return self.store.jobs(owner=principal.scope, limit=limit)
@@ -326,9 +341,16 @@ class JobService:
         return public_log(self.runner.logs(job_id))
 
     def output(self, principal: Principal, job_id: str, name: str) -> Output:
-        """Return the output of a finished job that is this file, or has this name and no file."""
-        result = self.outcome(principal, job_id).result
-        made = result.outputs if result else {}
+        """Return the output of a finished job that is this file, or has this name and no file.
+
+        Raises
+        ------
+        GoneError
+            If the result is removed.
+        """
+        job = self.outcome(principal, job_id)
+        check_kept(job)
+        made = job.result.outputs if job.result else {}
         for output in made.values():
             if isinstance(output, OutputFile) and output.file == name:
                 return output
@@ -346,6 +368,11 @@ class JobService:
         """Return what owners have used with each process, by jobs that ended in this time."""
         return self.store.consumption(since=since, until=until, owner=principal.scope)
 
+    def usage(self, principal: Principal, job_id: str) -> JobUsage | None:
+        """Return what a job has used; None while it is not finished."""
+        self.summary(principal, job_id)
+        return self.store.usage(job_id)
+
     def report(self, principal: Principal, job_id: str, percent: float, message: str) -> None:
         """Note the progress of a running job; a report that comes late is dropped."""
         self.summary(principal, job_id)
@@ -360,32 +387,35 @@ class JobService:
         self.store.close()
 
     def _has(self, principal: Principal, job_id: str) -> bool:
-        """Tell whether there is a job with this id that a principal sees."""
+        """Tell whether a principal sees a job with this id, and its results are kept."""
         try:
-            self.summary(principal, job_id)
+            return self.summary(principal, job_id).removed is None
         except NotFoundError:
             return False
-        return True
 
     def dismiss(self, principal: Principal, job_id: str) -> JobOutcome:
-        """End a job that is not finished, or remove one that is; nothing of it remains.
+        """End a job that is not finished; remove layers, files and result of one that is.
+
+        A tombstone remains, which says when that was and who did it. Dismissing it again answers
+        alike, and finishes what was cut short.
 
         Returns
         -------
         JobOutcome
-            The job as it was last, in state dismissed.
+            The job as it is now, in state dismissed.
         """
         job = self.outcome(principal, job_id)
-        who = "the user" if principal.name == job.owner else "an operator"
-        dismissed = self.store.move(
-            job_id, UNFINISHED, State.DISMISSED, message=f"dismissed by {who}", error=None
+        who = "user" if principal.name == job.owner else "operator"
+        dismissed = self.store.dismiss(
+            job_id,
+            name=principal.name,
+            message=f"dismissed by {'the' if who == 'user' else 'an'} {who}",
+            cause=who,
         )
+        if dismissed is not None:
+            logger.info("Job %s is dismissed", job_id)
         self.clear(dismissed or job)
-        if dismissed is None:
-            self.store.remove(job_id)
-            return replace(job, state=State.DISMISSED, message="removed")
-        logger.info("Job %s is dismissed", job_id)
-        return dismissed
+        return dismissed or self.outcome(principal, job_id)
 
     def clear(self, job: JobSummary) -> None:
         """Stop a job's worker, and remove its layers and files (the log is kept while it runs)."""

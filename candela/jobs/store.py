@@ -16,11 +16,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from candela.errors import NoSuchJobError, UnavailableError
-from candela.jobs.accounting import Consumption, record, totals
+from candela.jobs import listing, tombstones
+from candela.jobs.accounting import Consumption, JobUsage, totals, usage_of
 from candela.jobs.admission import Capacity, check_room, take_turns
 from candela.jobs.callbacks import keep_callbacks
 from candela.jobs.database import Database, storable
-from candela.jobs.model import TRANSITIONS, Event, Job, JobOutcome, JobSummary, State, now
+from candela.jobs.listing import JobPage, JobQuery
+from candela.jobs.model import Event, Job, JobOutcome, JobSummary, State, now
+from candela.jobs.moves import end, move, note
 from candela.jobs.queue import Bounds, Share, choose
 from candela.jobs.rows import (
     LISTED,
@@ -52,10 +55,15 @@ class JobStore:
         An SQLAlchemy URL.
     keep_days : float, optional
         How long finished jobs are kept; without it, until somebody removes them.
+    keep_tombstone_days : float, optional
+        How long the rows of removed jobs are kept.
     """
 
-    def __init__(self, url: str, *, keep_days: float | None = None) -> None:
+    def __init__(
+        self, url: str, *, keep_days: float | None = None, keep_tombstone_days: float = 30
+    ) -> None:
         self._keep = None if keep_days is None else dt.timedelta(days=keep_days)
+        self._keep_tombstones = dt.timedelta(days=keep_tombstone_days)
         self.database = Database(url)
         self._changed = threading.Condition()
         self.moved: Callable[[JobOutcome], None] = _ignore  # is told of what this process moves
@@ -108,7 +116,7 @@ class JobStore:
                 check_room(connection, capacity, job.owner, job.stored_bytes)
             connection.execute(sa.insert(JOBS), columns_of(job))
             keep_callbacks(connection, job)
-            _log(connection, job.id, job.created, job.state, job.message)
+            note(connection, job.id, job.created, job.state, job.message)
         self.moved(job)
 
     def get(self, job_id: str, *, owner: str | None = None) -> Job:
@@ -123,6 +131,8 @@ class JobStore:
         ------
         NoSuchJobError
             If there is none with this id, or of this owner.
+        GoneError
+            If there was one, which is purged.
         """
         return job_of(self._row(sa.select(JOBS), job_id, owner))
 
@@ -139,8 +149,9 @@ class JobStore:
             row = connection.execute(
                 _filtered(query.where(JOBS.c.id == job_id), owner=owner)
             ).first()
+            gone = tombstones.purged(connection, job_id, owner) if row is None else None
         if row is None:
-            raise NoSuchJobError(f"there is no job {job_id!r}", "jobId")
+            raise gone or NoSuchJobError(f"there is no job {job_id!r}", "jobId")
         return row
 
     def jobs(
@@ -176,6 +187,16 @@ class JobStore:
         with self._read() as connection:
             rows = connection.execute(query.order_by(JOBS.c.created.desc()))
             return [outcome_of(row) for row in rows]
+
+    def page(self, query: JobQuery, *, owner: str | None = None) -> JobPage:
+        """Return a page of the jobs that match, the newest first; large results are left out."""
+        with self._read() as connection:
+            return listing.page(connection, query, owner)
+
+    def matches(self, query: JobQuery, *, owner: str | None = None) -> int:
+        """Count the jobs that match, on all pages."""
+        with self._read() as connection:
+            return listing.count(connection, query, owner)
 
     def count(
         self,
@@ -215,7 +236,7 @@ class JobStore:
             return [
                 job
                 for job_id in chosen
-                if (job := _move(connection, job_id, [State.ACCEPTED], changes))
+                if (job := move(connection, job_id, [State.ACCEPTED], changes))
             ]
 
     def shares(self, job: JobSummary) -> list[Share]:
@@ -247,7 +268,7 @@ class JobStore:
         return None if row is None else job_of(row)
 
     def expired(self, moment: dt.datetime, limit: int) -> list[JobSummary]:
-        """Return finished jobs whose time to be kept is over."""
+        """Return finished jobs, and tombstones, whose time to be kept is over."""
         query = (
             sa.select(*SUMMARY)
             .where(JOBS.c.expires < moment, JOBS.c.state.in_([s for s in State if s.is_final]))
@@ -257,20 +278,30 @@ class JobStore:
             return [summary_of(row) for row in connection.execute(query)]
 
     def states(self, job_ids: Collection[str]) -> dict[str, State]:
-        """Return the states of those of some ids that belong to a job."""
+        """Return the states of those of some ids that belong to a job; not of expired ones.
+
+        What files and layers there still are of an expired job belongs to nobody.
+        """
         states: dict[str, State] = {}
+        is_kept = sa.or_(JOBS.c.removed.is_(None), JOBS.c.state == State.DISMISSED)
         with self._read() as connection:
             for ids in batched(job_ids, MOST_ASKED):
-                query = sa.select(JOBS.c.id, JOBS.c.state).where(JOBS.c.id.in_(ids))
+                query = sa.select(JOBS.c.id, JOBS.c.state).where(JOBS.c.id.in_(ids), is_kept)
                 states |= {row.id: State(row.state) for row in connection.execute(query)}
         return states
 
+    def removed(self, runner: str, limit: int) -> list[JobSummary]:
+        """Return tombstones of jobs of a runner of which something may be left."""
+        query = sa.select(*SUMMARY).where(JOBS.c.removed.is_not(None), JOBS.c.runner == runner)
+        with self._read() as connection:
+            return [summary_of(row) for row in connection.execute(query.limit(limit))]
+
     def note_cleared(self, job_id: str) -> None:
-        """Note of a dismissed job that nothing of it is left to look for."""
+        """Note of a tombstone that nothing else of its job is left to look for."""
         with self._write() as connection:
             connection.execute(
                 sa.update(JOBS)
-                .where(JOBS.c.id == job_id, JOBS.c.state == State.DISMISSED)
+                .where(JOBS.c.id == job_id, JOBS.c.removed.is_not(None))
                 .values(runner="", backend="")
             )
 
@@ -308,14 +339,15 @@ class JobStore:
         JobOutcome or None
             The job as it is now, or None if somebody else moved it first.
         """
+        assert target is not State.DISMISSED  # which leaves a tombstone: see ``dismiss``
         changes["state"] = target
         if target.is_final:
             changes["finished"] = time = now()
             changes["expires"] = time + self._keep if self._keep else None
         with self._write() as connection:
-            job = _move(connection, job_id, sources, changes, of_attempt)
+            job = move(connection, job_id, sources, changes, of_attempt=of_attempt)
             if job is not None and target.is_final:
-                record(connection, job)
+                job = end(connection, job)
         if job is not None:
             self.moved(job)
         return job
@@ -345,6 +377,11 @@ class JobStore:
         with self._read() as connection:
             return totals(connection, since, until, owner)
 
+    def usage(self, job_id: str) -> JobUsage | None:
+        """Return what a job has used; None while it is not finished."""
+        with self._read() as connection:
+            return usage_of(connection, job_id)
+
     def tally(self) -> dict[tuple[str, State], int]:
         """Count jobs by process and state."""
         query = sa.select(JOBS.c.process, JOBS.c.state, sa.func.count())
@@ -357,20 +394,36 @@ class JobStore:
         query = sa.select(EVENTS).where(EVENTS.c.job == job_id).order_by(EVENTS.c.number)
         with self._read() as connection:
             return [
-                Event(row.time, State(row.state), row.message) for row in connection.execute(query)
+                Event(row.time, State(row.state), row.message, row.cause)
+                for row in connection.execute(query)
             ]
 
-    def remove(self, job_id: str) -> None:
-        """Forget a job and its events; only for jobs in a final state."""
+    def dismiss(self, job_id: str, *, name: str, message: str, cause: str) -> JobOutcome | None:
+        """Make a tombstone of a job that is dismissed, finished or not; None if it is one.
+
+        Parameters
+        ----------
+        name, message, cause : str
+            Who did it: their name, in a sentence, and for the event in a word.
+        """
         with self._write() as connection:
-            gone = connection.execute(
-                sa.delete(JOBS).where(
-                    JOBS.c.id == job_id,
-                    JOBS.c.state.in_([state for state in State if state.is_final]),
-                )
-            )
-            if gone.rowcount:
-                connection.execute(sa.delete(EVENTS).where(EVENTS.c.job == job_id))
+            job = tombstones.dismiss(
+                connection, job_id,
+                keep=self._keep_tombstones, name=name, message=message, cause=cause,
+            )  # fmt: skip
+        if job is not None and job.finished == job.removed:  # it was not finished before
+            self.moved(job)
+        return job
+
+    def expire(self, job_id: str, moment: dt.datetime) -> bool:
+        """Make a tombstone of a finished job whose time is over; tell whether it was one."""
+        with self._write() as connection:
+            return tombstones.expire(connection, job_id, moment, self._keep_tombstones)
+
+    def purge(self, job_id: str) -> None:
+        """Forget a job and its events, but for its id and owner; only in a final state."""
+        with self._write() as connection:
+            tombstones.purge(connection, job_id)
 
     def wait(self, job_id: str, timeout_s: float, *, owner: str | None = None) -> Job:
         """Wait until a job is in a final state, or the time is over; return it as it is then.
@@ -446,33 +499,3 @@ def _filtered(
     if owner is not None:
         query = query.where(JOBS.c.owner == owner)
     return query
-
-
-def _move(
-    connection: Connection,
-    job_id: str,
-    sources: Iterable[State],
-    changes: dict[str, Any],
-    of_attempt: int | None = None,
-) -> JobOutcome | None:
-    target: State = changes["state"]
-    allowed = [source for source in sources if target in TRANSITIONS.get(source, ())]
-    if "message" in changes:
-        changes["message"] = storable(changes["message"])
-    query = sa.update(JOBS).where(JOBS.c.id == job_id, JOBS.c.state.in_(allowed))
-    if of_attempt is not None:
-        query = query.where(JOBS.c.attempt == of_attempt)
-    moved = connection.execute(query.values(updated=now(), **changes).returning(*OUTCOME)).first()
-    if moved is None:
-        return None
-    job = outcome_of(moved)
-    _log(connection, job_id, job.updated, target, job.message)
-    return job
-
-
-def _log(
-    connection: Connection, job_id: str, time: dt.datetime, state: State, message: str
-) -> None:
-    connection.execute(
-        sa.insert(EVENTS), {"job": job_id, "time": time, "state": state, "message": message}
-    )

@@ -72,6 +72,9 @@ def _tell_once(document: str, reason: str) -> None:
 
 
 _IS_STORED = sa.text("stored_bytes > 0")
+_IS_REMOVED = sa.text("removed IS NOT NULL")
+# What lists are filtered by, in the indices that they are read from: rows are wide.
+FILTERED = ("process", "state", "started", "run_s", "west", "south", "east", "north")
 SCHEMA = sa.MetaData()
 JOBS = sa.Table(
     "job",
@@ -103,14 +106,21 @@ JOBS = sa.Table(
     sa.Column("not_before", UtcTime),
     sa.Column("deadline", UtcTime),
     sa.Column("expires", UtcTime),
+    sa.Column("run_s", sa.Float),
+    sa.Column("removed", UtcTime),
+    sa.Column("removed_by", sa.String(200), nullable=False, server_default=""),
+    sa.Column("west", sa.Float),
+    sa.Column("south", sa.Float),
+    sa.Column("east", sa.Float),
+    sa.Column("north", sa.Float),
     sa.UniqueConstraint("owner", "idempotency_key"),
     sa.Index("job_by_state", "state", "priority", "created"),
     sa.Index(
         "job_in_queue", "state", "owner", "process", "priority", "created", "not_before", "id"
     ),
     sa.Index("job_by_end", "process", "state", "finished"),
-    sa.Index("job_by_time", "created"),
-    sa.Index("job_by_owner", "owner", "created"),
+    sa.Index("job_by_time", "created", "id", "owner", *FILTERED),
+    sa.Index("job_by_owner", "owner", "created", "id", *FILTERED),
     sa.Index("job_by_expiry", "expires"),
     sa.Index(
         "job_by_stored_bytes",
@@ -119,6 +129,7 @@ JOBS = sa.Table(
         sqlite_where=_IS_STORED,
         postgresql_where=_IS_STORED,
     ),
+    sa.Index("job_removed", "runner", sqlite_where=_IS_REMOVED, postgresql_where=_IS_REMOVED),
 )
 EVENTS = sa.Table(
     "job_event",
@@ -128,6 +139,15 @@ EVENTS = sa.Table(
     sa.Column("time", UtcTime, nullable=False),
     sa.Column("state", sa.String(20), nullable=False),
     sa.Column("message", sa.Text, nullable=False),
+    sa.Column("cause", sa.String(40), nullable=False, server_default=""),
+)
+PURGED = sa.Table(
+    "purged_job",
+    SCHEMA,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("job", sa.String(36), nullable=False, unique=True),
+    sa.Column("owner", sa.String(200), nullable=False),
+    sa.Column("is_expired", sa.Boolean, nullable=False),
 )
 CONSUMPTION = sa.Table(
     "consumption",
@@ -142,6 +162,7 @@ CONSUMPTION = sa.Table(
     sa.Column("gb_s", sa.Float, nullable=False),
     sa.Column("input_bytes", sa.BigInteger, nullable=False),
     sa.Column("output_bytes", sa.BigInteger, nullable=False),
+    sa.Column("peak_memory_bytes", sa.BigInteger, nullable=False, server_default="0"),
     sa.Index("consumption_by_time", "finished"),
 )
 DESCRIPTIONS = sa.Table(

@@ -68,6 +68,7 @@ class Limits(BaseModel):
     stored_bytes_of_owner: int | None = None  # the same of one owner who has a name
     max_priority: int = Field(ge=0)  # that a request may ask for; the lowest is its negative
     keep_days: float | None  # how long finished jobs and their results are kept
+    keep_tombstone_days: float = Field(default=30, ge=0)  # how long removed jobs are listed
     upload_bytes: int = 64 * 2**30  # of all uploads together
     keep_upload_hours: float = 48  # after its last change or use
     input_folders: tuple[Path, ...]
@@ -87,6 +88,9 @@ class Limits(BaseModel):
                 running_jobs=configuration.get_config_value("server", "parallelprocesses"),
                 running_jobs_of_owner=_optional("parallelprocessesperowner"),
                 keep_days=_optional("keepdays"),
+                keep_tombstone_days=configuration.CONFIG.get(
+                    "candela", "keeptombstonedays", fallback="30"
+                ),
                 upload_bytes=_size("maxstoreduploads", "64gb"),
                 keep_upload_hours=configuration.CONFIG.get(
                     "candela", "keepuploadhours", fallback="48"

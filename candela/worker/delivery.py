@@ -60,6 +60,8 @@ def deliver(
             if layers and (facts := layers.get(output)):
                 content = _stored_content(job_id, facts, storage)
                 stored = stored.model_copy(update={"layer": content})
+            elif layers is not None and output in spec.layers:
+                stored = stored.model_copy(update={"unplaced": True})
             outputs[output] = stored
     return outputs
 

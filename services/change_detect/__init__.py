@@ -1,68 +1,11 @@
 """ChangeDetect: the probability that each pixel changed between two Sentinel-2 images."""
 
-import json
-import logging
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-from rasterio.windows import Window
-
-from candela.eo.file_names import output_file
-from candela.eo.progress import Progress, part
-from candela.eo.raster.blocks import Block, split
-from candela.eo.raster.crossfade import CrossFade
-from candela.eo.raster.images import add_overviews, band_indexes, create_image, gdal_environment
-from candela.eo.s2.pair import Masks, Pair, Reflectance, open_pair
-from candela.eo.threads import one_thread_each, thread_count
-from candela.eo.vector.parcels import ParcelTally
-from candela.models.change.catalogue import MODELS
-from candela.models.change.detector import Detector
-from candela.models.change.survey import Survey, fit, survey_pair
-from candela.models.encoder import VISIBLE, EncoderCard, load_encoder
-
-from .parcels import (
-    MeasuredParcel,
-    measured,
-    open_parcels,
-    summary,
-    write_geojson,
-    write_table,
-)
-from .parcels_picture import TRUE_COLOUR, draw_parcels
-from .report import Report
-
-logger = logging.getLogger(__name__)
-
-BLOCK = 768  # pixels; side of a block with a local fit
-STRIP_BLOCKS = 4
-
-OVERLAP = 32  # pixels to each side of a border, where neighbouring blocks are cross-faded
-HALO = OVERLAP  # of less context at the rim of a block, which has less weight there
-
-Change = NDArray[np.float32]
-
-
-class MappedWindow(NamedTuple):
-    """A window of the change map.
-
-    Attributes
-    ----------
-    window : Window
-    change : ndarray, shape (rows, cols), float32
-        Probability, above 0 and up to 1; nodata is NaN.
-    visible : tuple of two ndarray, shape (rows, cols), float32
-        Brightness of both images: mean of the visible bands, nodata 0.
-    """
-
-    window: Window
-    change: Change
-    visible: tuple[Change, Change]
+from candela.eo.progress import Progress
+from candela.eo.raster.images import gdal_environment
+from candela.eo.s2.pair import Masks, open_pair
+from candela.models.change.mapping import map_pair, model_bands
 
 
 def run(
@@ -85,27 +28,20 @@ def run(
     Parameters
     ----------
     before, after : Path
-        Images of one grid as Jpeg2Tiff makes them: uint16 reflectance times 10 000, nodata 0.
+        Images of one grid, with reflectance in any form that ``read_reflectance`` reads.
     before_mask, after_mask : Path, optional
         Their cloud masks: see ``open_mask``.
-    mask_classes, model, runtime : str
+    mask_classes : str
         See process.yaml.
-    scale : float, optional
-        Median log magnitude, in place of the pair's own: with one scale for all pairs of a
-        series, their maps are comparable.
-    parcels : Path, optional
-        Vector file with polygons.
+    model, runtime, scale, parcels, workdir, progress
+        See ``map_pair``.
     bands : list of str
         Names of the bands of both images, in their order; empty where the images name them.
-    workdir : Path
-        Folder of the outputs.
-    progress : Progress
 
     Returns
     -------
     dict
-        ``change`` (GeoTIFF), ``preview`` (PNG) and ``statistics`` (JSON); with parcels also
-        ``parcels`` (GeoJSON), ``parcels_table`` (CSV) and ``parcels_preview`` (PNG).
+        As of ``map_pair``.
 
     Raises
     ------
@@ -113,174 +49,16 @@ def run(
         If the images cannot be compared.
     """
     masks = Masks(before_mask, after_mask, mask_classes)
-    chosen = MODELS[model]
-    card = EncoderCard.read(chosen.encoder)
     with (
         gdal_environment(),
-        open_pair(before, after, masks, card.bands, bands) as pair,
+        open_pair(before, after, masks, model_bands(model), bands) as pair,
     ):
-        name = _name(pair)
-        outputs = {
-            "change": output_file(workdir, name, ".tif"),
-            "preview": output_file(workdir, name, "_preview.png"),
-            "statistics": output_file(workdir, name, "_statistics.json"),
-        }
-        placed = open_parcels(parcels, pair.grid) if parcels else []
-        colours = band_indexes(pair.after, TRUE_COLOUR, bands) if parcels else []
-        tally = ParcelTally(placed, pair.grid)
-        encode = load_encoder(runtime, chosen.encoder)
-        progress(1, "surveying samples of both images")
-        surveyed = survey_pair(pair)
-        logger.info("The images are shifted by %s pixels.", surveyed.shift)
-        detector = fit(surveyed, encode, model, part(progress, 5, 15))
-        surveyed = surveyed._replace(windows=[])  # some hundred megabytes
-        facts = _facts(pair, surveyed, detector) | {
-            "model": model,
-            "encoder": f"{chosen.encoder} {card.version}",
-            "runtime": runtime,
-        }
-        if scale is not None:
-            detector = replace(detector, scale=scale)
-        facts["scale"] = detector.scale
-        report = _write_change(
-            pair, detector, outputs["change"], model, tally, part(progress, 15, 95)
+        return map_pair(
+            pair,
+            model=model,
+            runtime=runtime,
+            scale=scale,
+            parcels=parcels,
+            workdir=workdir,
+            progress=progress,
         )
-        progress(95, "making overviews, preview and statistics")
-        with ThreadPoolExecutor(1) as pool:
-            drawn = pool.submit(report.write_preview, outputs["preview"], _date_names(pair))
-            add_overviews(outputs["change"])
-        drawn.result()
-        if placed:
-            found = measured(placed, tally.statistics(), pair.grid)
-            facts["parcels"] = summary(found)
-            outputs |= _write_parcels(found, pair, colours, output_file(workdir, name, "_parcels"))
-        statistics = json.dumps(facts | report.statistics(), indent=2)
-        outputs["statistics"].write_text(statistics + "\n", encoding="utf-8")
-    progress(100, "done")
-    return outputs
-
-
-def _write_change(
-    pair: Pair, detector: Detector, path: Path, model: str, tally: ParcelTally, progress: Progress
-) -> Report:
-    """Write the change map block by block."""
-    report = Report(pair.grid.shape)
-    with create_image(
-        path, pair.grid, dtype="float32", nodata=np.nan, bands=["change"], tags=_tags(pair, model)
-    ) as image:
-        for window, change, visible in map_change(pair, detector, progress):
-            image.write(change, 1, window=window)
-            report.add(window, change, visible)
-            tally.add(window, change)
-    return report
-
-
-def _write_parcels(
-    found: Sequence[MeasuredParcel], pair: Pair, colours: Sequence[int], stem: Path
-) -> dict[str, Path]:
-    """Write the outputs of parcels: GeoJSON, table and preview."""
-    outputs = {
-        "parcels": stem.with_suffix(".geojson"),
-        "parcels_table": stem.with_suffix(".csv"),
-        "parcels_preview": stem.with_suffix(".png"),
-    }
-    write_geojson(outputs["parcels"], found)
-    write_table(outputs["parcels_table"], found)
-    draw_parcels(outputs["parcels_preview"], found, pair.after, list(colours))
-    return outputs
-
-
-def map_change(pair: Pair, detector: Detector, progress: Progress) -> Iterator[MappedWindow]:
-    """Yield the change map window by window, each once.
-
-    An image that was surveyed whole has its log magnitude already. Larger images are computed block
-    by block, one per thread, with a local fit of each block; only this thread reads. The log
-    magnitude of neighbouring blocks is cross-faded.
-    """
-    shape = pair.grid.shape
-    if detector.whole is not None:
-        window = Window(0, 0, shape.cols, shape.rows)
-        before, after = (_brightness(image) for image in pair.read(window))
-        yield MappedWindow(window, detector.probability(detector.whole), (before, after))
-        return
-    blocks = sorted(split(shape, BLOCK, halo=HALO), key=_reading_order)
-    fade = CrossFade(shape, BLOCK, OVERLAP)
-    brightness: dict[tuple[float, float], tuple[Change, Change]] = {}
-    ahead = 2 * thread_count() + 1
-    waiting: deque[tuple[Block, Future[Change]]] = deque()
-    with one_thread_each(), ThreadPoolExecutor(thread_count()) as pool:
-        for number, block in enumerate([*blocks, *[None] * ahead]):
-            if block is not None:
-                images = pair.read(block.outer)
-                place = block.inner.row_off, block.inner.col_off
-                first, second = (_brightness(image[:, *block.crop]) for image in images)
-                brightness[place] = first, second
-                task = pool.submit(detector.magnitude, *images, fade.part(block))
-                waiting.append((block, task))
-            if number >= ahead and waiting:
-                done, magnitude = waiting.popleft()
-                for window, values in fade.add(done, magnitude.result()):
-                    visible = brightness.pop((window.row_off, window.col_off))
-                    yield MappedWindow(window, detector.probability(values), visible)
-                progress(100 * (number - ahead + 1) / len(blocks), f"{len(blocks)} blocks")
-
-
-def _brightness(image: Reflectance) -> Change:
-    return np.asarray(image[VISIBLE].mean(axis=0, dtype=np.float32))
-
-
-def _date_names(pair: Pair) -> tuple[str, str]:
-    """Return the captions of both dates."""
-    before, after = (f"{date:%Y-%m-%d}" if date else "" for date in pair.dates)
-    return before or "before", after or "after"
-
-
-def _reading_order(block: Block) -> tuple[int, int, int]:
-    """Order blocks in vertical strips whose width fits into GDAL's block cache."""
-    col, row = int(block.inner.col_off), int(block.inner.row_off)
-    return col // (STRIP_BLOCKS * BLOCK), row, col
-
-
-def _name(pair: Pair) -> str:
-    """Return the stem of the outputs' names: the dates become the title of the layer."""
-    dates = [f"{date:%Y%m%d}" for date in pair.dates if date]
-    return "_".join(["change", *dates])
-
-
-def _tags(pair: Pair, model: str) -> dict[str, str]:
-    """Return the dataset tags of the change map, as far as the images have them."""
-    start, end = pair.dates
-    tags = {
-        "Start_date": f"{start:%Y%m%d}" if start else "",
-        "End_date": f"{end:%Y%m%d}" if end else "",
-        "Product_id1": pair.products[0],
-        "Product_id2": pair.products[1],
-        "Agent": f"CANDELA ChangeDetect, model {model}",
-        "Category": "change probability",
-    }
-    return {name: value for name, value in tags.items() if value}
-
-
-def _facts(pair: Pair, surveyed: Survey, detector: Detector) -> dict[str, object]:
-    """Return the properties of the pair and of the fit, as JSON values."""
-    start, end = pair.dates
-    notes = []
-    if start and end and end < start:
-        notes.append(f"the later image is of {end}, before the earlier one of {start}")
-    if len({level for level in pair.levels if level}) > 1:
-        notes.append(
-            f"levels {' and '.join(pair.levels)} were compared: the fit of one date to the other "
-            "takes up the atmosphere, at some loss of sensitivity"
-        )
-    if surveyed.applied != surveyed.shift:
-        notes.append("the shift found is not credible: the images were compared as they are")
-    return {
-        "start_date": start.isoformat() if start else None,
-        "end_date": end.isoformat() if end else None,
-        "products": list(pair.products),
-        "levels": list(pair.levels),
-        "shift_found_pixels": {"rows": surveyed.shift.rows, "cols": surveyed.shift.cols},
-        "shift_applied": surveyed.applied == surveyed.shift,
-        "typical_log_magnitude": detector.scale,
-        "notes": notes,
-    }

@@ -6,14 +6,13 @@ from typing import Literal
 
 from candela.eo.file_names import output_file
 from candela.eo.progress import Progress, part
-from candela.eo.projection import shown
 from candela.eo.raster.grid import Area, Grid
 from candela.eo.raster.images import add_overviews, gdal_environment
 from candela.eo.raster.resample import Method
 from candela.eo.s2.bands import open_band
 from candela.eo.s2.metadata import DEFAULT_BANDS
-from candela.eo.s2.product import Granule, open_product
-from candela.errors import InputError, blamed_on
+from candela.eo.s2.product import Granule, granule_grid, open_product
+from candela.errors import blamed_on
 from candela.models.clouds import CloudSource, open_cloud_mask
 from candela.services.jpeg2tiff.mask import write_mask
 from candela.services.jpeg2tiff.preview import preview_bands, write_preview
@@ -73,7 +72,7 @@ def run(
         opened = open_product(product)
         with blamed_on("area"):
             granule = opened.granule(area)
-        grid = _grid(granule, resolution, area)
+        grid = granule_grid(granule, resolution, area)
         identifier = granule.metadata.image_id
         logger.info("%s: %d bands of %d x %d pixels", identifier, len(names), *grid.shape)
         clouds: CloudSource | None = None if mask == "none" or mask == "validity" else mask
@@ -114,18 +113,3 @@ def _judge(
     if clouds:
         with open_cloud_mask(granule, grid, clouds):
             pass
-
-
-def _grid(granule: Granule, resolution: int, area: Area | None) -> Grid:
-    grid = granule.grid(resolution)
-    if area is None:
-        return grid
-    with blamed_on("area"):
-        window = grid.window(area)
-        if window.width == 0 or window.height == 0:
-            covered = grid.bounds_in(area.crs)
-            raise InputError(
-                f"the area {shown(area.bounds)} in {area.crs} does not touch tile "
-                f"{granule.metadata.tile_id}, which covers {shown(covered)}"
-            )
-    return grid.cut(window)

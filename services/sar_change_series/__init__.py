@@ -15,7 +15,7 @@ from candela.eo.sar.scale import Scale
 from candela.errors import blamed_on
 
 from .confirmation import Rule
-from .report import write_layers, write_preview
+from .report import LAYERS, write_layers, write_preview
 from .seasons import Seasons
 from .series import DateCount, append_date
 from .state import SeriesDescription, check_state
@@ -125,10 +125,9 @@ def _write_outputs(
 ) -> dict[str, Path]:
     """Write layers, statistics and preview of a state, and give it its name."""
     last = f"{description.dates[-1]:%Y%m%d}"
-    layers = ("change", "status", "date", "direction", "magnitude")
     outputs = {
         name: output_file(workdir, f"sar_series_{name}_{last}", ".tif")
-        for name in (*layers, "state")
+        for name in (*LAYERS, "state")
     }
     outputs["statistics"] = output_file(workdir, f"sar_series_{last}", "_statistics.json")
     outputs["preview"] = output_file(workdir, f"sar_series_{last}", "_preview.png")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .detection import Deviation, Floats, Mask, tail
-from .history import EVIDENCE, History, Whole
+from .history import CHANGE_BANDS, EVIDENCE, History, Whole
 
 NONE, FIRST, PROVISIONAL, CONFIRMED, FINISHED = range(5)
 STATUSES = ("none", "first", "provisional", "confirmed", "finished")
@@ -65,33 +65,51 @@ def confirm(history: History, found: Deviation, watched: Mask, day: int, rule: R
     direction that passes the level begins anew.
     """
     bands = history.bands
-    status, length, misses = bands["status"], bands["length"], bands["misses"]
-    flagged = watched & (found.score >= -np.log(rule.level))
-    active = watched & (status >= FIRST) & (status <= CONFIRMED)
-    same = bands["direction"] == found.direction
-    supports = active & same & (flagged | (np.abs(found.support) >= SUPPORT))
+    threshold = np.float32(-np.log(rule.level))
+    today = np.where(found.score >= LEAST_EVIDENCE, found.score, np.float32(0))
+    np.copyto(bands["evidence"], _stored(today), where=watched & ~_is_active(bands["status"]))
+
+    # few pixels change or are about to
+    place = np.nonzero(watched & ((found.score >= threshold) | _is_active(bands["status"])))
+    old = {name: bands[name][place] for name in CHANGE_BANDS}
+    score, support, direction = found.score[place], found.support[place], found.direction[place]
+    status, length = old["status"], old["length"]
+    flagged, active = score >= threshold, _is_active(status)
+    same = old["direction"] == direction
+    supports = active & same & (flagged | (np.abs(support) >= SUPPORT))
     begins = flagged & ~supports
-    missed = active & ~supports & ~begins
+    shown, missed = begins | supports, active & ~supports & ~begins
 
-    length[:] = np.where(begins, 1, np.minimum(length + supports, LARGEST_COUNT))
-    misses[:] = np.where(begins | supports, 0, np.minimum(misses + missed, LARGEST_COUNT))
-    bands["evidence"][:] = _evidence(bands["evidence"], found, begins, supports, active)
-    np.copyto(bands["since"], np.int16(day), where=begins)
-    np.copyto(bands["latest"], np.int16(day), where=begins | supports)
-    np.copyto(bands["direction"], found.direction.astype(np.int16), where=begins)
-    history.store_magnitude(magnitude_db(found.deviation), begins | supports)
-
-    ended = missed & (misses >= np.minimum(length, rule.confirmations))
+    new = dict(old)
+    new["length"] = np.where(begins, 1, np.minimum(length + supports, LARGEST_COUNT))
+    new["misses"] = np.where(shown, 0, np.minimum(old["misses"] + missed, LARGEST_COUNT))
+    summed = old["evidence"] + supports * _stored(tail(support**2, np.inf, 1)).astype(np.int32)
+    new["evidence"] = np.where(begins, _stored(score), np.minimum(summed, LARGEST_COUNT))
+    new["since"] = np.where(begins, day, old["since"])
+    new["latest"] = np.where(shown, day, old["latest"])
+    new["direction"] = np.where(begins, direction, old["direction"])
+    reached = np.where(new["length"] > 1, PROVISIONAL, FIRST)
+    reached[new["length"] >= rule.confirmations] = CONFIRMED
+    ended = missed & (new["misses"] >= np.minimum(length, rule.confirmations))
     forgotten = ended & (status < CONFIRMED)
-    reached = np.where(length > 1, PROVISIONAL, FIRST)
-    reached[length >= rule.confirmations] = CONFIRMED
-    status[:] = np.where(begins | supports, reached, status)
-    status[ended] = FINISHED
-    status[forgotten] = NONE
-    for name in ("since", "latest", "length", "misses", "direction", "evidence"):
-        bands[name][forgotten] = 0
-    history.store_magnitude(np.zeros_like(found.deviation), forgotten)
-    return np.asarray(begins | supports)
+    new["status"] = np.where(shown, reached, np.where(ended, FINISHED, status))
+    for name in CHANGE_BANDS:
+        bands[name][place] = np.where(forgotten, NONE, new[name])
+    magnitude = magnitude_db(np.stack([band[place] for band in found.deviation]))
+    history.store_magnitude(np.where(forgotten, 0, magnitude), place, shown | forgotten)
+    reported = np.zeros(watched.shape, np.bool_)
+    reported[place] = shown
+    return reported
+
+
+def _is_active(status: Whole) -> Mask:
+    """Tell where a change is under way."""
+    return np.asarray((status >= FIRST) & (status <= CONFIRMED))
+
+
+def _stored(evidence: Floats) -> Whole:
+    """Return evidence in the unit of its band."""
+    return np.asarray(np.minimum(np.rint(evidence / EVIDENCE), LARGEST_COUNT), np.int16)
 
 
 def magnitude_db(deviation: Floats) -> Floats:
@@ -118,14 +136,3 @@ def probability(evidence: Floats) -> Floats:
     surprise = np.maximum(evidence, np.float32(1))
     factor = surprise * np.exp(1 - surprise)
     return np.asarray(1 / (1 + (1 - CHANGED) / CHANGED * factor), np.float32)
-
-
-def _evidence(
-    earlier: Whole, found: Deviation, begins: Mask, supports: Mask, active: Mask
-) -> Whole:
-    """Return the evidence after a date: of changes summed over their dates, else today's."""
-    more = tail(found.support**2, np.inf, 1) / EVIDENCE
-    today = np.where(found.score >= LEAST_EVIDENCE, found.score, 0) / EVIDENCE
-    summed = np.where(supports, earlier + more, earlier)
-    evidence = np.where(active & ~begins, summed, today)
-    return np.minimum(np.rint(evidence), LARGEST_COUNT).astype(np.int16)

@@ -4,6 +4,7 @@ The unit of a deviation is that of the natural logarithm of power: 0.69 is 3 dB.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import cv2
@@ -17,13 +18,16 @@ CELL = 8  # pixels; the level of a neighbourhood is a median of cells
 SPREAD_CELL = 16  # pixels; the same of its spread, of which fewer windows are independent
 SMALLEST = 3  # pixels; side of the windows whose spread is known
 WINDOWS = (SMALLEST, 5, 9)  # pixels; sides of the squares that are tested
-OPPOSITE = 0.25  # weight of a change whose two polarisations go opposite ways
+OPPOSITE = 0.1  # weight of a change whose two polarisations go opposite ways
 PEAK = 0.6  # share of the score of the best window around that a window needs
-SHARED_SHIFTS = 3.0  # standard deviations of earlier shifts that a shift of today may have
+AVERAGING = 0.8  # exponent of the spread in the side of a window; 1 if pixels were independent
 LARGEST_DB = 12.0  # deviations beyond say nothing more about a neighbourhood
 HALO = 144  # pixels beyond a block that its results depend on: a multiple of SPREAD_CELL
 MEAN_ABSOLUTE = 0.797885  # of a standard normal variable
 _ANGLES = 24  # nodes of the quadrature, which converges exponentially
+_ROOTS, _LARGEST_ROOT = 1024, 60  # of a table of tails: values in a unit of T^(1/2), and its end
+LEAST_DB = -30.0
+LEAST_RATIO = 1e-3
 _LEAST_SPREAD = 0.02
 
 
@@ -125,15 +129,17 @@ def deviate(decibels: Floats, valid: Mask, expected: Expectation) -> Deviation:
        taken, B removed, and its cube root, u = 3 (r^(1/3) - 1), which makes a gamma variable
        nearly normal [1]_ and has the unit of the natural logarithm. The neighbourhood's median
        of u, the bias of logarithms, is removed.
-    3. Where B is more than 3 standard deviations of earlier shifts, the rest of it, B', is
-       change and comes back: 1 + u / 3 is multiplied by 10^(B' / 30).
+    3. B counts as usual up to 2 standard deviations of earlier shifts, and not at all from 4 on;
+       what is unusual of it, B', is change and comes back: 1 + u / 3 is multiplied by
+       10^(B' / 30).
     4. z = u / (s f), with the spread s over earlier dates, and f the ratio of today's spread to
-       it: the neighbourhood's median of abs(u) / s in that of a normal variable.
+       it: the neighbourhood's median of abs(u) / s in that of a normal variable. Where B is
+       unusual the neighbourhood itself has changed, and f is (3 / k)^0.8 for windows of k pixels.
     5. With z+ and z- the standardised sum and difference of two polarisations, the statistic is
-       T = z+^2 + z-^2 / 4: most changes have one sign in both. With t-distributed z of v degrees
+       T = z+^2 + z-^2 / 10: most changes have one sign in both. With t-distributed z of v degrees
        of freedom its tail is, exactly,
 
-           P(T > x) = mean over angles a of (1 + x / (v (cos^2 a + sin^2 a / 4)))^(-v / 2).
+           P(T > x) = mean over angles a of (1 + x / (v (cos^2 a + sin^2 a / 10)))^(-v / 2).
 
     6. Each window gives its score to all of its pixels, less ln k^2 for its k^2 pixels, unless a
        window that overlaps has a score more than 1 / 0.6 times as large: that one fits better.
@@ -145,17 +151,17 @@ def deviate(decibels: Floats, valid: Mask, expected: Expectation) -> Deviation:
     """
     excess = np.where(valid, decibels - expected.level, np.float32(0))
     shift = neighbourhood(np.clip(excess, -LARGEST_DB, LARGEST_DB), valid)
-    limit = np.float32(SHARED_SHIFTS) * expected.shift_spread
-    unusual = np.cbrt(power_ratio(shift - np.clip(shift, -limit, limit)))
+    usual = _usual(shift, expected.shift_spread)
+    unusual = np.cbrt(power_ratio(shift * (1 - usual)))
     ratio = power_ratio(excess - shift) * valid
     share = valid.astype(np.float32)
     scores: dict[int, Floats] = {}
     for side in WINDOWS:
         scatter = _window(ratio, share, side)
         scatter -= neighbourhood(scatter, valid)
-        usual = _usual_spread(scatter, expected.spread, valid)
+        spread = _todays_spread(scatter, expected.spread, valid, usual, side)
         deviation = np.asarray(3 * (unusual * (1 + scatter / 3) - 1), np.float32)
-        standard = np.asarray(deviation / usual, np.float32)
+        standard = np.asarray(deviation / spread, np.float32)
         if side == SMALLEST:
             small, own, support = deviation, scatter, _sum(standard)
         else:  # at borders a window has fewer pixels; the spread of the smallest has that in it
@@ -170,7 +176,7 @@ def deviate(decibels: Floats, valid: Mask, expected: Expectation) -> Deviation:
 
 def power_ratio(decibels: Floats) -> Floats:
     """Return the ratio of powers of a difference in dB, -30 to 40 dB."""
-    limited = np.clip(decibels, -30, 40)
+    limited = np.clip(decibels, LEAST_DB, 40)
     return np.asarray(np.exp(np.float32(np.log(10) / 10) * limited), np.float32)
 
 
@@ -218,15 +224,23 @@ def tail(statistic: Floats, freedom: float, bands: int) -> Floats:
     bands : int
         1 or 2.
     """
-    roots = np.linspace(0, 60, 1201)
+    # the table is fine enough to look up without interpolation, which would take half of all time
+    table = _tails(freedom, bands)
+    places = np.minimum(np.sqrt(statistic) * np.float32(_ROOTS), np.float32(len(table) - 1))
+    return table.take((places + np.float32(0.5)).astype(np.int32))
+
+
+@lru_cache(maxsize=8)
+def _tails(freedom: float, bands: int) -> Floats:
+    """Return -ln of the tail of T by T^(1/2), in steps of 1 / _ROOTS."""
+    roots = np.arange(_LARGEST_ROOT * _ROOTS + 1) / _ROOTS
     angle = (np.arange(_ANGLES) + 0.5) / _ANGLES * np.pi / 2
     weight = np.cos(angle) ** 2 + (OPPOSITE if bands == 2 else 0.0) * np.sin(angle) ** 2
     part = roots[:, None] ** 2 / weight
     log_shares = -part / 2 if np.isinf(freedom) else -freedom / 2 * np.log1p(part / freedom)
     top = log_shares.max(axis=1)
     log_tail = top + np.log(np.exp(log_shares - top[:, None]).mean(axis=1))
-    found = np.interp(np.sqrt(statistic), roots, -log_tail)
-    return np.asarray(found, np.float32)
+    return np.asarray(-log_tail, np.float32)
 
 
 def peaks(scores: dict[int, Floats]) -> Floats:
@@ -267,14 +281,25 @@ def _window(ratio: Floats, share: Floats, side: int) -> Floats:
     size, border = (side, side), cv2.BORDER_CONSTANT
     weight = np.maximum(cv2.blur(share, size, borderType=border), np.float32(1e-6))
     means = np.stack([cv2.blur(band, size, borderType=border) / weight for band in ratio])
-    return np.asarray(3 * (np.cbrt(means) - 1), np.float32)
+    means = np.maximum(means, np.float32(LEAST_RATIO))
+    return np.asarray(3 * (np.exp(np.log(means) / np.float32(3)) - 1), np.float32)  # cbrt is slower
 
 
-def _usual_spread(scatter: Floats, spread: Floats, valid: Mask) -> Floats:
-    """Return the spread over dates times the ratio of today's to it in the neighbourhood."""
+def _usual(shift: Floats, shift_spread: Floats) -> Floats:
+    """Return how usual the shift of a neighbourhood is: 1 up to 2 standard deviations, 0 from 4."""
+    units = np.abs(shift) / shift_spread
+    return np.asarray(np.clip(2 - units.max(axis=0) / 2, 0, 1), np.float32)
+
+
+def _todays_spread(
+    scatter: Floats, spread: Floats, valid: Mask, usual: Floats, side: int
+) -> Floats:
+    """Return the spread of a window: over dates, times the ratio of today's to it around."""
     relative = np.minimum(np.abs(scatter / spread), np.float32(4))
     ratio = neighbourhood(relative, valid, SPREAD_CELL) / np.float32(MEAN_ABSOLUTE)
-    return np.asarray(spread * np.maximum(ratio, np.float32(_LEAST_SPREAD)), np.float32)
+    typical = np.float32((SMALLEST / side) ** AVERAGING)
+    ratio = typical + usual * (np.maximum(ratio, np.float32(_LEAST_SPREAD)) - typical)
+    return np.asarray(spread * ratio, np.float32)
 
 
 def _sum(standard: Floats) -> Floats:

@@ -1,6 +1,6 @@
 """What a series remembers of each pixel, as whole numbers of 16 bits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from .detection import Expectation, Floats, Mask
 
 Whole = NDArray[np.int16]
+Place = tuple[NDArray[np.intp], ...]
 
 DECIBEL = 0.01  # unit of stored means, shifts and magnitudes, dB
 SPREAD = 2e-4  # unit of stored spreads, natural logarithm of power
@@ -45,10 +46,21 @@ def season_bands(season: str, polarisations: tuple[str, ...]) -> tuple[str, ...]
     return (f"count {season}", *(f"mean {season} {name}" for name in polarisations))
 
 
-def lasting_bands(polarisations: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of the bands that all seasons share."""
-    per = [f"{what} {name}" for what in ("spread", "shift", "magnitude") for name in polarisations]
-    return (*per, *CHANGE_BANDS)
+def expectation_bands(seasons: Sequence[str], polarisations: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the bands that a date is compared with."""
+    means = [name for season in seasons for name in season_bands(season, polarisations)]
+    spreads = [f"{what} {name}" for what in ("spread", "shift") for name in polarisations]
+    return (*means, *spreads)
+
+
+def magnitude_bands(polarisations: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the bands of magnitudes."""
+    return tuple(f"magnitude {name}" for name in polarisations)
+
+
+def change_bands(polarisations: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the bands that changes are followed in."""
+    return (*CHANGE_BANDS, *magnitude_bands(polarisations))
 
 
 class History:
@@ -57,7 +69,8 @@ class History:
     Parameters
     ----------
     bands : mapping of str to ndarray, shape (rows, cols), int16
-        By name, see ``season_bands`` and ``lasting_bands``. They are changed in place.
+        By name, see ``expectation_bands`` and ``change_bands``: all, or those that are needed. They
+        are changed in place.
     polarisations : tuple of str
     """
 
@@ -88,9 +101,21 @@ class History:
             whole = np.clip(np.rint(band / np.float32(unit)), -32767, 32767).astype(np.int16)
             np.copyto(self.bands[f"{name} {each}"], whole, where=where)
 
-    def store_magnitude(self, decibels: Floats, where: Mask) -> None:
-        """Store the magnitude of changes, dB, shape (polarisations, rows, cols)."""
-        self._store("magnitude", decibels, DECIBEL, where)
+    def store_magnitude(self, decibels: Floats, place: Place, where: Mask) -> None:
+        """Store the magnitude of changes at some pixels.
+
+        Parameters
+        ----------
+        decibels : ndarray, shape (polarisations, pixels), float32
+        place : tuple of ndarray, shape (pixels,)
+            Rows and columns of the pixels.
+        where : ndarray, shape (pixels,), bool
+            Which of them are stored.
+        """
+        for name, values in zip(self.polarisations, decibels, strict=True):
+            band = self.bands[f"magnitude {name}"]
+            whole = np.rint(values / np.float32(DECIBEL)).astype(np.int16)
+            band[place] = np.where(where, whole, band[place])
 
     def magnitude(self) -> Floats:
         """Return the magnitude of changes, dB, shape (polarisations, rows, cols)."""

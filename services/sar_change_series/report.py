@@ -1,7 +1,9 @@
 """The layers and the preview of a series, from its state."""
 
 import datetime as dt
+from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -26,9 +28,9 @@ from .confirmation import (
     STATUSES,
     probability,
 )
-from .history import EVIDENCE, History
+from .history import EVIDENCE, History, magnitude_bands
 from .seasons import EPOCH
-from .state import SeriesDescription, read_history
+from .state import SeriesDescription, read_bands
 
 BLOCK = 1024
 GREY_DB = (-24.0, 0.0)  # from black to white
@@ -41,6 +43,22 @@ COLOURS = {  # as in styles/sar_change_status.yaml
 LEGEND = 22  # pixels, its height
 
 Status = NDArray[np.uint8]
+
+
+class Layer(NamedTuple):
+    """How the values of a layer are stored."""
+
+    dtype: str
+    nodata: float
+
+
+LAYERS = {
+    "change": Layer("float32", np.nan),
+    "status": Layer("uint8", NO_DATA),
+    "date": Layer("int32", 0),
+    "direction": Layer("uint8", NO_DATA),
+    "magnitude": Layer("float32", np.nan),
+}
 
 
 def write_layers(
@@ -59,7 +77,7 @@ def write_layers(
     state : rasterio dataset
     description : SeriesDescription
     outputs : dict of str to Path
-        ``change``, ``status``, ``date``, ``direction`` and ``magnitude``.
+        By the names of ``LAYERS``.
     baseline : int
         Pixels with fewer dates have no data.
     least_pixels : int
@@ -77,54 +95,49 @@ def write_layers(
     dropped = _small(status, least_pixels)
     status[dropped] = NONE
     calendar = _calendar(description.dates[-1])
-    kinds: dict[str, tuple[str, float, tuple[str, ...]]] = {
-        "change": ("float32", np.nan, ("change",)),
-        "status": ("uint8", NO_DATA, ("status",)),
-        "date": ("int32", 0, ("date",)),
-        "direction": ("uint8", NO_DATA, ("direction",)),
-        "magnitude": ("float32", np.nan, description.polarisations),
-    }
-    for name, (dtype, nodata, bands) in kinds.items():
-        with create_image(
-            outputs[name], grid, dtype=dtype, nodata=nodata, bands=bands, tags=tags
-        ) as image:
-            for block in split(grid.shape, BLOCK):
-                history = read_history(state, description, block.inner)
-                place = _place(block)
-                values = _values(name, history, status[place], dropped[place], calendar)
-                image.write(values if values.ndim == 3 else values[None], window=block.inner)
-        is_mean = dtype == "float32"
+    names = ("since", "direction", "evidence", *magnitude_bands(description.polarisations))
+    with ExitStack() as stack:
+        files = {
+            name: stack.enter_context(
+                create_image(
+                    outputs[name], grid, dtype=layer.dtype, nodata=layer.nodata,
+                    bands=description.polarisations if name == "magnitude" else [name], tags=tags,
+                )
+            )
+            for name, layer in LAYERS.items()
+        }  # fmt: skip
+        for block in split(grid.shape, BLOCK):
+            bands = read_bands(state, names, block.inner)
+            history, place = History(bands, description.polarisations), _place(block)
+            values = _values(history, status[place], dropped[place], calendar)
+            for name, layer_values in values.items():
+                files[name].write(np.atleast_3d(layer_values.T).T, window=block.inner)
+    for name, layer in LAYERS.items():
+        is_mean = layer.dtype == "float32"
         add_overviews(outputs[name], resampling=Resampling.average if is_mean else Resampling.mode)
     return status
 
 
 def _values(
-    name: str,
-    history: History,
-    status: Status,
-    dropped: NDArray[np.bool_],
-    calendar: NDArray[np.int32],
-) -> NDArray[np.generic]:
-    """Return the values of a layer in a block."""
+    history: History, status: Status, dropped: NDArray[np.bool_], calendar: NDArray[np.int32]
+) -> dict[str, NDArray[np.generic]]:
+    """Return the values of the layers in a block."""
     missing, none = status == NO_DATA, status == NONE
     bands = history.bands
-    if name == "status":
-        return status
-    if name == "date":
-        return np.asarray(calendar[np.where(missing | none, 0, bands["since"])])
-    if name == "direction":
-        values = np.where(none, 0, np.where(bands["direction"] > 0, 1, 2)).astype(np.uint8)
-        values[missing] = NO_DATA
-        return values
-    if name == "magnitude":
-        magnitude = history.magnitude()
-        magnitude[:, none] = 0
-        magnitude[:, missing] = np.nan
-        return magnitude
-    evidence = np.where(dropped, np.float32(0), bands["evidence"] * np.float32(EVIDENCE))
-    change = probability(evidence)
+    change = probability(np.where(dropped, 0, bands["evidence"]) * np.float32(EVIDENCE))
     change[missing] = np.nan
-    return change
+    direction = np.where(none, 0, np.where(bands["direction"] > 0, 1, 2)).astype(np.uint8)
+    direction[missing] = NO_DATA
+    magnitude = history.magnitude()
+    magnitude[:, none] = 0
+    magnitude[:, missing] = np.nan
+    return {
+        "change": change,
+        "status": status,
+        "date": calendar[np.where(missing | none, 0, bands["since"])],
+        "direction": direction,
+        "magnitude": magnitude,
+    }
 
 
 def _place(block: Block) -> tuple[slice, slice]:
@@ -137,10 +150,11 @@ def _statuses(
     state: rasterio.DatasetReader, description: SeriesDescription, baseline: int
 ) -> Status:
     status = np.empty(state.shape, np.uint8)
+    counts = [f"count {season}" for season in description.used]
     for block in split(Grid.of(state).shape, BLOCK):
-        history = read_history(state, description, block.inner)
-        part = history.bands["status"].astype(np.uint8)
-        part[history.total() < baseline] = NO_DATA
+        bands = read_bands(state, ["status", *counts], block.inner)
+        part = bands["status"].astype(np.uint8)
+        part[History(bands, description.polarisations).total() < baseline] = NO_DATA
         status[_place(block)] = part
     return status
 

@@ -5,7 +5,7 @@ Many dates give what the same dates give one by one: there is no other way to ad
 
 import datetime as dt
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -23,10 +23,10 @@ from candela.eo.threads import one_thread_each, thread_count
 
 from .confirmation import STATUSES, Rule, confirm
 from .detection import HALO, Floats, deviate
-from .history import History, SpreadPrior, Whole
+from .history import History, SpreadPrior, Whole, change_bands
 from .seasons import day_number, season_of
 from .spread import SpreadSurvey, early_prior
-from .state import SeriesDescription, create_state, read_history
+from .state import SeriesDescription, create_state, read_bands
 
 BLOCK = 1024
 
@@ -54,15 +54,25 @@ class DateCount:
     statuses: dict[str, int]
 
 
+class ReadBlock(NamedTuple):
+    """What a date is added to, and the date, in a block."""
+
+    block: Block
+    history: History
+    change: dict[str, Whole]
+    intensity: Floats
+
+
 class AddedBlock(NamedTuple):
     """The memory of a block after a date."""
 
-    bands: dict[str, Whole]
+    bands: Mapping[str, Whole]
     counts: tuple[int, int, int]
 
 
 def add_date(
     history: History,
+    change: Mapping[str, Whole],
     crop: tuple[slice, slice],
     intensity: Floats,
     *,
@@ -77,7 +87,9 @@ def add_date(
     Parameters
     ----------
     history : History
-        With a margin of ``HALO`` pixels where there are neighbours.
+        The bands of the expectation, with a margin of ``HALO`` pixels where there are neighbours.
+    change : mapping of str to ndarray, shape (rows, cols), int16
+        The bands of changes, without the margin.
     crop : tuple of slice
         Rows and columns without the margin.
     intensity : ndarray, shape (polarisations, rows, cols), float32
@@ -101,7 +113,7 @@ def add_date(
     found = deviate(decibels, valid & (total > 0), expected).cut(*crop)
 
     bands = {name: np.ascontiguousarray(band[crop]) for name, band in history.bands.items()}
-    inner = History(bands, history.polarisations)
+    inner = History(bands | dict(change), history.polarisations)
     valid, total = valid[crop], total[crop]
     watched = np.asarray(valid & (total >= rule.baseline) & (not is_learned))
     reported = confirm(inner, found, watched, day, rule)
@@ -110,7 +122,7 @@ def add_date(
         season, valid & ~reported, decibels[here], expected.cut(*crop), found.scatter, found.shift
     )
     counts = (int(valid.sum()), int(watched.sum()), int(reported.sum()))
-    return AddedBlock(bands, counts)
+    return AddedBlock(inner.bands, counts)
 
 
 def append_date(
@@ -155,16 +167,22 @@ def append_date(
         create_state(path, stack.grid, description) as new,
     ):
 
-        def work(block: Block, history: History, intensity: Floats) -> AddedBlock:
+        def work(item: ReadBlock) -> AddedBlock:
             return add_date(
-                history, block.crop, intensity, season=season, day=day_number(date), prior=prior,
-                rule=rule, is_learned=baseline_until is not None and date <= baseline_until,
+                item.history, item.change, item.block.crop, item.intensity,
+                season=season, day=day_number(date), prior=prior, rule=rule,
+                is_learned=baseline_until is not None and date <= baseline_until,
             )  # fmt: skip
 
-        def read() -> Iterator[tuple[Block, History, Floats]]:
+        def read() -> Iterator[ReadBlock]:
             for block in blocks:
-                history = read_history(old, description, block.outer)
-                yield block, history, stack.read(number, block.outer)
+                bands = read_bands(old, description.expectation_bands(), block.outer)
+                yield ReadBlock(
+                    block,
+                    History(bands, known.polarisations),
+                    read_bands(old, change_bands(known.polarisations), block.inner),
+                    stack.read(number, block.outer),
+                )
 
         for done, (block, added) in enumerate(_in_order(read(), work), 1):
             new.write(np.stack(list(added.bands.values())), window=block.inner)
@@ -182,14 +200,13 @@ def append_date(
 
 
 def _in_order(
-    items: Iterable[tuple[Block, History, Floats]],
-    work: Callable[[Block, History, Floats], AddedBlock],
+    items: Iterable[ReadBlock], work: Callable[[ReadBlock], AddedBlock]
 ) -> Iterator[tuple[Block, AddedBlock]]:
     """Yield blocks and their results in order, as many computed at once as there are threads."""
     waiting: deque[tuple[Block, Future[AddedBlock]]] = deque()
     with one_thread_each(), ThreadPoolExecutor(thread_count()) as pool:
-        for block, history, intensity in items:
-            waiting.append((block, pool.submit(work, block, history, intensity)))
+        for item in items:
+            waiting.append((item.block, pool.submit(work, item)))
             if len(waiting) > thread_count():
                 first, result = waiting.popleft()
                 yield first, result.result()

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from candela.eo.raster.images import create_image
 from candela.eo.sar.images import SarStack, Track
 from candela.errors import InputError
 
-from .history import History, SpreadPrior, Whole, lasting_bands, season_bands
+from .history import SpreadPrior, Whole, change_bands, expectation_bands
 from .seasons import Seasons
 
 VERSION = "1"
@@ -57,8 +58,11 @@ class SeriesDescription:
 
     def bands(self) -> tuple[str, ...]:
         """Return the names of the bands of a state."""
-        seasons = [name for each in self.used for name in season_bands(each, self.polarisations)]
-        return (*seasons, *lasting_bands(self.polarisations))
+        return (*self.expectation_bands(), *change_bands(self.polarisations))
+
+    def expectation_bands(self) -> tuple[str, ...]:
+        """Return the names of those that a date is compared with."""
+        return expectation_bands(self.used, self.polarisations)
 
     def to_tags(self) -> dict[str, str]:
         """Return the tags of a state; numbers are exact."""
@@ -173,7 +177,7 @@ def check_state(
 
 
 def read_bands(
-    image: rasterio.DatasetReader | None, names: tuple[str, ...], window: Window
+    image: rasterio.DatasetReader | None, names: Sequence[str], window: Window
 ) -> dict[str, Whole]:
     """Read bands of a state by name; those that it does not have yet are 0."""
     shape = (int(window.height), int(window.width))
@@ -183,13 +187,6 @@ def read_bands(
         indexes = [image.descriptions.index(name) + 1 for name in present]
         bands |= dict(zip(present, image.read(indexes, window=window), strict=True))
     return bands
-
-
-def read_history(
-    image: rasterio.DatasetReader | None, description: SeriesDescription, window: Window
-) -> History:
-    """Read the memory of a window."""
-    return History(read_bands(image, description.bands(), window), description.polarisations)
 
 
 def create_state(

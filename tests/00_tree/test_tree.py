@@ -103,6 +103,7 @@ ARROWS = {
     "jobs": [
         "backoff",
         "contract",
+        "eo",
         "errors",
         "postgresql",
         "publish",

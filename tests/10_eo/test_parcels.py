@@ -111,12 +111,12 @@ def test_a_parcel_outside_of_the_image_has_no_statistics(image):
     inside, outside = place(box(1, 1, 3, 3), box(100, 100, 3, 3))
     found = measure(image, [inside, outside])
     assert found[0].mean is not None
-    assert found[1] == (0.0, None, None, (), None)
+    assert found[1] == (0.0, None, None, (), None, {})
 
 
 def test_a_parcel_without_valid_pixels_has_no_statistics(image):
     [found] = measure(image, place(box(21, 11, 4, 2)))
-    assert found == (0.0, None, None, (), None)
+    assert found == (0.0, None, None, (), None, {})
 
 
 def test_blocks_in_any_order_give_the_same_statistics(image):
@@ -225,3 +225,18 @@ def test_parcels_with_swapped_axes_are_told_so():
     swapped = shapely.box(44.22, 0.49, 44.23, 0.51)
     with pytest.raises(InputError, match=r"they would if x and y .* changed places"):
         place(swapped, crs=LONGITUDE_LATITUDE)
+
+
+def test_classes_are_counted_beside_the_values():
+    values = np.array([[0.2, 0.9], [0.6, np.nan]], np.float32)
+    classes = np.array([[0, 3], [3, 255]], np.uint8)
+    grid = Grid(rasterio.CRS.from_epsg(32631), Affine(10, 0, 0, 0, -10, 20), Shape(2, 2))
+    parcels = [module.Parcel(1, {}, None, shapely.box(0, 0, 20, 20), "")]
+    tally, plain = ParcelTally(parcels, grid), ParcelTally(parcels, grid)
+    tally.add(Window(0, 0, 2, 2), values, classes)
+    plain.add(Window(0, 0, 2, 2), values)
+    (found,), (alone,) = tally.statistics(), plain.statistics()
+    assert found.class_shares == pytest.approx({0: 1 / 3, 3: 2 / 3})
+    assert alone.class_shares == {}
+    assert found.mean == pytest.approx(alone.mean, abs=1e-6)
+    assert found.share_above_half == alone.share_above_half

@@ -8,7 +8,7 @@ import rasterio
 from affine import Affine
 from PIL import Image
 
-import candela.services.change_detect as process
+import candela.models.change.mapping as process
 from candela.eo.progress import silent
 from candela.eo.raster.grid import Grid, Shape
 from candela.eo.raster.images import create_image
@@ -19,10 +19,10 @@ from candela.errors import InputError
 from candela.models.change import survey
 from candela.models.change.catalogue import MODELS
 from candela.models.change.detector import REACH
+from candela.models.change.report import GAP
 from candela.models.code import Code, double, doubled_rows
 from candela.models.encoder import BANDS, EncoderCard, load_encoder
 from candela.services.change_detect import run
-from candela.services.change_detect.report import GAP
 from candela.spec import load_spec, services_folder
 
 SIZE = 192
@@ -184,9 +184,9 @@ def test_a_part_has_the_values_of_the_whole(tmp_path, model):
     part = slice(REACH, 3 * REACH), slice(REACH, 2 * REACH + 3)
     corner = 112, 64  # multiples of the coarsest level, as all corners of blocks are
     around = [slice(a, a + side.stop + REACH) for a, side in zip(corner, part, strict=True)]
-    magnitude = detector.magnitude(*(image[:, *around] for image in images), part)
+    found = detector.evidence(*(image[:, *around] for image in images), part)
     inner = [slice(a + p.start, a + p.stop) for a, p in zip(corner, part, strict=True)]
-    np.testing.assert_allclose(magnitude, detector.whole[*inner], atol=1e-4)
+    np.testing.assert_allclose(found.magnitude, detector.whole.magnitude[*inner], atol=1e-4)
 
 
 def test_large_images_are_surveyed_by_windows(detect, detected, monkeypatch, scene):
@@ -218,9 +218,9 @@ def test_each_place_of_a_large_image_is_fitted_to(detect, monkeypatch):
         inside[top : top + 14, left : left + 14] = True
     later[:, inside] *= np.linspace(1.15, 0.9, len(BANDS))[:, None]  # faint buildings
     images = sense(ground, 1), sense(later, 2)
-    local, _, _ = detect(*images)
+    local, _, _ = detect(*images, model="construction")
     monkeypatch.setattr(survey, "WHOLE_PIXELS", 1_000_000)
-    alike, _, _ = detect(*images)
+    alike, _, _ = detect(*images, model="construction")
     assert np.median(local[inside]) > 3 * np.median(alike[inside])
     assert (local[~inside] > 0.5).mean() < 0.6 * (alike[~inside] > 0.5).mean()
 
@@ -230,7 +230,7 @@ def test_there_is_no_seam_between_places(detect):
     ground, kinds = landscape(384)
     share = np.linspace(0, 1, 384)
     later = (1 - share) * season(ground, kinds) + share * season(ground, kinds, seed=11)
-    change, _, _ = detect(sense(ground, 1), sense(later, 2))
+    change, _, _ = detect(sense(ground, 1), sense(later, 2), model="construction")
     odds = np.log(change / (1 - change))
     steps = np.abs(np.diff(odds, axis=1)).mean(axis=0)
     borders = np.arange(96, 384, 96) - 1
@@ -261,13 +261,13 @@ def test_the_map_has_the_grid_the_tags_and_the_form_agreed_on(detected):
     assert tags["End_date"] == "20220628"
     assert tags["Product_id1"] == "first"
     assert tags["Product_id2"] == "second"
-    assert "construction" in tags["Agent"]
+    assert "generic" in tags["Agent"]
     assert tags["Category"]
 
 
 def test_statistics_and_preview_tell_what_was_found(detected):
     change, statistics, outputs = detected
-    assert statistics["model"] == "construction"
+    assert statistics["model"] == "generic"
     assert statistics["start_date"] == "2020-07-18"
     assert statistics["valid_pixels"] == sum(statistics["histogram"]["counts"]) == SIZE * SIZE
     assert statistics["mean_probability"] == pytest.approx(change.mean(), rel=1e-4)
@@ -387,10 +387,15 @@ def test_a_missing_band_is_named_with_those_that_are_there(scene, tmp_path):
     assert caught.value.locator == "after"
 
 
-def test_other_numbers_than_scaled_reflectance_are_refused(detect, scene):
-    with pytest.raises(InputError, match="type float32; expected uint16") as caught:
-        detect((scene[0] / 10_000).astype(np.float32), scene[1])
+def test_other_numbers_than_reflectance_are_refused(detect, scene):
+    with pytest.raises(InputError, match=r"typical value of .*; expected reflectance") as caught:
+        detect(scene[0].astype(np.float32), scene[1])
     assert caught.value.locator == "before"
+
+
+def test_reflectance_in_floating_point_gives_the_same_map(detect, detected, scene):
+    change, _, _ = detect((scene[0] / 10_000).astype(np.float32), scene[1].astype(np.int16))
+    np.testing.assert_array_equal(change, detected[0])
 
 
 def test_a_file_that_is_no_image_is_refused(tmp_path):

@@ -109,6 +109,35 @@ def test_harm_to_vegetation_is_found_among_seasonal_change(detect, country, kind
     assert (change[far] >= 0.5).mean() < 0.02
 
 
+@pytest.mark.parametrize("kind", HARMED)
+def test_the_default_model_finds_loss_of_vegetation_and_buildings(detect, country, kind):
+    before, after = (sense(image, seed) for seed, image in enumerate(country))
+    built = after.copy()
+    built[:, 30:44, 160:174] = 2900
+    free = vegetated(before) & vegetated(after)
+    free[20:54, 150:184] = False
+    random = np.random.default_rng(7)
+    places = choose_places(free, [1500, 300, 100], random)
+    harmed = harm(built, kind, places > 0, 0.6, random)
+    change = detect(before, harmed, DEFAULTS["model"])
+    assert DEFAULTS["model"] == "generic"
+    assert all((change[places == number] >= 0.5).mean() > 0.5 for number in (1, 2, 3))
+    changed = places > 0
+    changed[30:44, 160:174] = True
+    assert change[30:44, 160:174].mean() > 0.5
+    far = gaussian(changed.astype(np.float32), 4) < 0.01
+    assert (change[far] >= 0.5).mean() < 0.02
+
+
+def test_loss_of_vegetation_has_a_direction_in_time(detect, country):
+    before, after = (sense(image, seed) for seed, image in enumerate(country))
+    random = np.random.default_rng(7)
+    places = choose_places(vegetated(before) & vegetated(after), [800, 300], random) > 0
+    harmed = harm(after, "windthrow", places, 0.6, random)
+    assert (detect(before, harmed, "generic")[places] >= 0.5).mean() > 0.5
+    assert (detect(harmed, before, "generic")[places] >= 0.5).mean() < 0.2
+
+
 def test_haze_on_one_date_is_not_change(detect, country):
     before, after = country
     down = np.linspace(0, 1, SIZE)[:, None] * np.ones(SIZE)

@@ -18,14 +18,14 @@ from candela.eo.raster.images import create_image
 from candela.eo.raster.smoothing import gaussian
 from candela.eo.vector.parcels import Parcel, ParcelStatistics
 from candela.errors import InputError
-from candela.models.encoder import BANDS
-from candela.services.change_detect import run
-from candela.services.change_detect.parcels import (
+from candela.models.change.parcels import (
     COLUMNS,
     MeasuredParcel,
     change_level,
     write_table,
 )
+from candela.models.encoder import BANDS
+from candela.services.change_detect import run
 from candela.services.change_scale import run as measure_scale
 from candela.spec import load_spec, services_folder
 
@@ -193,7 +193,7 @@ def test_the_picture_shows_each_parcel_in_the_colour_of_its_level(measured):
 
 def test_without_parcels_there_is_nothing_on_parcels(clear):
     _, statistics, outputs = clear
-    assert set(outputs) == {"change", "preview", "statistics"}
+    assert set(outputs) == {"change", "kind", "preview", "statistics"}
     assert "parcels" not in statistics
 
 

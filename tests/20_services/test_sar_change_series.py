@@ -209,6 +209,17 @@ def test_pixels_without_data_wait(tmp_path, scene):
     assert statistics["dates"][8]["valid_pixels"] == (72 - 15) * 80
 
 
+def test_a_change_without_data_today_keeps_status_and_probability(tmp_path, scene):
+    images = [scene.image(n, gain=scene.step(8 if n > 7 else 0)) for n in range(10)]
+    _, before, _ = mapped(tmp_path, images, "before")
+    gone = scene.step(8)
+    gone[25:45] = np.nan
+    _, after, _ = mapped(tmp_path, [*images, scene.image(10, gain=gone)], "after")
+    assert most_frequent(after["status"]) == PROVISIONAL
+    for name in ("status", "change", "date", "direction", "magnitude"):
+        np.testing.assert_array_equal(before[name][:, *OBJECT], after[name][:, *OBJECT])
+
+
 def test_the_minimum_mapping_unit_leaves_small_changes_out(tmp_path, scene):
     images = [scene.image(number) for number in range(8)]
     images.append(scene.image(8, gain=scene.step(9)))
@@ -262,7 +273,7 @@ def test_an_image_that_is_no_state_is_refused(tmp_path, scene):
 
 def test_the_tail_of_one_normal_polarisation_is_that_of_the_normal():
     statistic = np.array([1.959964, 3.290527], np.float32) ** 2
-    np.testing.assert_allclose(np.exp(-tail(statistic, np.inf, 1)), [0.05, 0.001], rtol=1e-3)
+    np.testing.assert_allclose(np.exp(-tail(statistic, np.inf, 1)), [0.05, 0.001], rtol=2e-3)
 
 
 def test_the_tail_of_two_polarisations_is_that_of_simulated_ones():
@@ -270,7 +281,7 @@ def test_the_tail_of_two_polarisations_is_that_of_simulated_ones():
     freedom = 12.0
     normal = random.standard_normal((2, 2_000_000))
     scaled = normal / np.sqrt(random.chisquare(freedom, 2_000_000) / freedom)
-    statistic = scaled[0] ** 2 + scaled[1] ** 2 / 4
+    statistic = scaled[0] ** 2 + scaled[1] ** 2 / 10
     for level in (0.1, 0.01, 0.001):
         value = np.quantile(statistic, 1 - level)
         found = np.exp(-tail(np.float32([value]), freedom, 2))[0]

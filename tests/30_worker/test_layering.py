@@ -120,6 +120,21 @@ def test_a_raster_that_no_map_can_show_fails_the_job_and_leaves_nothing(run, sto
     assert not storage.exists(f"jobs/{JOB}/outputs/a.tif")
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_raster_in_pixel_coordinates_is_an_output_and_no_layer(run):
+    def work(*, workdir, progress):
+        with rasterio.open(
+            workdir / "a.tif", "w", driver="GTiff", width=9, height=9, count=1, dtype="uint8"
+        ) as image:
+            image.write(np.ones((1, 9, 9), "uint8"))
+        return {"image": workdir / "a.tif"}
+
+    result = run(work)
+    assert result.status == "succeeded"
+    assert result.outputs["image"].layer is None
+    assert result.outputs["image"].unplaced
+
+
 def test_a_layer_that_is_described_is_published_without_reading_its_file(tmp_path):
     raster = RasterHeader(
         epsg=32632, extent=(0, 0, 10, 10), bounds=(9, 48, 9.1, 48.1), rows=1, cols=1,

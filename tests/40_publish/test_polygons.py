@@ -227,7 +227,7 @@ def test_more_attributes_than_a_table_holds_are_refused(publisher, parcels_layer
 
 
 def test_the_style_of_parcels_has_the_colours_of_their_picture() -> None:
-    from candela.services.change_detect.parcels_picture import FILLED, LEVEL_COLOURS
+    from candela.models.change.parcels_picture import FILLED, LEVEL_COLOURS
 
     style = load_style("parcels")
     looks = dict(zip((1, 2, 3, None), style.symbols, strict=True))

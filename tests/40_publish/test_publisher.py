@@ -61,7 +61,7 @@ def test_colours_that_need_a_missing_band_become_grey(publisher, change_layer) -
 
 @pytest.mark.parametrize("style", ["no_such", "../change", ""])
 def test_an_unknown_style_is_refused(publisher, change_layer, style) -> None:
-    with pytest.raises(PublicationError, match=r"styles: .*change, grey, .*true_colour"):
+    with pytest.raises(PublicationError, match=r"styles: .*change, .*grey, .*true_colour"):
         publisher.publish(dataclasses.replace(change_layer, style=style))
 
 

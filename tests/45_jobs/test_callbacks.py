@@ -60,6 +60,9 @@ def subscribed(store, **uris):
 
 def move(store, job_id, *states):
     for state in states:
+        if state is State.DISMISSED:
+            assert store.dismiss(job_id, name="ada", message="dismissed", cause="dismissed")
+            continue
         assert store.move(job_id, UNFINISHED, state, message=str(state))
 
 
@@ -207,7 +210,7 @@ def test_callbacks_of_events_that_never_come_are_forgotten(store):
     queue.forget_orphans()
     assert left(store) == 2
     move(store, waiting, State.DISMISSED)
-    store.remove(waiting)
+    store.purge(waiting)
     queue.forget_orphans()
     assert [callback.job for callback in queue.due(9)] == [failed]
 

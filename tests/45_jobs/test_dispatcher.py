@@ -19,7 +19,7 @@ from candela.contract.job import (
     ResultDocument,
 )
 from candela.errors import BusyError, InvalidValueError
-from candela.jobs import dispatcher, endings, service
+from candela.jobs import dispatcher, endings, estimates
 from candela.jobs.model import State, now
 from candela.jobs.principal import SYSTEM, Principal
 from candela.jobs.request import ExecuteRequest
@@ -286,14 +286,14 @@ def test_a_process_runs_no_more_jobs_at_once_than_it_may(engine):
 def test_a_waiting_job_says_when_it_may_start_if_that_is_known(engine, monkeypatch):
     engine = engine(running_jobs=1)
     done = engine.store.get(echo(engine))
-    engine.store.move(done.id, [State.ACCEPTED], State.DISMISSED)
+    engine.store.move(done.id, [State.ACCEPTED], State.FAILED)
     for _ in range(3):
         echo(engine)
     last = engine.store.get(echo(engine))
     assert engine.service.with_place(last).message == "accepted, 3 ahead in the queue"
     start = now() - dt.timedelta(seconds=100)
     engine.store.add(replace(done, id="past", state=State.SUCCEEDED, started=start, finished=now()))
-    monkeypatch.setattr(service, "RUN_TIMES_S", -1.0)
+    monkeypatch.setattr(estimates, "RUN_TIMES_S", -1.0)
     said = engine.service.with_place(last).message
     assert said == "accepted, 3 ahead in the queue, starts in about 5 min"
 

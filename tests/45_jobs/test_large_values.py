@@ -129,7 +129,7 @@ def test_a_request_that_is_not_accepted_leaves_no_files(engine):
         submit(engine, complex=[XML])
     assert engine.service.storage.folders("jobs") == (kept.id,)
     engine.service.dismiss(SYSTEM, kept.id)
-    engine.store.remove(kept.id)
+    engine.store.purge(kept.id)
     assert submit(engine, complex=[XML])
 
 

@@ -1,5 +1,6 @@
 """The last step of a job: it waits for the map server, and undoes what is refused."""
 
+import dataclasses
 import errno
 import json
 import time
@@ -126,6 +127,18 @@ def test_where_polygons_cannot_be_shown_the_job_succeeds_without(publication, pa
     assert (job.state, set(job.links)) == (State.SUCCEEDED, {"change"})
     reconcile(engine.service)
     assert [layer.output for layer in engine.board.layers()] == ["change"]
+
+
+def test_a_raster_in_pixel_coordinates_is_published_nowhere(publication, monkeypatch):
+    step, engine = publication
+    job = publishing(engine)
+    change = job.result.outputs["change"].model_copy(update={"unplaced": True})
+    result = job.result.model_copy(update={"outputs": {"change": change}})
+    monkeypatch.setattr(
+        engine.service.publisher, "publish", lambda layer: pytest.fail(f"published {layer.name}")
+    )
+    step.publish(dataclasses.replace(job, result=result))
+    assert engine.store.get(job.id).state == State.SUCCEEDED
 
 
 def test_links_of_jobs_from_before_there_was_a_wfs_can_still_be_read():
@@ -368,7 +381,7 @@ def test_the_layers_of_a_failed_job_are_removed(publication):
     step.publish(job)
     other = publishing(engine)
     step.publish(other)
-    engine.store.remove(job.id)
+    engine.store.purge(job.id)
     reconcile(engine.service)
     assert [layer.job_id for layer in engine.board.layers()] == [other.id]
 

@@ -93,7 +93,7 @@ def test_of_many_that_move_a_job_exactly_one_succeeds(store):
 def test_a_final_state_is_final(store):
     job = new_job()
     store.add(job)
-    store.move(job.id, UNFINISHED, State.DISMISSED)
+    store.dismiss(job.id, name="", message="dismissed", cause="user")
     error = Failure(kind="InputError", message="no")
     assert store.move(job.id, list(State), State.FAILED, error=error) is None
     assert store.get(job.id).state is State.DISMISSED
@@ -200,10 +200,10 @@ def test_jobs_are_listed_newest_first_and_filtered(store):
     jobs = [new_job(), new_job(process="Other"), new_job()]
     for job in jobs:
         store.add(job)
-    store.move(jobs[0].id, [State.ACCEPTED], State.DISMISSED)
+    store.move(jobs[0].id, [State.ACCEPTED], State.FAILED)
     assert [job.id for job in store.jobs()] == [job.id for job in reversed(jobs)]
     assert [job.id for job in store.jobs(process="Other")] == [jobs[1].id]
-    assert [job.id for job in store.jobs(states=[State.DISMISSED])] == [jobs[0].id]
+    assert [job.id for job in store.jobs(states=[State.FAILED])] == [jobs[0].id]
     assert [job.id for job in store.jobs(limit=1, offset=1)] == [jobs[1].id]
     assert store.count(states=[State.ACCEPTED]) == 2
 
@@ -211,10 +211,10 @@ def test_jobs_are_listed_newest_first_and_filtered(store):
 def test_only_a_finished_job_can_be_forgotten(store):
     job = new_job()
     store.add(job)
-    store.remove(job.id)
+    store.purge(job.id)
     assert store.get(job.id)
-    store.move(job.id, UNFINISHED, State.DISMISSED)
-    store.remove(job.id)
+    store.move(job.id, UNFINISHED, State.FAILED)
+    store.purge(job.id)
     with pytest.raises(NotFoundError):
         store.get(job.id)
     assert store.events(job.id) == []
@@ -224,9 +224,9 @@ def test_a_waiter_sees_the_end_made_by_another_connection(store, database):
     job = new_job()
     store.add(job)
     other = JobStore(database)
-    timer = threading.Timer(0.1, other.move, [job.id, UNFINISHED, State.DISMISSED])
+    timer = threading.Timer(0.1, other.move, [job.id, UNFINISHED, State.FAILED])
     timer.start()
-    assert store.wait(job.id, 10).state is State.DISMISSED
+    assert store.wait(job.id, 10).state is State.FAILED
     timer.join()
     other.close()
 
@@ -270,7 +270,7 @@ def test_finished_jobs_are_kept_for_as_long_as_the_operator_wants(database):
     store = JobStore(database, keep_days=2)
     job = new_job()
     store.add(job)
-    done = store.move(job.id, UNFINISHED, State.DISMISSED)
+    done = store.move(job.id, UNFINISHED, State.FAILED)
     assert done.expires - done.finished == dt.timedelta(days=2)
     assert store.expired(done.finished, 10) == []
     later = done.expires + dt.timedelta(seconds=1)

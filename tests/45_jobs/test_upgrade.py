@@ -61,6 +61,6 @@ def test_jobs_of_an_earlier_version_go_on(database, revision):
     assert [job.id for job in store.claim("here", Bounds(9))] == ["waiting"]
     assert store.move("running", [State.RUNNING], State.FAILED, message="broken")
     assert [used.jobs for used in store.consumption()] == [1]
-    store.remove("done")
+    store.purge("done")
     assert store.count() == 2
     store.close()

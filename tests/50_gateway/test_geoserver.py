@@ -93,6 +93,15 @@ def test_the_wps_is_at_the_address_of_geoserver_too(one_host, path) -> None:
     assert f'"{BASE}/wps' in one_host.get("/wps?service=WPS&request=GetCapabilities").text
 
 
+def test_wps_2_0_is_at_the_address_of_geoserver_too(one_host) -> None:
+    query = "service=WPS&request=GetCapabilities&AcceptVersions=2.0.0"
+    answer = one_host.get(f"/geoserver/wps?{query}")
+    links = set(re.findall(r'xlink:href="([^"]*/wps[^"]*)"', assert_valid_text(answer)))
+    assert links == {f"{BASE}/geoserver/wps"}
+    document = CAPABILITIES.replace("wps/1.0.0", "wps/2.0").replace(' language="en-US"', "")
+    assert one_host.post("/geoserver/ows", data=document).data == answer.data
+
+
 def test_a_job_that_is_asked_for_there_is_found_by_its_links(one_host) -> None:
     query = "service=WPS&version=1.0.0&request=Execute&identifier=Echo&DataInputs=literal=a"
     answer = one_host.get(f"/geoserver/ows?{query}&storeExecuteResponse=true&status=true")

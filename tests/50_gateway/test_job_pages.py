@@ -46,3 +46,24 @@ def test_a_job_goes_by_the_title_that_its_user_gave_it(http):
     assert f"<title>{shown} {job_id[:8]}" in page
     assert "<code>Echo</code>" in page
     assert "<b>2020" not in landing + page
+
+
+def test_processes_jobs_and_the_api_have_pages_of_their_own(http):
+    title = quote("<b>job</b>")
+    told = http.get(f"{GET}literal=x{ASYNC}", headers={"Candela-Title": title})
+    job_id = told.root.get("statusLocation").rpartition("/")[2]
+    pages = {
+        path: http.get(path, headers=BROWSER)
+        for path in ("/processes", "/processes/Echo", "/jobs?processID=Echo", "/api")
+    }
+    for page in pages.values():
+        assert page.mimetype == "text/html"
+        assert "script-src 'self'" in page.headers["Content-Security-Policy"]
+    assert '<a href="/processes/Echo">Echo for conformance tests</a>' in pages["/processes"].text
+    described = pages["/processes/Echo"].text
+    assert re.search(r"Some numbers<br><code.*?>numbers</code>.*?number, up to 10 values, optional",
+                     described, re.DOTALL)  # fmt: skip
+    assert re.search(r"number, from 0.0, to 600.0, default 0 s, optional", described)
+    jobs = pages["/jobs?processID=Echo"].text
+    assert f'<a href="/jobs/{job_id}">&lt;b&gt;job&lt;/b&gt;</a>' in jobs
+    assert "<code>/processes/Echo/execution</code>" in pages["/api"].text

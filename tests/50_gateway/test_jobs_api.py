@@ -1,11 +1,15 @@
 """Jobs as JSON, and their end."""
 
+import datetime as dt
 import time
 
-from candela.jobs.model import State
+import sqlalchemy as sa
+
+from candela.jobs.model import State, now
 from candela.jobs.principal import SYSTEM
 from candela.jobs.queue import Bounds
 from candela.jobs.request import ExecuteRequest
+from candela.jobs.tables import JOBS
 from candela.jobs.tokens import token_for
 
 GET = (
@@ -37,14 +41,21 @@ def test_a_job_is_listed_with_its_state(idle):
     assert alone.pop("message") == f"{job.pop('message')}, next in the queue"
     assert alone.pop("inputs") == {"pause": [0]}
     assert alone.pop("links")[:3] == job.pop("links")
+    assert alone.pop("jobsAhead") == 0
+    assert alone.pop("estimatedStart") > alone["created"]
     assert alone == job
 
 
 def test_jobs_are_paged_and_filtered(idle):
     ids = [submit(idle) for _ in range(3)]
-    page = idle.get("/jobs?limit=1&offset=1").json
-    assert [job["jobID"] for job in page["jobs"]] == [ids[1]]
+    page = idle.get("/jobs?limit=2&status=accepted,running&status=failed").json
+    assert [job["jobID"] for job in page["jobs"]] == [ids[2], ids[1]]
     assert page["numberTotal"] == 3
+    (following,) = [link["href"] for link in page["links"] if link["rel"] == "next"]
+    submit(idle)  # while somebody reads the list
+    rest = idle.get(following.partition("test")[2]).json
+    assert [job["jobID"] for job in rest["jobs"]] == [ids[0]]
+    assert "next" not in [link["rel"] for link in rest["links"]]
     assert idle.get("/jobs?status=running").json["jobs"] == []
     assert idle.get("/jobs?limit=many").status_code == 400
 
@@ -53,6 +64,7 @@ def test_a_finished_job_has_its_outputs(http):
     job_id = submit(http, "literal=x")
     job = http.get(f"/jobs/{job_id}").json
     assert (job["status"], job["progress"]) == ("successful", 100)
+    assert job["usage"]["peakMemoryBytes"] > 1_000_000
     assert job["outputs"]["literalOutput"] == "x"
 
 
@@ -75,12 +87,40 @@ def test_a_running_job_that_is_dismissed_stops(gateway, http):
     assert gateway.jobs.storage.list(f"jobs/{job.id}") == ()
 
 
-def test_a_finished_job_that_is_dismissed_is_gone(http, gateway):
+def test_a_finished_job_that_is_dismissed_leaves_a_tombstone(http, gateway):
     job_id = submit(http, "complex=<a/>")
     assert gateway.jobs.storage.list(f"jobs/{job_id}") != ()
     assert http.delete(f"/jobs/{job_id}").json["status"] == "dismissed"
-    assert http.get(f"/jobs/{job_id}").status_code == 404
+    tombstone = http.get(f"/jobs/{job_id}").json
+    assert (tombstone["status"], tombstone["message"]) == ("dismissed", "dismissed by the user")
+    assert "outputs" not in tombstone
     assert gateway.jobs.storage.list(f"jobs/{job_id}") == ()
+    again = http.delete(f"/jobs/{job_id}")
+    assert (again.status_code, again.json["status"]) == (200, "dismissed")
+    gone = http.get(f"/outputs/{job_id}/complexOutput.xml")
+    assert (gone.status_code, gone.json["code"]) == (410, "JobDismissed")
+    gateway.jobs.store.purge(job_id)
+    for answer in (http.get(f"/jobs/{job_id}"), http.delete(f"/jobs/{job_id}")):
+        assert (answer.status_code, answer.json["code"]) == (410, "JobDismissed")
+    report = http.get(f"/wps/status/{job_id}")
+    assert (report.status_code, b"was dismissed" in report.data) == (400, True)
+
+
+def test_an_expired_job_is_told_apart_from_a_dismissed_one_in_every_protocol(http, gateway):
+    job_id, store = submit(http, "complex=<a/>"), gateway.jobs.store
+    with store.database.write() as connection:
+        query = sa.update(JOBS).where(JOBS.c.id == job_id)
+        connection.execute(query.values(expires=now() - dt.timedelta(seconds=1)))
+    assert store.expire(job_id, now())
+    assert http.get(f"/jobs/{job_id}").json["status"] == "successful"
+    for address in (f"/outputs/{job_id}/complexOutput.xml", f"/jobs/{job_id}/results"):
+        gone = http.get(address)
+        assert (gone.status_code, gone.json["code"]) == (410, "JobExpired")
+    report = http.get(f"/wps/status/{job_id}")
+    assert (report.status_code, b"have expired" in report.data) == (400, True)
+    result = http.get(f"/wps?service=WPS&version=2.0.0&request=GetResult&jobID={job_id}")
+    assert (result.status_code, b'exceptionCode="NoSuchJob"' in result.data) == (400, True)
+    assert http.delete(f"/jobs/{job_id}").json["status"] == "dismissed"
 
 
 def test_progress_needs_the_token_of_the_job(idle, idle_gateway):

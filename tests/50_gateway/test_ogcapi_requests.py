@@ -3,8 +3,6 @@
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from werkzeug.datastructures import Headers
 
 from candela.contract.job import Box, Inline, Reference
@@ -54,6 +52,12 @@ def test_a_value_is_read_by_the_description_of_its_input(name, value, read):
     assert inputs_of(**{name: value}) == {name: [read]}
 
 
+def test_a_whole_number_with_a_fraction_of_zero_is_an_integer():
+    resolution = inputs_of(load_specs()["Jpeg2Tiff"], resolution=20.0)["resolution"]
+    assert resolution == [20]
+    assert isinstance(resolution[0], int)
+
+
 def test_several_values_are_a_list():
     assert inputs_of(numbers=[1, {"value": 2}]) == {"numbers": [1, 2]}
     assert inputs_of(numbers=[]) == {"numbers": []}
@@ -76,6 +80,10 @@ def test_geojson_may_stand_as_it_is():
         ({"inputs": {"literal": {"text": "x"}}}, "literal", "without value and href"),
         ({"inputs": {"literal": {"value": "x", "unit": "m"}}}, "literal", "member 'unit'"),
         ({"inputs": {"numbers": [[1]]}}, "numbers", "an array"),
+        ({"inputs": {"numbers": [1, "2"]}}, "numbers", "is '2', expected number"),
+        ({"inputs": {"literal": 5}}, "literal", "is a number, expected string"),
+        ({"inputs": {"literal": False}}, "literal", "is a boolean, expected string"),
+        ({"inputs": {"pause": True}}, "pause", "is a boolean, expected number"),
         ({"inputs": {"complex": {"value": 7}}}, "complex", "a number as value"),
         ({"inputs": {"complex": {"value": "x", "encoding": "gzip"}}}, "complex", "'gzip'"),
         ({"inputs": {"complex": {"href": 7}}}, "complex", "a number"),
@@ -105,45 +113,6 @@ def test_addresses_of_a_subscriber_are_read_and_others_refused():
         assert caught.value.locator == locator
 
 
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                ["value", "href", "bbox", "crs", "type", "mediaType", "encoding", "format", "x"]
-            ),
-            inner,
-            max_size=3,
-        )
-    ),
-    max_leaves=8,
-)
-NAMED = st.dictionaries(
-    st.sampled_from([*ECHO.inputs, *ECHO.outputs, "x"]), JSON_VALUES, max_size=3
-)
-DOCUMENTS = JSON_VALUES | st.fixed_dictionaries(
-    {}, optional={"inputs": NAMED, "outputs": NAMED, "response": JSON_VALUES, "x": JSON_VALUES}
-)
-
-
-@given(document=DOCUMENTS)
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-def test_any_document_is_valid_or_a_problem(idle, document):
-    answer = idle.post(
-        "/processes/Echo/validation", data=json.dumps(document), content_type="application/json"
-    )
-    assert answer.status_code in {200, 400}, answer.text
-    if answer.status_code == 400:
-        assert answer.mimetype == "application/problem+json"
-        assert answer.json["detail"]
-    else:
-        again = idle.post("/processes/Echo/validation", json=answer.json["request"])
-        assert again.json["request"] == answer.json["request"]
-
-
 def test_a_dry_run_fills_in_defaults_and_starts_nothing(idle):
     for path, headers in (("validation", {}), ("execution", {"Prefer": "dry-run"})):
         answer = idle.post(f"/processes/Echo/{path}", json={"inputs": {}}, headers=headers)
@@ -161,6 +130,15 @@ def test_a_dry_run_refuses_what_execution_refuses(idle):
         assert [answer.status_code for answer in told] == [400, 400]
         assert told[0].json["detail"] == told[1].json["detail"]
         assert told[0].json["locator"] == "complex"
+
+
+def test_half_a_character_is_refused(idle):
+    whole = b'{"inputs": {"literal": "\\ud83d\\ude00"}}'
+    for content, status in ((whole, 200), (whole.replace(b"\\ude00", b""), 400)):
+        answer = idle.post(
+            "/processes/Echo/validation", data=content, content_type="application/json"
+        )
+        assert answer.status_code == status, answer.text
 
 
 def test_numbers_that_json_does_not_have_are_refused(idle):
@@ -181,6 +159,31 @@ def test_a_request_under_the_same_key_is_the_same_job(idle):
 def test_an_empty_text_for_an_optional_literal_is_left_out(idle):
     answer = idle.post("/processes/Echo/validation", json={"inputs": {"literal": "", "pause": ""}})
     assert answer.json["request"]["inputs"] == {"pause": 0}
+
+
+def test_jobs_are_found_by_where_their_results_lie(gateway, http):
+    box = {"bbox": [179, -17, -179, -16]}  # across the antimeridian is no box of an input
+    assert http.post(EXECUTION, json={"inputs": {"bbox": box}}).status_code == 400
+    box = {"bbox": [9, 45, 10, 46]}
+    answer = http.post(EXECUTION, json={"inputs": {"bbox": box}}, headers={"Prefer": "wait=60"})
+    job = answer.headers["Link"].partition(">")[0].rpartition("/")[2]
+    assert http.get(f"/jobs/{job}").json["footprint"]["bbox"] == pytest.approx(box["bbox"])
+    for bbox, is_there in (("9.5,45.5,9.6,45.6", True), ("11,45,12,46", False)):
+        listed = http.get(f"/jobs?bbox={bbox}").json["jobs"]
+        assert (job in [each["jobID"] for each in listed]) is is_there
+    assert http.get("/jobs?bbox=1,2,3").status_code == 400
+
+
+def test_a_dismissed_job_leaves_a_tombstone_and_no_results(http):
+    answer = http.post(EXECUTION, json={}, headers={"Prefer": "wait=60"})
+    job = answer.headers["Link"].partition(">")[0].partition("test")[2]
+    told = [http.delete(job) for _ in range(2)]
+    assert [answer.status_code for answer in told] == [200, 200]
+    assert told[0].json["status"] == told[1].json["status"] == "dismissed"
+    info = http.get(job).json
+    assert (info["status"], "removed" in info, "outputs" in info) == ("dismissed", True, False)
+    results = http.get(f"{job}/results")
+    assert (results.status_code, results.json["title"]) == (410, "Job dismissed")
 
 
 def test_a_job_that_does_not_end_in_time_goes_on(idle, idle_gateway):

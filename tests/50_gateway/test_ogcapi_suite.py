@@ -87,7 +87,7 @@ class Suite:
             schema = described["schema"]
             if schema == {"type": "string"}:
                 found[name] = TEXT
-            elif "bbox" in schema.get("properties", {}):
+            elif {"format": "ogc-bbox"} in schema.get("allOf", []):
                 found[name] = BOX
             elif {"type": "object"} in schema.get("oneOf", []):
                 found[name] = {"value": TEXT}
@@ -282,6 +282,8 @@ def check_box(suite: Suite) -> None:
 
 @requirement("core/job-creation-input-inline-object", "core/job-creation-input-inline-mixed")
 def check_objects(suite: Suite) -> None:
+    name = suite.first(lambda schema: schema.get("type") == "object")  # gets a text from the suite
+    assert suite.execute(suite.request(**{name: {"value": TEXT}})).status_code == 200
     document = {"members": [1, {"of": TEXT}]}
     answer = suite.execute(
         suite.request("document", ["documentOutput", "mixedOutput"], document={"value": document})
@@ -314,8 +316,11 @@ def check_reference(suite: Suite) -> None:
 
 @requirement("core/job-creation-input-array")
 def check_array(suite: Suite) -> None:
-    answer = suite.execute(suite.request("document", ["sum"], numbers=[1, 2, 3]))
+    name = suite.first(lambda schema: schema.get("type") == "array")
+    assert suite.echo["inputs"][name]["schema"]["items"] == {"type": "number"}
+    answer = suite.execute(suite.request("document", ["sum"], **{name: [1, 2, 3]}))
     assert answer.json == {"sum": 6}
+    assert suite.execute(suite.request(**{name: []})).status_code == 200
 
 
 @requirement("core/job-creation-input-validation")
@@ -459,6 +464,27 @@ def check_filters_of_jobs(suite: Suite) -> None:
     }
     assert suite.fresh("/jobs?processID=Jpeg2Tiff").json["jobs"] == []
     for wrong in ("status=done", "type=provider"):
+        assert suite.fresh(f"/jobs?{wrong}").status_code == 400
+
+
+@requirement("job-list/datetime-definition", "job-list/datetime-response",
+             "job-list/duration-definition", "job-list/duration-response")  # fmt: skip
+def check_times_of_jobs(suite: Suite) -> None:
+    job = suite.ended(suite.execute(suite.request(), is_async=True))
+
+    def has(query: str) -> bool:
+        listed = suite.fresh(f"/jobs?limit=1000&{query}").json
+        assert_valid_json(listed, "jobList.yaml")
+        return job["jobID"] in [each["jobID"] for each in listed["jobs"]]
+
+    day, created = job["created"][:10], job["created"]
+    for query in (day, f"{day}/..", f"../{created}", f"{created}/{created}", created):
+        assert has(f"datetime={query}"), query
+    for query in (f"../{int(day[:4]) - 1}-01-01", f"{int(day[:4]) + 1}-01-01/.."):
+        assert not has(f"datetime={query}"), query
+    assert has("minDuration=0&maxDuration=600")
+    assert not has("minDuration=600")
+    for wrong in ("datetime=yesterday", "minDuration=-1", "maxDuration=x"):
         assert suite.fresh(f"/jobs?{wrong}").status_code == 400
 
 

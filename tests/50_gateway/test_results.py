@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 
 from candela.contract.job import Box, OutputFile, OutputLiteral, ResultDocument
+from candela.errors import InvalidValueError
 from candela.gateway.results import (
     INLINE_BYTES,
     INLINE_TEXT_BYTES,
@@ -12,6 +13,7 @@ from candela.gateway.results import (
     JobOutput,
     literal_text,
     outputs_of,
+    states_of,
 )
 from candela.jobs.model import JobOutcome, Link, State
 from candela.jobs.request import OutputRequest
@@ -91,3 +93,25 @@ def test_a_file_stands_in_the_response_as_requested_within_limits(is_text, size,
 
 def test_a_literal_is_written_as_xml_schema_has_it():
     assert [literal_text(value) for value in (True, 1.5, "True")] == ["true", "1.5", "True"]
+
+
+@pytest.mark.parametrize(
+    ("words", "states"),
+    [
+        (["accepted"], {State.ACCEPTED, State.DISPATCHING}),
+        (["running"], {State.RUNNING, State.PUBLISHING}),
+        (["successful", "failed"], {State.SUCCEEDED, State.FAILED}),
+        (["dispatching", "succeeded"], {State.DISPATCHING, State.SUCCEEDED}),
+        (["dismissed"], {State.DISMISSED}),
+        ([], set()),
+    ],
+)
+def test_a_status_of_the_standard_or_of_ours_means_states(words, states):
+    assert states_of(words) == states
+
+
+def test_an_unknown_status_is_refused_with_those_that_are_known():
+    with pytest.raises(
+        InvalidValueError, match=r"'done' is no status \(known: accepted.*publishing"
+    ):
+        states_of(["running", "done"])

@@ -18,4 +18,4 @@ def test_who_reads_a_result_gets_all_of_it_although_its_job_expires(drill):
         read = [next(pieces)]
         drill.gateway.jobs.dismiss(SYSTEM, job.id)
         assert b"".join([*read, *pieces]) == TEXT.encode()
-    assert drill.http.get(address).status_code == 404
+    assert drill.http.get(address).status_code == 410

@@ -14,6 +14,7 @@ from rasterio.errors import RasterioIOError
 from candela.eo.projection import check_place
 from candela.eo.raster.band_names import band_of
 from candela.eo.raster.grid import Grid
+from candela.eo.raster.values import alpha_bands
 from candela.eo.threads import thread_count
 from candela.errors import InputError
 
@@ -174,8 +175,9 @@ def band_indexes(
     names : sequence of str
         What is looked for, as ESA calls it.
     given : sequence of str
-        What the bands of the file are called, in its order; by default their descriptions, in
-        any spelling of ``band_of``, and for a file of one band without one its own name.
+        What the bands of the file are called, in its order, with or without alpha bands at the
+        end; by default their descriptions, in any spelling of ``band_of``, and for a file of one
+        band without one its own name.
 
     Returns
     -------
@@ -185,11 +187,11 @@ def band_indexes(
     Raises
     ------
     InputError
-        If a band is missing; the message says how to name bands.
+        If a band is missing or there twice; the message says how to name bands.
     """
     file = Path(dataset.name)
     present = list(given) or [description or "" for description in dataset.descriptions]
-    if given and len(given) != dataset.count:
+    if given and len(given) not in {dataset.count, _opaque_bands(dataset)}:
         raise InputError(
             f"{len(given)} names of bands are given ({', '.join(given)}), but {file.name} has "
             f"{dataset.count} bands"
@@ -208,7 +210,20 @@ def band_indexes(
             f"band {', '.join(missing)} missing in {file.name} (bands: {found})"
             f"{hint if '' in present else ''}"
         )
+    twice = [name for name in names if known.count(name) > 1]
+    if twice:
+        raise InputError(
+            f"band {', '.join(twice)} stands twice in {file.name} (bands: {', '.join(present)})"
+        )
     return [known.index(name) + 1 for name in names]
+
+
+def _opaque_bands(dataset: rasterio.DatasetReader) -> int:
+    """Return the number of bands without those of opacity at the end."""
+    alphas, count = alpha_bands(dataset), dataset.count
+    while count in alphas:
+        count -= 1
+    return int(count)
 
 
 @contextmanager

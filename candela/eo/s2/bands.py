@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import rasterio
@@ -14,6 +15,7 @@ from candela.eo.raster.grid import Grid, Shape
 from candela.eo.raster.images import open_image
 from candela.eo.raster.resample import MARGIN, Image, Method, enlarge, reduce
 from candela.eo.raster.values import has_mask, read_numbers
+from candela.eo.s2.decoded import DecodedImage
 from candela.eo.s2.metadata import Radiometry
 from candela.eo.s2.product import Granule
 from candela.errors import InputError
@@ -76,6 +78,7 @@ class BandReader:
     _target_m: float
     _offset: tuple[int, int]  # row, col of the target grid's corner in pixels of its full grid
     _method: Method
+    _decoded: DecodedImage | None = None
 
     def read(self, window: Window) -> Image:
         """Return reflectance x 10 000 under a window of the target grid; see ``to_reflectance``.
@@ -127,9 +130,14 @@ class BandReader:
         return fine[first_row : first_row + rows, first_col : first_col + cols]
 
     def _numbers(self, row: int, col: int, rows: int, cols: int) -> Image:
+        window = Window(col, row, cols, rows)
         with self._blaming():
-            numbers: Image = self._dataset.read(1, window=Window(col, row, cols, rows))
-        return self._without_missing(numbers, Window(col, row, cols, rows))
+            numbers: Image = (
+                self._decoded.read(window)
+                if self._decoded is not None
+                else self._dataset.read(1, window=window)
+            )
+        return self._without_missing(numbers, window)
 
     def _without_missing(self, numbers: Image, window: Window, shape: Shape | None = None) -> Image:
         """Give pixels that a mask or a nodata number of the file leaves out the product's own."""
@@ -156,7 +164,9 @@ class BandReader:
 
 
 @contextmanager
-def open_band(granule: Granule, band: str, target: Grid, method: Method) -> Iterator[BandReader]:
+def open_band(
+    granule: Granule, band: str, target: Grid, method: Method, scratch: Path | None = None
+) -> Iterator[BandReader]:
     """Open a band for reading on a target grid.
 
     Parameters
@@ -169,6 +179,8 @@ def open_band(granule: Granule, band: str, target: Grid, method: Method) -> Iter
         ``granule.grid(...)`` or a part of it.
     method : str
         How a coarser band is brought to the grid; a finer one is averaged, unless ``nearest``.
+    scratch : Path, optional
+        A folder where what is decoded is kept, for reading in any order: see ``DecodedImage``.
 
     Yields
     ------
@@ -194,9 +206,11 @@ def open_band(granule: Granule, band: str, target: Grid, method: Method) -> Iter
                 "expected one of uint16"
             )
         offset = (round(row * scale), round(col * scale))
+        decoded = None if scratch is None else DecodedImage(dataset, scratch)
         yield BandReader(
-            band, native_m, dataset, file.name, granule.radiometry, target_m, offset, method
-        )
+            band, native_m, dataset, file.name, granule.radiometry, target_m, offset, method,
+            decoded,
+        )  # fmt: skip
 
 
 def _check_fit(name: str, grid: Grid, base: Grid, target_m: float) -> None:

@@ -1,20 +1,20 @@
 """Pairs of Sentinel-2 images of one grid, with their masks, read window by window."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from candela.eo.raster.grid import Grid
+from candela.eo.raster.grid import Grid, Shape
 from candela.eo.raster.images import band_indexes, open_image
-from candela.eo.raster.values import checked_grid, read_reflectance
+from candela.eo.raster.values import check_reflectance, checked_grid, read_reflectance
 from candela.eo.s2.mask_file import MaskReader, open_mask
 from candela.eo.s2.metadata import DEFAULT_BANDS, sensing_time
 from candela.errors import InputError, blamed_on
@@ -33,6 +33,66 @@ class Masks(NamedTuple):
 NO_MASKS = Masks()
 
 
+class PairImage(Protocol):
+    """One image of a pair."""
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """What is known of it: PRODUCT_ID, SENSING_TIME, LEVEL, as Jpeg2Tiff writes them."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+
+    def read(self, window: Window) -> Reflectance:
+        """Read all bands of the pair, (bands, rows, cols), nodata 0."""
+
+    def read_small(self, window: Window, shape: Shape, bands: Sequence[str]) -> Reflectance:
+        """Read some of these bands decimated for a picture, whatever a mask says."""
+
+
+@dataclass(frozen=True)
+class StackedImage:
+    """An image in one file.
+
+    Attributes
+    ----------
+    dataset : rasterio.DatasetReader
+    bands : tuple of str
+    indexes : list of int
+        Indexes of the bands in the file, from 1 on.
+    usable : callable, optional
+        Window -> usable pixels, shape (rows, cols), bool.
+    """
+
+    dataset: rasterio.DatasetReader
+    bands: tuple[str, ...]
+    indexes: list[int]
+    usable: MaskReader | None = None
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The dataset tags."""
+        return dict(self.dataset.tags())
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return Path(self.dataset.name).name
+
+    def read(self, window: Window) -> Reflectance:
+        """Read all bands, (bands, rows, cols), nodata 0."""
+        bands = read_reflectance(self.dataset, self.indexes, window)
+        if self.usable is not None:
+            bands *= self.usable(window)
+        return bands
+
+    def read_small(self, window: Window, shape: Shape, bands: Sequence[str]) -> Reflectance:
+        """Read some bands decimated for a picture."""
+        indexes = [self.indexes[self.bands.index(band)] for band in bands]
+        return read_reflectance(self.dataset, indexes, window, shape)
+
+
 @dataclass(frozen=True)
 class Pair:
     """Two open images of one grid.
@@ -40,42 +100,33 @@ class Pair:
     Attributes
     ----------
     grid : Grid
-    before, after : rasterio.DatasetReader
-    indexes : tuple of two list of int
-        Indexes of the bands in each image, from 1 on.
+    before, after : PairImage
     bands : tuple of str
-    masks : tuple of two callable or None
-        Window -> usable pixels, shape (rows, cols), bool.
     """
 
     grid: Grid
-    before: rasterio.DatasetReader
-    after: rasterio.DatasetReader
-    indexes: tuple[list[int], list[int]]
+    before: PairImage
+    after: PairImage
     bands: tuple[str, ...]
-    masks: tuple[MaskReader | None, MaskReader | None]
 
     def read(self, window: Window) -> tuple[Reflectance, Reflectance]:
         """Read the bands of both images as uint16, (bands, rows, cols), nodata 0."""
-        return (
-            _read(self.before, self.indexes[0], self.masks[0], window),
-            _read(self.after, self.indexes[1], self.masks[1], window),
-        )
+        return self.before.read(window), self.after.read(window)
 
     @property
     def dates(self) -> tuple[dt.date | None, dt.date | None]:
-        """The sensing dates, as far as the tags of the images have them."""
+        """The sensing dates, as far as the images have them."""
         return _sensing_date(self.before), _sensing_date(self.after)
 
     @property
     def products(self) -> tuple[str, str]:
-        """The product identifiers; empty where an image has no such tag."""
-        return self.before.tags().get("PRODUCT_ID", ""), self.after.tags().get("PRODUCT_ID", "")
+        """The product identifiers; empty where an image has none."""
+        return self.before.tags.get("PRODUCT_ID", ""), self.after.tags.get("PRODUCT_ID", "")
 
     @property
     def levels(self) -> tuple[str, str]:
-        """The processing levels (L1C, L2A); empty where an image has no such tag."""
-        return self.before.tags().get("LEVEL", ""), self.after.tags().get("LEVEL", "")
+        """The processing levels (L1C, L2A); empty where an image has none."""
+        return self.before.tags.get("LEVEL", ""), self.after.tags.get("LEVEL", "")
 
 
 @contextmanager
@@ -93,7 +144,8 @@ def open_pair(
     Raises
     ------
     InputError
-        If one is no image, lacks a band, is not uint16, or the grids of images and masks differ.
+        If one is no image, lacks a band, has no reflectance, or the grids of images and masks
+        differ.
     """
     with ExitStack() as stack:
         with blamed_on("before"):
@@ -103,40 +155,35 @@ def open_pair(
         with blamed_on("after"):
             second = stack.enter_context(open_image(after))
             second_indexes = _checked_bands(second, bands, names)
-            _check_grids(grid, checked_grid(second))
+            check_grids(grid, checked_grid(second))
         with blamed_on("before_mask"):
             first_mask = stack.enter_context(open_mask(masks.before, grid, masks.classes))
         with blamed_on("after_mask"):
             second_mask = stack.enter_context(open_mask(masks.after, grid, masks.classes))
-        indexes = first_indexes, second_indexes
-        yield Pair(grid, first, second, indexes, bands, (first_mask, second_mask))
-
-
-def _read(
-    image: rasterio.DatasetReader, indexes: list[int], usable: MaskReader | None, window: Window
-) -> Reflectance:
-    bands = read_reflectance(image, indexes, window)
-    if usable is not None:
-        bands *= usable(window)
-    return bands
+        yield Pair(
+            grid,
+            StackedImage(first, bands, first_indexes, first_mask),
+            StackedImage(second, bands, second_indexes, second_mask),
+            bands,
+        )
 
 
 def _checked_bands(
     image: rasterio.DatasetReader, bands: tuple[str, ...], names: Sequence[str]
 ) -> list[int]:
     indexes = band_indexes(image, bands, names)
-    types = {image.dtypes[index - 1] for index in indexes}
-    if types != {"uint16"}:
-        raise InputError(
-            f"{Path(image.name).name} has values of type {', '.join(sorted(types))}; "
-            "expected uint16, reflectance times 10 000"
-        )
-    if image.nodata not in (None, 0):
-        raise InputError(f"{Path(image.name).name} has nodata {image.nodata:g}; expected 0")
+    check_reflectance(image, indexes)
     return indexes
 
 
-def _check_grids(first: Grid, second: Grid) -> None:
+def check_grids(first: Grid, second: Grid) -> None:
+    """Check that the later image lies on the grid of the earlier one.
+
+    Raises
+    ------
+    InputError
+        If it does not; the message says in what they differ.
+    """
     if first.matches(second):
         return
     if first.crs != second.crs:
@@ -155,12 +202,12 @@ def _check_grids(first: Grid, second: Grid) -> None:
     raise InputError(f"the later image is not on the grid of the earlier one: {what}")
 
 
-def _sensing_date(image: rasterio.DatasetReader) -> dt.date | None:
-    name = Path(image.name).name
+def _sensing_date(image: PairImage) -> dt.date | None:
     try:
-        time = sensing_time(image.tags(), name)
+        time = sensing_time(image.tags, image.name)
     except InputError:
         raise InputError(
-            f"{name} has SENSING_TIME {image.tags()['SENSING_TIME']!r}; expected an ISO 8601 time"
+            f"{image.name} has SENSING_TIME {image.tags['SENSING_TIME']!r}; expected an ISO 8601 "
+            "time"
         ) from None
     return None if time is None else time.date()

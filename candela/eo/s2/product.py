@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from affine import Affine
 
-from candela.eo.projection import check_box, move_box
+from candela.eo.projection import check_box, move_box, shown
 from candela.eo.raster.grid import Area, Bounds, Grid, Shape
 from candela.eo.raster.images import open_image
 from candela.eo.raster.values import is_placed
@@ -26,7 +26,7 @@ from candela.eo.s2.metadata import (
     read_tile_id,
 )
 from candela.eo.safe import Safe, open_safe
-from candela.errors import InputError
+from candela.errors import InputError, blamed_on
 
 BASE_PIXEL_M = 10
 REFERENCE_BAND = "B02"  # all bands are brought to the grid of the blue one
@@ -231,6 +231,28 @@ class Product:
                 f"{tuple(area.bounds)} in {area.crs} (tiles: {names}): give a smaller area"
             )
         return fitting[0]  # tiles overlap and show the same there
+
+
+def granule_grid(granule: Granule, pixel_m: int, area: Area | None) -> Grid:
+    """Return the grid of a granule, cut to an area and widened to whole pixels.
+
+    Raises
+    ------
+    InputError
+        If the area does not touch it.
+    """
+    grid = granule.grid(pixel_m)
+    if area is None:
+        return grid
+    with blamed_on("area"):
+        window = grid.window(area)
+        if window.width == 0 or window.height == 0:
+            covered = grid.bounds_in(area.crs)
+            raise InputError(
+                f"the area {shown(area.bounds)} in {area.crs} does not touch tile "
+                f"{granule.metadata.tile_id}, which covers {shown(covered)}"
+            )
+    return grid.cut(window)
 
 
 def open_product(path: Path) -> Product:

@@ -128,14 +128,18 @@ class SarStack:
     acquisitions: list[Acquisition]
     scale: Known
 
-    def read(self, number: int, window: Window) -> Intensity:
+    def read(self, number: int, window: Window, shape: Shape | None = None) -> Intensity:
         """Read an acquisition as intensity, shape (polarisations, rows, cols).
 
-        A pixel without data in one polarisation is NaN in all.
+        A pixel without data in one polarisation is NaN in all. With a ``shape`` the window is
+        reduced to it.
         """
         bands = [self.acquisitions[number].bands[name] for name in self.polarisations]
         intensity = np.stack(
-            [intensity_of(band.read(window), self.scale, is_byte=band.is_byte) for band in bands]
+            [
+                intensity_of(band.read(window, shape), self.scale, is_byte=band.is_byte)
+                for band in bands
+            ]
         )
         intensity[:, np.isnan(intensity).any(axis=0)] = np.nan
         return intensity

@@ -13,11 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from candela.eo.sar.mode import density_mode
+
 LAG = 4  # pixels; speckle is uncorrelated there
 RADIUS = 7  # of the windows, pixels
 BANDWIDTH = 0.12  # of the density of ln(variance / mean^2)
 LIMITS = (0.3, 2000.0)  # what an estimate may be
-STEPS = 400
 LEAST_WINDOWS = 20
 
 Intensity = NDArray[np.float32]
@@ -38,10 +39,10 @@ class Speckle(NamedTuple):
     correlation: float
 
 
-def estimate_speckle(samples: Iterable[Intensity]) -> Speckle:
+def estimate_speckle(samples: Iterable[Intensity], *, lag: int = LAG) -> Speckle:
     """Estimate the equivalent number of looks.
 
-    In windows of 15 x 15 pixels around each pixel the variogram at a lag of h = 4 pixels, along
+    In windows of 15 x 15 pixels the variogram at a lag of h pixels (4 by default), along
     rows and columns,
 
         g(h) = mean (x_i - x_(i+h))^2 / 2,
@@ -54,6 +55,8 @@ def estimate_speckle(samples: Iterable[Intensity]) -> Speckle:
     ----------
     samples : iterable of ndarray, shape (rows, cols), float32
         Windows of the image, intensity; nodata is NaN. Some 10^5 pixels are enough.
+    lag : int
+        h in pixels, beyond the correlation of the speckle.
 
     Returns
     -------
@@ -66,30 +69,30 @@ def estimate_speckle(samples: Iterable[Intensity]) -> Speckle:
     """
     ratios, near = [], []
     for sample in samples:
-        ratio, neighbours = _windows(sample)
+        ratio, neighbours = _windows(sample, lag)
         ratios.append(ratio)
         near.append(neighbours)
     ratio, neighbours = np.concatenate(ratios), np.concatenate(near)
     if len(ratio) < LEAST_WINDOWS:
         raise ValueError(f"{len(ratio)} windows of {2 * RADIUS + 1} pixels without nodata")
-    mode = _mode(np.log(ratio))
+    mode = density_mode(np.log(ratio), BANDWIDTH)
     low, high = LIMITS
     homogeneous = np.abs(np.log(ratio) - mode) < 2 * BANDWIDTH
     correlation = float(np.median(1 - neighbours[homogeneous] / ratio[homogeneous]))
     return Speckle(float(np.clip(np.exp(-mode), low, high)), min(max(correlation, 0.0), 1.0))
 
 
-def _windows(image: Intensity) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _windows(image: Intensity, lag: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return g(h) / m^2 and g(1) / m^2 of windows half of whose side they are apart."""
     side = 2 * RADIUS + 1
-    if min(image.shape) < side + LAG:
+    if min(image.shape) < side + 2 * lag:
         return np.empty(0), np.empty(0)
     valid = np.isfinite(image)
     power = np.where(valid, image, 0).astype(np.float64)
     mean = _box(power)
     complete = _box(valid.astype(np.float64)) > 1 - 1e-6
-    values = [_semivariance(power, lag) for lag in (LAG, 1)]
-    inner = (slice(RADIUS + LAG, -RADIUS - LAG, RADIUS),) * 2
+    values = [_semivariance(power, each) for each in (lag, 1)]
+    inner = (slice(RADIUS + lag, -RADIUS - lag, RADIUS),) * 2
     chosen = complete[inner] & (mean[inner] > 0) & (values[0][inner] > 0)
     scale = mean[inner][chosen] ** 2
     return values[0][inner][chosen] / scale, values[1][inner][chosen] / scale
@@ -113,16 +116,3 @@ def _semivariance(power: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
 def _box(values: NDArray[np.float64]) -> NDArray[np.float64]:
     side = (2 * RADIUS + 1,) * 2
     return np.asarray(cv2.blur(values, side, borderType=cv2.BORDER_REFLECT))
-
-
-def _mode(values: NDArray[np.float64]) -> float:
-    """Return the mode of a density, by a histogram smoothed with a Gaussian."""
-    low, high = np.percentile(values, (0.5, 99.5))
-    edges = np.linspace(low - 4 * BANDWIDTH, high + 4 * BANDWIDTH, STEPS + 1)
-    counts, _ = np.histogram(values, edges)
-    step = edges[1] - edges[0]
-    reach = max(1, round(3 * BANDWIDTH / step))
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / BANDWIDTH) ** 2)
-    density = np.convolve(counts, kernel, "same")
-    best = int(np.argmax(density))
-    return float((edges[best] + edges[best + 1]) / 2)

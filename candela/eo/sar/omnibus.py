@@ -114,20 +114,27 @@ def compare(before: Intensity, after: Intensity, looks: tuple[Looks, Looks]) -> 
     before, after : ndarray, shape (polarisations, rows, cols), float32
         Intensity in any unit, above 0; nodata is NaN.
     looks : tuple
-        n and m, numbers or arrays of shape (rows, cols).
+        n and m: numbers, or arrays of shape (rows, cols) or (polarisations, rows or 1, cols or 1).
 
     Returns
     -------
     LikelihoodRatio
     """
-    n, m = (np.asarray(each, np.float64) for each in looks)
+    n, m = (_by_polarisation(each) for each in looks)
     statistic = np.zeros(before.shape[1:])
-    for x, y in zip(before.astype(np.float64), after, strict=True):
-        pooled = (n * x + m * y) / (n + m)
-        statistic -= 2 * (n * np.log(x / pooled) + m * np.log(y / pooled))
+    for k, (x, y) in enumerate(zip(before.astype(np.float64), after, strict=True)):
+        first, second = n[min(k, len(n) - 1)], m[min(k, len(m) - 1)]
+        pooled = (first * x + second * y) / (first + second)
+        statistic -= 2 * (first * np.log(x / pooled) + second * np.log(y / pooled))
     statistic = np.maximum(statistic, 0)
-    inverse = 1 / n + 1 / m - 1 / (n + m)
+    inverse = (1 / n + 1 / m - 1 / (n + m)).mean(axis=0)
     return LikelihoodRatio(statistic, corrected_p_value(statistic, len(before), inverse))
+
+
+def _by_polarisation(looks: Looks) -> NDArray[np.float64]:
+    """Return looks with an axis of polarisations."""
+    array = np.asarray(looks, np.float64)
+    return array if array.ndim == 3 else np.broadcast_to(array, (1, *(array.shape or (1, 1))))
 
 
 def omnibus(images: Sequence[Intensity], looks: Sequence[float]) -> LikelihoodRatio:

@@ -21,6 +21,7 @@ from candela.eo.vector.files import Feature, FeatureCollection
 from candela.errors import InputError
 
 BINS = 2000  # of the histogram from 0 to 1: quantiles are told to half of 1 / 2000
+CLASS_STEP = np.float32(2)  # above the largest value
 CLASSES = 5  # of equal width, from 0 to 1
 BLOCK = 1024  # pixels
 LONGEST_EDGE_M = 1000.0  # longer ones are divided first: straight lines bend in another CRS
@@ -73,6 +74,8 @@ class ParcelStatistics(NamedTuple):
         its lower limit. Empty where nothing is valid.
     share_above_half : float or None
         Share of the valid area with 0.5 or more.
+    class_shares : dict of int to float
+        Shares of the valid area by the classes of a second image, if one was added.
     """
 
     valid_fraction: float = 0.0
@@ -80,6 +83,7 @@ class ParcelStatistics(NamedTuple):
     p90: float | None = None
     shares: tuple[float, ...] = ()
     share_above_half: float | None = None
+    class_shares: dict[int, float] = {}  # noqa: RUF012 - never changed
 
 
 def place_parcels(collection: FeatureCollection, grid: Grid) -> list[Parcel]:
@@ -211,7 +215,7 @@ class ParcelTally:
         self._open: dict[int, _Sums] = {}
         self._done: dict[int, ParcelStatistics] = {}
 
-    def add(self, window: Window, values: Image) -> None:
+    def add(self, window: Window, values: Image, classes: NDArray[np.uint8] | None = None) -> None:
         """Count a block.
 
         Parameters
@@ -220,14 +224,19 @@ class ParcelTally:
             Where it lies; blocks must not overlap.
         values : ndarray, shape (rows, cols), float32
             0 to 1, NaN without data.
+        classes : ndarray, shape (rows, cols), uint8, optional
+            A class of each pixel, to be counted, too.
         """
         bounds = self._grid.cut(window).bounds
+        if classes is not None:  # in one number, so that the coverage is computed once
+            values = values + CLASS_STEP * classes
         found = np.sort(self._tree.query(shapely.box(*bounds)))
         for index, (parts, weights) in zip(
             found, covered_pixels(values, bounds, self._wkb[found]), strict=True
         ):
             sums = self._open.setdefault(int(index), _Sums())
-            sums.add(parts, weights)
+            told = np.floor_divide(parts, CLASS_STEP) if classes is not None else None
+            sums.add(parts if told is None else parts - CLASS_STEP * told, weights, told)
             if self._lies_in(index, bounds):  # as most do: its histogram can go
                 self._done[int(index)] = self._statistics(int(index), self._open.pop(int(index)))
 
@@ -254,8 +263,16 @@ class _Sums:
     def __init__(self) -> None:
         self.total = 0.0
         self.histogram = np.zeros(BINS)
+        self.classes = np.zeros(256)
 
-    def add(self, values: NDArray[np.float64], weights: NDArray[np.float64]) -> None:
+    def add(
+        self,
+        values: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        classes: NDArray[np.float64] | None = None,
+    ) -> None:
+        if classes is not None:
+            self.classes += np.bincount(classes.astype(np.intp), weights, minlength=256)
         self.total += float(values @ weights)
         bins = np.minimum((values * BINS).astype(np.intp), BINS - 1)
         self.histogram += np.bincount(bins, weights, minlength=BINS)
@@ -273,6 +290,7 @@ class _Sums:
             (quantile + 0.5) / BINS,
             tuple((self.histogram.reshape(CLASSES, -1).sum(axis=1) / weight).tolist()),
             float(self.histogram[BINS // 2 :].sum() / weight),
+            {int(k): float(self.classes[k] / weight) for k in np.flatnonzero(self.classes)},
         )
 
 

@@ -21,7 +21,7 @@ job.html
                 else href and size in bytes
     layers      ServedLayer of this job
     log         the tail of its log, as text; may be empty
-document.html
+api.html, document.html, jobs.html, process.html, processes.html
     metadata    title
     title       of the document
     document    JSON, as programs get it

@@ -49,9 +49,9 @@ class JobPages:
         """Draw the page of a job."""
         return job_page(self.jobs, principal, self.metadata, self.addresses, job)
 
-    def document(self, title: str, document: dict[str, Any]) -> Page:
-        """Draw any other document, its links first."""
-        return page("document.html", metadata=self.metadata, title=title, document=document)
+    def document(self, title: str, document: dict[str, Any], *, kind: str = "document") -> Page:
+        """Draw any other document by its kind, such as ``jobs``; without one, its members."""
+        return page(f"{kind}.html", metadata=self.metadata, title=title, document=document)
 
 
 def landing_page(

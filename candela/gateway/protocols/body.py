@@ -39,7 +39,9 @@ def root_namespace(request: Request) -> str | None:
         _, root = next(iter(parser.read_events()))
     except (etree.XMLSyntaxError, StopIteration):
         return None
-    return etree.QName(root).namespace
+    # NOTE: QName refuses a prefix that is not declared.
+    namespace, brace, _ = str(root.tag).removeprefix("{").partition("}")
+    return namespace if brace else None
 
 
 def _pieces(request: Request, max_bytes: int) -> Iterator[bytes]:

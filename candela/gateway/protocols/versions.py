@@ -10,7 +10,7 @@
 
 from typing import NamedTuple, Protocol
 
-from flask import Blueprint, Request, request
+from flask import Blueprint, Request, g, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from candela.errors import InvalidValueError, PublicError, VersionError
@@ -61,15 +61,18 @@ class Versions:
         PublicError, StorageError
             What becomes an exception report.
         """
-        return self._version_of(http_request).codec.call(http_request, endpoint=endpoint)
+        version = g.wps_version = self._version_of(http_request)
+        return version.codec.call(http_request, endpoint=endpoint)
 
     @property
     def reports(self) -> Reports:
         """How the version of the present request writes exception reports."""
-        try:
-            version = self._version_of(request)
-        except PublicError:
-            version = self._versions[0]
+        version: Version | None = g.get("wps_version")
+        if version is None:  # the request was refused before it came here
+            try:
+                version = self._version_of(request)
+            except PublicError:
+                version = self._versions[0]
         return version.codec.reports
 
     def report(self, problem: Problem) -> BaseResponse:

@@ -26,7 +26,7 @@ class Waiting:
 
     def __init__(self, jobs: JobService, sync_timeout_s: float, grace_s: float) -> None:
         self._jobs = jobs
-        self._sync_timeout_s = sync_timeout_s
+        self.sync_timeout_s = sync_timeout_s
         self.grace_s = grace_s
         self._sync_places = threading.BoundedSemaphore(WAITING_SYNC)
         self._grace_places = threading.BoundedSemaphore(WAITING_GRACE)
@@ -46,12 +46,24 @@ class Waiting:
                     f"{WAITING_SYNC} synchronous requests are being waited for already; {advice}"
                 )
             job = submit()
-            job = self._jobs.wait(principal, job.id, self._sync_timeout_s)
+            job = self._jobs.wait(principal, job.id, self.sync_timeout_s)
         if not job.state.is_final:
             self._jobs.dismiss(principal, job.id)
             raise BusyError(
-                f"the job did not end within {self._sync_timeout_s:g} s and was dismissed; {advice}"
+                f"the job did not end within {self.sync_timeout_s:g} s and was dismissed; {advice}"
             )
+        return job
+
+    def for_a_while(self, principal: Principal, job: Job, timeout_s: float) -> Job | None:
+        """Return a job when it has ended, or the time is over; None where many wait already.
+
+        The job goes on in any case.
+        """
+        with _place(self._sync_places) as has_place:
+            if not has_place:
+                return None
+            with suppress(UnavailableError):  # what is known of the job is the answer then
+                job = self._jobs.wait(principal, job.id, min(timeout_s, self.sync_timeout_s))
         return job
 
     def for_a_moment(self, principal: Principal, job: Job, timeout_s: float | None = None) -> Job:

@@ -24,20 +24,30 @@ class ChangeModel(NamedTuple):
         From log magnitude to probability.
     extensive : bool
         Whether a change may cover a landscape: see ``CrossPrediction``.
+    losses : bool
+        Whether loss of vegetation counts as change, too: see ``Detector.log_odds``.
     """
 
     encoder: str
     emphasis: tuple[str, ...]
     curve: LogisticCurve = PREDICTION_CURVE
     extensive: bool = False
+    losses: bool = False
+
+    @property
+    def kinds(self) -> bool:
+        """Whether the kind of a change is told: from the residual of all ten bands."""
+        return "shortwave" in self.emphasis or "beyond_shortwave" in self.emphasis
 
 
+CONSTRUCTION = ("all", "visible", "beyond_shortwave", "agreed")
 MODELS = {
-    "construction": ChangeModel("balanced", ("all", "visible", "beyond_shortwave", "agreed")),
+    "generic": ChangeModel("balanced", CONSTRUCTION, losses=True),
+    "construction": ChangeModel("balanced", CONSTRUCTION),
     "vegetation": ChangeModel(
         "balanced", ("all", "infrared", "shortwave"), VEGETATION_CURVE, extensive=True
     ),
     "ten_metre": ChangeModel("visible", ("all", "visible", "agreed")),
-    "fast": ChangeModel("compact", ("all", "visible", "beyond_shortwave", "agreed")),
+    "fast": ChangeModel("compact", CONSTRUCTION),
     "distance": ChangeModel("balanced", (), DISTANCE_CURVE),
 }

@@ -13,12 +13,20 @@ from candela.eo.s2.pair import Reflectance
 from candela.models.encoder import Encoder
 from candela.models.standardisation import Standardisation
 
+from .kind import INDICES, NODATA, Kind, Signature, index_changes, kinds
+from .prediction import Disagreement, Indexes
 from .views import Part, Views, describe
 
 FINE_SIGMA = 0.7  # pixels
 SMOOTHING_SIGMAS = (1.5, 5.0)  # pixels; the scales of a building and of a building site
 GUIDE_RADIUS = 6  # pixels
 GUIDE_EPSILON = 0.1  # regularisation: variance of the standardised visible mean
+QUANTIFICATION = np.float32(10_000)  # digital number of reflectance 1
+LIKELY_ODDS = -1.0  # logarithm; the cross-fade may raise them to 0
+LIKELY = 0.2  # log magnitude; below it, p is below 0.5 on any pair measured
+GATE_SIGMA = 1.5  # pixels
+LOSS_CENTRE = 0.0  # log magnitude above the pair's limit at which p = 0.5
+LOSS_WIDTH = 0.15  # increase of log magnitude that multiplies the odds by e
 FLOOR = 1e-3  # in units of noise; keeps the logarithm finite
 SMALLEST_PROBABILITY = 1e-4  # some consumers read exact zeros as nodata
 REACH = 48  # pixels: receptive field to each side, a multiple of the coarsest level
@@ -34,8 +42,11 @@ _own = ThreadMemory(3)
 class Comparison(Protocol):
     """A measure of disagreement between two dates."""
 
-    def __call__(self, views: Views, valid: Mask) -> Image:
-        """Return the disagreement in a window, shape (rows, cols), float32, above 0."""
+    def __call__(self, views: Views, valid: Mask) -> Disagreement:
+        """Return the disagreement in a window."""
+
+    def signature(self, views: Views, rows: Indexes, cols: Indexes) -> Signature | None:
+        """Return the spectra of some pixels, where the comparison has them."""
 
     def fitted_to(self, views: Views, valid: Mask) -> "Comparison":
         """Return the comparison refitted to the valid pixels of one window."""
@@ -59,6 +70,37 @@ class LogisticCurve(NamedTuple):
     width: float
 
 
+class Evidence(NamedTuple):
+    """Evidence of change in a window; NaN where a band of either image is nodata.
+
+    Attributes
+    ----------
+    magnitude : ndarray, shape (rows, cols), float32
+        Natural logarithm of the disagreement in units of noise.
+    loss, gain : ndarray, shape (rows, cols), float32, optional
+        The same of the loss and of the gain of vegetation.
+    green : ndarray, shape (rows, cols), float32, optional
+        How likely there was vegetation to be lost, 0 to 1.
+    kind : ndarray, shape (rows, cols), uint8, optional
+        Values of ``Kind``, of pixels that may have changed; nodata 255.
+    indices : ndarray, shape (3, rows, cols), float16, optional
+        See ``index_changes``, of the same pixels; elsewhere 0.
+    """
+
+    magnitude: Image
+    loss: Image | None = None
+    gain: Image | None = None
+    green: Image | None = None
+    kind: NDArray[np.uint8] | None = None
+    indices: NDArray[np.float16] | None = None
+
+    def kinds_in(self, part: Part) -> "Evidence":
+        """Return the kinds alone, of a part."""
+        kind = None if self.kind is None else self.kind[part]
+        indices = None if self.indices is None else self.indices[:, *part]
+        return Evidence(self.magnitude[:0], kind=kind, indices=indices)
+
+
 @dataclass(frozen=True)
 class Detector:
     """A change detector fitted to one pair.
@@ -77,8 +119,11 @@ class Detector:
     curve : LogisticCurve
     scale : float
         Median log magnitude of the pair.
-    whole : ndarray, shape (rows, cols), float32, optional
-        Log magnitude of an image that was surveyed whole.
+    loss_limit : float
+        98 % quantile of the pair's log magnitude of gain of vegetation, 0.3 at least: the scale of
+        the loss.
+    whole : Evidence, optional
+        That of an image that was surveyed whole.
     """
 
     encode: Encoder
@@ -89,10 +134,13 @@ class Detector:
     local: bool
     curve: LogisticCurve
     scale: float = 0.0
-    whole: Image | None = None
+    loss_limit: float = 0.0
+    whole: Evidence | None = None
 
-    def magnitude(self, before: Reflectance, after: Reflectance, part: Part) -> NDArray[np.float32]:
-        """Return the log magnitude of change in a part of a window.
+    def evidence(
+        self, before: Reflectance, after: Reflectance, part: Part, *, gain: bool = False
+    ) -> Evidence:
+        """Return the evidence of change in a part of a window.
 
         Parameters
         ----------
@@ -100,27 +148,55 @@ class Detector:
             Reflectance times 10 000, nodata 0.
         part : tuple of two slices
             Rows and columns of the result.
-
-        Returns
-        -------
-        ndarray, shape of the part, float32
-            Natural logarithm of the disagreement in units of noise; NaN where a band of either
-            image is nodata.
+        gain : bool
+            Whether to measure the gain of vegetation, too, where its loss is measured.
         """
         valid = valid_pixels(before, after)
         if not valid[part].any():
-            return np.full(valid[part].shape, np.nan, np.float32)
+            return _no_evidence(valid[part].shape)
         wider, inner = _framed(part, valid.shape)
         scales = self.before, self.after
         views = register_and_encode((before, after), valid, scales, self.shift, self.encode, wider)
         compare = self.compare.fitted_to(views, valid[wider]) if self.local else self.compare
-        disagreement = compare(views, valid[wider])
-        magnitude = log_magnitude(disagreement, (views.before.guide, views.after.guide))
-        return np.where(valid[part], magnitude[inner], np.float32(np.nan))
+        found = compare(views, valid[wider])
+        guides = views.before.guide, views.after.guide
 
-    def probability(self, magnitude: Image) -> Image:
-        """Return the probability of change by log magnitude; NaN stays NaN."""
-        return probability(magnitude, self.scale, self.curve)
+        def cut(image: Image) -> Image:
+            return np.where(valid[part], image[inner], np.float32(np.nan))
+
+        def measured(disagreement: Image | None) -> Image | None:
+            return None if disagreement is None else cut(log_magnitude(disagreement, guides))
+
+        evidence = Evidence(
+            cut(log_magnitude(found.change, guides)),
+            measured(found.loss),
+            measured(found.gain) if gain else None,
+            None if found.green is None else cut(gaussian(found.green, GATE_SIGMA)),
+        )
+        if gain and self.local:
+            return evidence  # of a sample, for the scales
+        likely = self.log_odds(evidence) > LIKELY_ODDS if self.local else _is_likely(evidence)
+        inside = before[:, *part], after[:, *part]
+        return _with_kinds(evidence, likely, compare, views, inner, inside)
+
+    def log_odds(self, evidence: Evidence) -> Image:
+        """Return the log odds of change, shape (rows, cols), float32; NaN stays NaN.
+
+        Those of change, log p / (1 - p) = (log m - share scale - centre) / width, or of loss of
+        vegetation, where these are larger: p = gate / (1 + exp(-(log m - limit - centre) / width)).
+        """
+        curve = self.curve
+        odds = (evidence.magnitude - curve.share * self.scale - curve.centre) / curve.width
+        if evidence.loss is not None and evidence.green is not None:
+            rest = np.exp((self.loss_limit + LOSS_CENTRE - evidence.loss) / LOSS_WIDTH)
+            with np.errstate(divide="ignore"):
+                odds = np.maximum(odds, np.log(evidence.green / (1 + rest - evidence.green)))
+        return np.asarray(odds, np.float32)
+
+
+def probability(log_odds: Image) -> Image:
+    """Return p = 1 / (1 + exp(-log odds)), ``SMALLEST_PROBABILITY`` to 1; NaN stays NaN."""
+    return np.asarray(np.maximum(1 / (1 + np.exp(-log_odds)), SMALLEST_PROBABILITY), np.float32)
 
 
 def valid_pixels(before: Reflectance, after: Reflectance) -> Mask:
@@ -187,24 +263,40 @@ def log_magnitude(disagreement: Image, guides: tuple[Image, Image]) -> Image:
     return np.asarray((coarse + kept) / 2, np.float32)
 
 
-def probability(magnitude: Image, scale: float, curve: LogisticCurve) -> Image:
-    """Return p = 1 / (1 + exp(-(log m - share scale - centre) / width)).
+def _no_evidence(shape: tuple[int, ...]) -> Evidence:
+    """Return the evidence of a part without data."""
+    empty: Image = np.full(shape, np.nan, np.float32)
+    kind: NDArray[np.uint8] = np.full(shape, NODATA, np.uint8)
+    indices: NDArray[np.float16] = np.zeros((len(INDICES), *shape), np.float16)
+    return Evidence(empty, empty, empty, empty, kind, indices)
 
-    Parameters
-    ----------
-    magnitude : ndarray, float32
-        Log magnitude, log m.
-    scale : float
-        Its median over the pair.
-    curve : LogisticCurve
 
-    Returns
-    -------
-    ndarray, same shape, float32
-        ``SMALLEST_PROBABILITY`` to 1; NaN stays NaN.
-    """
-    logit = (magnitude - curve.share * scale - curve.centre) / curve.width
-    return np.asarray(np.maximum(1 / (1 + np.exp(-logit)), SMALLEST_PROBABILITY), np.float32)
+def _is_likely(evidence: Evidence) -> Mask:
+    """Tell which pixels may have changed before the scale of the pair is known."""
+    likely = evidence.magnitude > LIKELY
+    return likely if evidence.loss is None else likely | (evidence.loss > LIKELY)
+
+
+def _with_kinds(
+    evidence: Evidence,
+    likely: Mask,
+    compare: Comparison,
+    views: Views,
+    inner: Part,
+    images: tuple[Reflectance, Reflectance],
+) -> Evidence:
+    """Add the kinds of the pixels that may have changed."""
+    rows, cols = np.nonzero(likely)
+    found = compare.signature(views, rows + inner[0].start, cols + inner[1].start)
+    if found is None:
+        return evidence
+    first, second = (image[:, rows, cols].astype(np.float32) / QUANTIFICATION for image in images)
+    found = found._replace(measured=(first, second))
+    kind = np.where(np.isnan(evidence.magnitude), NODATA, Kind.UNCHANGED).astype(np.uint8)
+    kind[rows, cols] = kinds(found)
+    indices = np.zeros((len(INDICES), *kind.shape), np.float16)
+    indices[:, rows, cols] = index_changes(found)
+    return evidence._replace(kind=kind, indices=indices)
 
 
 def _framed(part: Part, shape: tuple[int, ...]) -> tuple[Part, Part]:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from candela.models.code import double
 
+from .kind import Signature
+from .prediction import Disagreement, Indexes
 from .views import Views
 
 Image = NDArray[np.float32]
@@ -57,7 +59,11 @@ class CodeDistance:
         """Return itself: there is nothing to fit to a window."""
         return self
 
-    def __call__(self, views: Views, valid: Mask) -> Image:  # noqa: ARG002
+    def signature(self, views: Views, rows: Indexes, cols: Indexes) -> Signature | None:  # noqa: ARG002
+        """Return None: a distance has no spectrum."""
+        return None
+
+    def __call__(self, views: Views, valid: Mask) -> Disagreement:  # noqa: ARG002
         """Return d at 10 m, shape (rows, cols), float32, in standard deviations of a unit."""
         before, after = views.before, views.after
         rows, cols = before.guide.shape
@@ -67,4 +73,4 @@ class CodeDistance:
         ):
             gap = self.before.apply(first) - self.after.apply(second)
             squares[0, strip] = np.einsum("urc,urc->rc", gap, gap) / len(gap)
-        return np.sqrt(double(squares)[0, :rows, :cols])
+        return Disagreement(np.sqrt(double(squares)[0, :rows, :cols]))

@@ -31,6 +31,8 @@ from candela.models.code import doubled_rows
 from candela.models.encoder import BANDS, VISIBLE
 
 from .cells import Cells
+from .kind import Radiometry, Signature
+from .loss import one_sided, vegetation_gate
 from .views import BLUE, RED, SHORTWAVE, View, Views
 
 SMALLEST_NOISE = 0.15  # lower limit of s, in standardised reflectance
@@ -52,6 +54,25 @@ SEED = 20200706
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Matrix = NDArray[np.float32]
+Indexes = NDArray[np.intp]
+
+
+class Disagreement(NamedTuple):
+    """The disagreement of two dates, in units of noise, above 0.
+
+    Attributes
+    ----------
+    change : ndarray, shape (rows, cols), float32
+    loss, gain : ndarray, shape (rows, cols), float32, optional
+        By loss and by gain of vegetation: see ``one_sided``.
+    green : ndarray, shape (rows, cols), float32, optional
+        See ``vegetation_gate``.
+    """
+
+    change: Image
+    loss: Image | None = None
+    gain: Image | None = None
+    green: Image | None = None
 
 
 class Samples(NamedTuple):
@@ -152,10 +173,7 @@ class Predictor:
         The weights of the short-wave infrared are kept. See ``refine_robust``.
         """
         features = np.concatenate([source.pixel, source.code], axis=1)
-        rest = target.pixel[:, : self.mixture.shape[1]] @ self._observed().T - self.intercept
-        rest -= features @ np.concatenate([self.pixel, self.code], axis=1).T
-        if self.shortwave.size:
-            rest[:, -len(self.shortwave) :] -= target.shortwave @ self.shortwave.T
+        rest = self.residual(source, target)
         fit = refine_robust(features, rest, smallest_noise=SMALLEST_NOISE * self.precision)
         scale = _one_over_noise(fit)
         added = fit.coefficients.T
@@ -168,6 +186,14 @@ class Predictor:
             precision=np.multiply(scale, self.precision),
             mixture=self.mixture,
         )
+
+    def residual(self, source: Samples, target: Samples) -> Matrix:
+        """Return the residuals of samples, shape (pixels, targets), in units of noise."""
+        rest = target.pixel[:, : self.mixture.shape[1]] @ self._observed().T - self.intercept
+        rest -= source.pixel @ self.pixel.T + source.code @ self.code.T
+        if self.shortwave.size:
+            rest[:, -len(self.shortwave) :] -= target.shortwave @ self.shortwave.T
+        return np.asarray(rest, np.float32)
 
     def code_sums(self, source: View, out: Image) -> None:
         """Write the part of the code and the intercept, w u + b, (targets, rows / 2, cols / 2).
@@ -220,7 +246,8 @@ class CrossPrediction:
                                     r' of the other direction: both see the pixel brighter, or
                                     both darker
 
-    and the disagreement is their geometric mean, 0.1 added to each.
+    and the disagreement is their geometric mean, 0.1 added to each; and then the geometric mean of
+    that of the residuals and that of the residuals less their background (``Cells``).
 
     Attributes
     ----------
@@ -232,9 +259,12 @@ class CrossPrediction:
     extensive : bool
         Whether a change may cover a landscape. Of each part but ``agreed``, the smaller of both
         directions counts: what one of them explains has not changed. With ``extensive`` it is the
-        larger one, and the background (``Cells``) is not subtracted: a regression that has seen
-        large areas of one kind of damage predicts what they were before, the reverse one cannot
-        predict them.
+        larger one, and the background is not subtracted: a regression that has seen large areas
+        of one kind of damage predicts what they were before, the reverse one cannot predict them.
+    losses : bool
+        Whether loss of vegetation is measured, too.
+    scales : Radiometry
+        From standardised bands to reflectance.
     """
 
     emphasis: tuple[str, ...]
@@ -242,6 +272,8 @@ class CrossPrediction:
     forward: Predictor
     backward: Predictor
     extensive: bool
+    losses: bool
+    scales: Radiometry
 
     @classmethod
     def fit_pair(
@@ -252,12 +284,14 @@ class CrossPrediction:
         bands: tuple[str, ...],
         *,
         extensive: bool,
+        losses: bool,
+        scales: Radiometry,
     ) -> "CrossPrediction":
         """Fit the regressions to the same pixels of both dates, each direction in one thread."""
         fit = partial(Predictor.fit, bands=len(bands), covariates=BEYOND_SHORTWAVE in emphasis)
         with one_thread_each(), ThreadPoolExecutor(min(2, thread_count())) as pool:
             forward, backward = pool.map(fit, (before, after), (after, before))
-        return cls(emphasis, bands, forward, backward, extensive)
+        return cls(emphasis, bands, forward, backward, extensive, losses, scales)
 
     def fitted_to(self, views: Views, valid: Mask) -> "CrossPrediction":
         """Refine the regressions on random pixels of one window.
@@ -282,22 +316,51 @@ class CrossPrediction:
             backward=self.backward.refined(second, first),
         )
 
-    def __call__(self, views: Views, valid: Mask) -> Image:
+    def __call__(self, views: Views, valid: Mask) -> Disagreement:
         """Return the disagreement, shape (rows, cols), float32, in units of noise."""
         sums = self._code_sums(views)
         weights = self._plane_weights(len(views.planes) // 2)
-        if not self.extensive:
-            cells = Cells(valid)
-            rest = np.tensordot(weights, cells.means(views.planes), 1) - cells.means(sums)
-            for each, part in zip(np.split(rest, 2), np.split(sums, 2), strict=True):
-                part += cells.background(each, weighting=len(self.bands), shape=part.shape[1:])
+        background = None if self.extensive else self._background(weights, sums, views, valid)
         height, width = valid.shape
-        disagreement = np.empty((height, width), np.float32)
+        found = np.empty((4 if self.losses else 1, height, width), np.float32)
         for rows in _strips(height, width):
             rest = _weighted_sums(weights, views.planes[:, rows])
             rest -= doubled_rows(sums, rows, width)
-            disagreement[rows] = self._combine(*np.split(rest, 2))
-        return disagreement
+            if self.losses:
+                gate = vegetation_gate(views.before.bands[:, rows], self.scales.before)
+                found[1:, rows] = *one_sided(rest[: len(self.bands)]), gate
+            if background is None:
+                found[0, rows] = self._combine(*np.split(rest, 2))
+                continue
+            less = rest - doubled_rows(background, rows, width)
+            both = (self._combine(*np.split(part, 2)) for part in (rest, less))
+            found[0, rows] = np.sqrt(np.multiply(*both))
+        return Disagreement(*found)
+
+    def signature(self, views: Views, rows: Indexes, cols: Indexes) -> Signature | None:
+        """Return the spectra of some pixels; None without the short-wave infrared."""
+        if len(self.bands) < len(BANDS):
+            return None
+        before, after = (Samples.of(view, rows, cols) for view in (views.before, views.after))
+        count = len(self.bands)
+        return Signature.of(
+            before.pixel[:, :count].T,
+            after.pixel[:, :count].T,
+            self.forward.residual(before, after)[:, :count].T,
+            np.reciprocal(self.forward.precision[:count]),
+            self.scales,
+        )
+
+    def _background(self, weights: Matrix, sums: Image, views: Views, valid: Mask) -> Image:
+        """Return the background of the residuals, (2 targets, rows / 2, cols / 2)."""
+        cells = Cells(valid)
+        rest = np.tensordot(weights, cells.means(views.planes), 1) - cells.means(sums)
+        return np.concatenate(
+            [
+                cells.background(part, weighting=len(self.bands), shape=sums.shape[1:])
+                for part in np.split(rest, 2)
+            ]
+        )
 
     def _code_sums(self, views: Views) -> Image:
         """Return the part of the codes in both predictions, (2 targets, rows / 2, cols / 2)."""

@@ -1,5 +1,6 @@
 """Survey: standardisation, shift and change detector of a pair, from a sample of its windows."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import NamedTuple
@@ -22,12 +23,14 @@ from .detector import (
     REACH,
     Comparison,
     Detector,
+    Evidence,
     Image,
     Mask,
     register_and_encode,
     valid_pixels,
 )
 from .distance import CodeDistance, CodeScale
+from .kind import Radiometry
 from .prediction import CrossPrediction, Samples
 from .views import Part, Views
 
@@ -40,6 +43,8 @@ SAMPLES = 40_000  # pixels of the regression, over all windows
 WHOLE_SAMPLES = 100_000  # likewise, of an image surveyed whole: its fit is not refined
 FEWEST_PIXELS = 1024  # valid in both images; fewer do not determine the regression
 LARGEST_SHIFT = 3.0  # pixels; a larger one is a wrong peak of the correlation, or a wrong grid
+GAIN_QUANTILE = 0.98  # of the gain of vegetation: the limit of its loss
+LEAST_LIMIT = 0.3  # log magnitude; where nothing grows, as between identical images
 SEED = 20200705
 
 
@@ -189,17 +194,34 @@ def fit(surveyed: Survey, encode: Encoder, model: str, progress: Progress) -> De
     )
     progress(60, "measuring the scale of the pair")
 
-    def magnitude(window: SurveyedWindow) -> Image:
-        return detector.magnitude(window.before, window.after, window.whole)
+    def measure(window: SurveyedWindow) -> Evidence:
+        return detector.evidence(window.before, window.after, window.whole, gain=True)
 
     windows = surveyed.windows[:SCALE_WINDOWS]
     with one_thread_each(), ThreadPoolExecutor(thread_count()) as pool:
-        magnitudes = list(pool.map(magnitude, windows))
-    scale = np.median(
-        np.concatenate([m[window.sampled] for m, window in zip(magnitudes, windows, strict=True)])
+        found = list(pool.map(measure, windows))
+    magnitudes, gains = (
+        _sampled(images, windows)
+        for images in ([each.magnitude for each in found], [each.gain for each in found])
     )
-    whole = None if surveyed.local else magnitudes[0]
-    return replace(detector, scale=float(scale), whole=whole)
+    return replace(
+        detector,
+        scale=float(np.median(magnitudes)),
+        loss_limit=max(float(np.quantile(gains, GAIN_QUANTILE)), LEAST_LIMIT)
+        if gains.size
+        else 0.0,
+        whole=None if surveyed.local else found[0],
+    )
+
+
+def _sampled(images: Sequence[Image | None], windows: Sequence[SurveyedWindow]) -> Image:
+    """Return the sampled pixels of the images there are."""
+    pixels = [
+        image[window.sampled]
+        for image, window in zip(images, windows, strict=True)
+        if image is not None
+    ]
+    return np.concatenate(pixels) if pixels else np.empty(0, np.float32)
 
 
 def _read_windows(pair: Pair) -> list[tuple[Reflectance, Reflectance]]:
@@ -234,7 +256,13 @@ def _fit_prediction(surveyed: Survey, encode: Encoder, model: ChangeModel) -> Co
     before = Samples.joined([first for first, _ in parts])
     after = Samples.joined([second for _, second in parts])
     return CrossPrediction.fit_pair(
-        before, after, model.emphasis, surveyed.bands, extensive=model.extensive
+        before,
+        after,
+        model.emphasis,
+        surveyed.bands,
+        extensive=model.extensive,
+        losses=model.losses,
+        scales=Radiometry(surveyed.before, surveyed.after),
     )
 
 

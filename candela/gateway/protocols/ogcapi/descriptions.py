@@ -69,9 +69,20 @@ def _input(given: InputSpec) -> Document:
     found = _titles(given.title, given.abstract)
     if given.unit:
         found["metadata"] = [{"title": given.unit, "role": "unit"}]
-    found["minOccurs"] = given.min_occurs if given.default is None else 0
-    found["maxOccurs"] = given.max_occurs if given.max_occurs < UNBOUNDED else "unbounded"
-    return found | {"schema": input_schema(given)}
+    found["minOccurs"] = 1 if given.is_required else 0
+    found["maxOccurs"] = 1
+    return found | {"schema": _list_schema(given) if given.is_list else input_schema(given)}
+
+
+def _list_schema(given: InputSpec) -> Document:
+    """Return the schema of an input with several values: one array, of one or more."""
+    limit = {"maxItems": given.max_occurs} if given.max_occurs < UNBOUNDED else {}
+    return {
+        "type": "array",
+        "items": input_schema(given),
+        "minItems": given.min_occurs,
+        **limit,
+    }
 
 
 def _output(output: OutputSpec) -> Document:
@@ -122,16 +133,15 @@ def crs_uri(name: str) -> str:
 
 
 def _box_schema(names: tuple[str, ...]) -> Document:
-    """Return the schema of a box (bbox.yaml): minimum x, y, then maximum x, y."""
+    """Return the schema of a box (bbox.yaml): minimum x, y, then maximum x, y.
+
+    NOTE: ets-ogcapi-processes10 sends a text where an object stands outside of ``allOf``.
+    """
     systems = [crs_uri(name) for name in names]
     crs = {"type": "string", "format": "uri", "enum": systems, "default": systems[0]}
     numbers = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}
-    return {
-        "type": "object",
-        "format": "ogc-bbox",
-        "required": ["bbox"],
-        "properties": {"bbox": numbers, "crs": crs},
-    }
+    box = {"type": "object", "required": ["bbox"], "properties": {"bbox": numbers, "crs": crs}}
+    return {"allOf": [{"format": "ogc-bbox"}, box]}
 
 
 def is_json(described: Described) -> bool:

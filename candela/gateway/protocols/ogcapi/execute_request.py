@@ -8,11 +8,15 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-from candela.contract.job import Box, Inline, Reference, Value
+from candela.contract.job import Box, Inline, Literal_, Reference, Value
 from candela.errors import InvalidValueError, blamed_on
 from candela.gateway.parameters import LONGEST, finite, plain_text, shown
 from candela.gateway.protocols.crs import Corners, box_from
-from candela.gateway.protocols.ogcapi.descriptions import JSON_TYPES, is_json
+from candela.gateway.protocols.ogcapi.descriptions import (
+    JSON_TYPES,
+    LITERAL_SCHEMAS,
+    is_json,
+)
 from candela.gateway.protocols.ogcapi.vocabulary import CRS84, Document
 from candela.jobs.request import ExecuteRequest, OutputRequest, Subscriber
 from candela.spec import TEXT_TYPES, InputSpec, ProcessSpec
@@ -23,6 +27,12 @@ Transmission = Literal["value", "reference"]
 MEMBERS = ("inputs", "outputs", "response")
 QUALIFIED = frozenset({"value", "mediaType", "encoding", "schema", "format"})
 LINKED = frozenset({"href", "type", "rel", "hreflang", "title", "format"})
+LITERALS: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+}  # by the type of a schema
 FORMAT = frozenset({"mediaType", "encoding", "schema"})
 BINARY_ENCODINGS = frozenset({"base64", "binary"})
 TEXT_ENCODINGS = frozenset({"utf-8", "utf8"})
@@ -90,10 +100,12 @@ def _choice(value: object, name: str, allowed: tuple[str, ...]) -> Any:  # noqa:
     return value
 
 
-def _text(value: object, name: str) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise InvalidValueError(f"{name} is {_kind(value)}, expected a text")
-    return value
+def _text(given: Document, member: str, name: str) -> str | None:
+    """Return a text of an object; None where it is not there."""
+    value = given.get(member, "")
+    if not isinstance(value, str):
+        raise InvalidValueError(f"{name}: {member} is {_kind(value)}, expected a text")
+    return value if member in given else None
 
 
 def _values(name: str, value: object, described: InputSpec) -> list[Value]:
@@ -105,13 +117,23 @@ def _values(name: str, value: object, described: InputSpec) -> list[Value]:
 def _value(name: str, value: object, described: InputSpec) -> Value:
     if isinstance(value, dict):
         return _structured(name, value, described)
-    if isinstance(value, str):
-        return _content(value, described) if described.is_complex else value
-    if isinstance(value, bool | int):
-        return value
-    if isinstance(value, float):
-        return finite(value, name)
+    if described.is_complex and isinstance(value, str):
+        return _content(value, described)
+    if described.is_literal and isinstance(value, bool | int | float | str):
+        return _literal(name, value, described)
     raise InvalidValueError(f"input {name!r} is {_kind(value)}, expected a value or a reference")
+
+
+def _literal(name: str, value: float | str, described: InputSpec) -> Literal_:
+    """Return a literal of the type that its schema has; an empty text stands for none."""
+    kind = LITERAL_SCHEMAS[described.type]["type"]
+    if isinstance(value, float) and value.is_integer() and kind == "integer":
+        return int(value)
+    is_boolean = isinstance(value, bool)
+    if value != "" and (is_boolean != (kind == "boolean") or not isinstance(value, LITERALS[kind])):
+        found = shown(value) if isinstance(value, str) else _kind(value)
+        raise InvalidValueError(f"input {name!r} is {found}, expected {kind}")
+    return value
 
 
 def _structured(name: str, value: Document, described: InputSpec) -> Value:
@@ -135,16 +157,17 @@ def _format(name: str, value: Document) -> Document:
 
 def _reference(name: str, value: Document) -> Reference:
     _object(value, f"input {name!r}", LINKED)
-    href = _text(value["href"], f"input {name!r}: href")
-    media_type = value.get("type") or _format(name, value).get("mediaType")
-    return Reference(href=(href or "").strip(), type=_text(media_type, f"input {name!r}: type"))
+    where = f"input {name!r}"
+    href = _text(value, "href", where) or ""
+    media_type = _text(value, "type", where) or _text(_format(name, value), "mediaType", where)
+    return Reference(href=href.strip(), type=media_type)
 
 
 def _qualified(name: str, value: Document, described: InputSpec) -> Value:
     _object(value, f"input {name!r}", QUALIFIED)
     found = _format(name, value)
-    media_type = _text(found.get("mediaType"), f"input {name!r}: mediaType")
-    encoding = (_text(found.get("encoding"), f"input {name!r}: encoding") or "").lower()
+    media_type = _text(found, "mediaType", f"input {name!r}")
+    encoding = (_text(found, "encoding", f"input {name!r}") or "").lower()
     content = value["value"]
     if described.is_literal or described.is_bbox:
         return _value(name, content, described)
@@ -192,7 +215,7 @@ def _box(name: str, value: Document) -> Box:
         found = f"{len(numbers)} numbers" if isinstance(numbers, list) else _kind(numbers)
         raise InvalidValueError(f"input {name!r} has {found} as bbox, expected 4 numbers")
     corners: Corners = tuple(finite(number, name) for number in numbers)  # type: ignore[assignment]
-    crs = _text(value.get("crs"), f"input {name!r}: crs") or CRS84
+    crs = _text(value, "crs", f"input {name!r}") or CRS84
     if crs.lower() in OF_X_Y:
         return Box(bbox=corners)
     return box_from(corners, crs)
@@ -202,12 +225,11 @@ def _output(name: str, wanted: object) -> OutputRequest:
     with blamed_on(name):
         given = _object(wanted, f"output {name!r}", frozenset({"format", "transmissionMode"}))
         form = _object(given.get("format", {}), f"output {name!r}: format", FORMAT)
+        media_type, _ = (_text(form, member, name) for member in ("mediaType", "encoding"))
         mode = given.get("transmissionMode")
         if mode is not None:
             _choice(mode, f"output {name!r}: transmissionMode", get_args(Transmission))
-        return OutputRequest(
-            transmission_mode=mode, media_type=_text(form.get("mediaType"), "mediaType")
-        )
+        return OutputRequest(transmission_mode=mode, media_type=media_type)
 
 
 def request_document(request: ExecuteRequest, inputs: Mapping[str, list[Any]]) -> Document:

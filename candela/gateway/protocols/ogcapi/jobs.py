@@ -1,13 +1,10 @@
 """Jobs: their list, their status, their results and their end."""
 
-from collections.abc import Mapping
-from urllib.parse import urlencode
-
 from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from candela.contract.job import Failure
-from candela.errors import JobDismissedError, NotFoundError, ResultNotReadyError
+from candela.errors import NotFoundError, ResultNotReadyError
 from candela.gateway.access.identity import principal_of
 from candela.gateway.parameters import query_of_request
 from candela.gateway.problems import json_response, problem_of_failure
@@ -17,9 +14,10 @@ from candela.gateway.protocols.ogcapi.operations import Answer, Operation, docum
 from candela.gateway.protocols.ogcapi.result_documents import Results
 from candela.gateway.protocols.ogcapi.service import BOTH, OgcApi, is_page, json_answer
 from candela.gateway.protocols.ogcapi.status import (
-    STATUS,
+    estimate_document,
     event_document,
     input_value,
+    job_usage,
     output_value,
     status_info,
     whole_status,
@@ -28,35 +26,11 @@ from candela.gateway.protocols.ogcapi.vocabulary import (
     EXECUTE,
     JSON,
     TEXT,
-    Document,
-    link,
-    self_links,
 )
-from candela.gateway.results import outputs_of
+from candela.gateway.results import STATUS, outputs_of
 from candela.jobs.model import Job, State
 from candela.jobs.request import ExecuteRequest, OutputRequest
-
-MAX_JOBS = 1000
-WORDS = tuple(dict.fromkeys(STATUS.values()))
-LIST_PARAMETERS: dict[str, Document] = {
-    "limit": {
-        "type": "integer",
-        "minimum": 0,
-        "maximum": MAX_JOBS,
-        "default": 100,
-        "description": "How many are listed, at most.",
-    },
-    "offset": {
-        "type": "integer",
-        "minimum": 0,
-        "default": 0,
-        "description": "How many are left out before.",
-    },
-    "type": {"type": "string", "enum": ["process"], "description": "What is executed."},
-    "status": {"type": "string", "enum": list(WORDS), "description": "Only jobs of this status."},
-    "processID": {"type": "string", "description": "Only jobs of this process."},
-    "f": FORM,
-}
+from candela.jobs.tombstones import check_kept
 
 
 def results_answer(api: OgcApi, job: Job) -> BaseResponse:
@@ -64,8 +38,8 @@ def results_answer(api: OgcApi, job: Job) -> BaseResponse:
 
     Raises
     ------
-    ResultNotReadyError, JobDismissedError
-        If it has not ended, or was dismissed.
+    ResultNotReadyError, GoneError
+        If it has not ended, or its results were removed.
     """
     if job.error is not None and job.state is State.FAILED:
         return _failure(job.error)
@@ -81,8 +55,7 @@ def _failure(failure: Failure) -> BaseResponse:
 
 
 def _results(api: OgcApi, job: Job, asked: ExecuteRequest) -> Results:
-    if job.state is State.DISMISSED:
-        raise JobDismissedError(f"job {job.id} was dismissed; it has no results")
+    check_kept(job)
     if job.state is not State.SUCCEEDED:
         raise ResultNotReadyError(f"job {job.id} is {STATUS[job.state]}: {job.message}")
     outputs = outputs_of(job, api.spec(job), api.addresses)
@@ -99,34 +72,6 @@ def add_job_routes(routes: Blueprint, api: OgcApi) -> None:
 def _add_status_routes(routes: Blueprint, api: OgcApi) -> None:
     jobs, addresses = api.jobs, api.addresses
 
-    @routes.get("/jobs")
-    @documented(
-        Operation(
-            "getJobs",
-            "Jobs",
-            "List the jobs, the newest first.",
-            {200: Answer("Their status", "jobList", BOTH)},
-            LIST_PARAMETERS,
-        )
-    )
-    def job_list() -> BaseResponse:
-        query = query_of_request(*LIST_PARAMETERS)
-        limit = query.whole_number("limit", 100, 0, MAX_JOBS)
-        offset = query.whole_number("offset", 0, 0, 2**31)
-        status = query.choice("status", WORDS)
-        query.choice("type", ("process",))
-        states = [key for key, value in STATUS.items() if value == status] if status else None
-        process = query.text("processID") or None
-        principal = principal_of(request)
-        found = jobs.outcomes(principal, states=states, process=process, limit=limit, offset=offset)
-        total = jobs.count(principal, states=states, process=process)
-        document = {
-            "jobs": [status_info(job, api.spec(job), addresses) for job in found],
-            "numberTotal": total,
-            "links": _list_links(addresses.jobs, query.given, limit, offset, total),
-        }
-        return api.answer("Jobs", document, query)
-
     @routes.get("/jobs/<job_id>")
     @documented(
         Operation(
@@ -140,10 +85,14 @@ def _add_status_routes(routes: Blueprint, api: OgcApi) -> None:
     def status(job_id: str) -> BaseResponse:
         principal = principal_of(request)
         query = query_of_request("f")
-        job = jobs.with_place(jobs.get(principal, job_id))
+        job = jobs.get(principal, job_id)
+        placed = jobs.with_place(job)
         if is_page(query):
-            return api.pages.job(principal, job)
-        return json_answer(whole_status(job, api.spec(job), addresses))
+            return api.pages.job(principal, placed)
+        info = whole_status(placed, api.spec(job), addresses)
+        if used := jobs.usage(principal, job_id):
+            info["usage"] = info.get("usage", {}) | job_usage(used)
+        return json_answer(info | estimate_document(jobs.estimate(job)))
 
     @routes.delete("/jobs/<job_id>")
     @documented(
@@ -158,20 +107,6 @@ def _add_status_routes(routes: Blueprint, api: OgcApi) -> None:
         query_of_request()
         job = jobs.dismiss(principal_of(request), job_id)
         return json_answer(status_info(job, api.spec(job), addresses))
-
-
-def _list_links(
-    address: str, query: Mapping[str, str], limit: int, offset: int, total: int
-) -> list[Document]:
-    def page(start: int) -> str:
-        return f"{address}?{urlencode({**query, 'offset': start})}"
-
-    links = self_links(f"{address}?{urlencode(dict(query))}" if query else address)
-    if limit and offset + limit < total:
-        links.append(link(page(offset + limit), "next", JSON, "Older jobs"))
-    if offset:
-        links.append(link(page(max(0, offset - max(limit, 1))), "prev", JSON, "Newer jobs"))
-    return [*links, link(address.rpartition("/")[0] + "/", "up", JSON, "The landing page")]
 
 
 def _add_result_routes(routes: Blueprint, api: OgcApi) -> None:
@@ -190,9 +125,10 @@ def _add_result_routes(routes: Blueprint, api: OgcApi) -> None:
                     (*BOTH, "multipart/related", TEXT, "application/octet-stream"),
                 ),
                 204: Answer("Raw by reference", headers={"Link": "One for each output."}),
-                404: Answer("No such job, or it has not ended (result-not-ready)", "exception"),
             },
             {"f": FORM},
+            text="404 with the type result-not-ready while the job has not ended, 410 after it was "
+            "dismissed; the error of a job that failed.",
         )
     )
     def results(job_id: str) -> BaseResponse:

@@ -8,7 +8,7 @@ from candela import __version__
 from candela.gateway.problems import MEDIA_TYPE
 from candela.gateway.protocols.ogcapi.descriptions import input_schema, is_json
 from candela.gateway.protocols.ogcapi.operations import Answer, Operation
-from candela.gateway.protocols.ogcapi.schemas import SCHEMAS, listed, record, ref
+from candela.gateway.protocols.ogcapi.schemas import SCHEMAS, closed, listed, record, ref
 from candela.gateway.protocols.ogcapi.vocabulary import JSON, Document
 from candela.settings import Metadata
 from candela.spec import InputSpec, ProcessSpec
@@ -144,24 +144,33 @@ def _execute_schema(spec: ProcessSpec) -> Document:
     """Return the schema of the execute document of one process."""
     required = [name for name, given in spec.inputs.items() if given.is_required]
     inputs = record(**{name: _values(given) for name, given in spec.inputs.items()})
-    inputs["additionalProperties"] = False
     if required:
         inputs["required"] = required
-    whole = SCHEMAS["execute"]["properties"] | {"inputs": inputs}
-    return {"type": "object", "properties": whole}
+    wanted = SCHEMAS["execute"]["properties"]["outputs"]["additionalProperties"]
+    outputs = record(**dict.fromkeys([*spec.outputs, *spec.links], wanted))
+    own = {"inputs": closed(inputs), "outputs": closed(outputs)}
+    whole = SCHEMAS["execute"]["properties"] | own
+    return closed(record("inputs" if required else "", **whole))
 
 
 def _values(given: InputSpec) -> Document:
     schema = _file_schema(given) if given.is_complex else input_schema(given)
     default = schema.pop("default", None)
-    one: Document = {"anyOf": [schema, ref("link"), ref("qualifiedValue")]}
-    if given.is_literal:
-        one = {"anyOf": [schema, ref("qualifiedValue")]}
+    if given.is_complex:
+        one = [schema, ref("reference"), ref("qualifiedValue")]
     elif given.is_bbox:
-        one = {"anyOf": [ref("bbox"), ref("qualifiedValue")]}
-    found = {"anyOf": [*one["anyOf"], listed(one)]} if given.is_list else one
-    found = {"title": given.title, **found}
+        one = [ref("bbox"), _qualified(ref("bbox"))]
+    else:
+        one = [schema, ref("reference"), _qualified(schema)]
+    if given.is_list:
+        one.append(listed({"anyOf": list(one)}))
+    found: Document = {"title": given.title, "anyOf": one}
     return found if default is None else found | {"default": default}
+
+
+def _qualified(schema: Document) -> Document:
+    """Return the schema of a qualified value whose value has a schema."""
+    return closed(record("value", **(SCHEMAS["qualifiedValue"]["properties"] | {"value": schema})))
 
 
 def _file_schema(given: InputSpec) -> Document:

@@ -1,11 +1,8 @@
 """Processes: their list, their descriptions, and their execution."""
 
-from contextlib import suppress
-
 from flask import Blueprint, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from candela.errors import UnavailableError
 from candela.gateway.access.identity import principal_of
 from candela.gateway.front.large import release_large_body
 from candela.gateway.parameters import json_document, query_of_request
@@ -27,7 +24,6 @@ from candela.gateway.protocols.ogcapi.vocabulary import (
     self_links,
 )
 from candela.gateway.request_preferences import KEY_HEADER, TITLE_HEADER, RequestPreferences
-from candela.jobs.model import Job
 from candela.jobs.principal import Principal
 from candela.jobs.request import ExecuteRequest
 from candela.spec import ProcessSpec, find_spec
@@ -43,6 +39,7 @@ LIMIT: Document = {
 OFFSET: Document = {
     "type": "integer",
     "minimum": 0,
+    "maximum": 2**31,
     "default": 0,
     "description": "How many are left out before.",
 }
@@ -114,7 +111,7 @@ def add_process_routes(routes: Blueprint, api: OgcApi) -> None:
             "numberTotal": len(specs),
             "links": _list_links(f"{addresses.base_url}/processes", limit, offset, len(specs)),
         }
-        return api.answer("Processes", document, query)
+        return api.answer("Processes", document, query, kind="processes")
 
     @routes.get("/processes/<process_id>")
     @documented(
@@ -134,7 +131,7 @@ def add_process_routes(routes: Blueprint, api: OgcApi) -> None:
             link(f"{addresses.base_url}/processes", "up", JSON, "All processes"),
             link(f"{addresses.jobs}?processID={process_id}", JOB_LIST, JSON, "Its jobs"),
         ]
-        return api.answer(spec.title, document, query)
+        return api.answer(spec.title, document, query, kind="process")
 
     @routes.post("/processes/<process_id>/execution")
     @documented(EXECUTION)
@@ -206,8 +203,10 @@ def _executed(
     )
     del asked
     release_large_body(request.environ)
-    job, has_waited = _held(api, principal, job, preferences)
-    is_answered_async = not (has_waited and job.state.is_final)
+    held_s = preferences.held_s(api.waiting.sync_timeout_s)
+    held = api.waiting.for_a_while(principal, job, held_s) if held_s else None
+    is_answered_async = held is None or not held.state.is_final
+    job = held or job
     if is_answered_async:
         response = json_answer(status_info(job, spec, api.addresses), status=201)
         response.headers["Location"] = api.addresses.job(job.id)
@@ -220,17 +219,3 @@ def _executed(
     if applied := preferences.applied(is_answered_async=is_answered_async):
         response.headers["Preference-Applied"] = applied
     return response
-
-
-def _held(
-    api: OgcApi, principal: Principal, job: Job, preferences: ExecutionPreferences
-) -> tuple[Job, bool]:
-    """Hold an answer back for the job to end; return the job, and whether it was waited for."""
-    held_s = preferences.held_s(api.sync_timeout_s)
-    if not held_s:
-        return job, False
-    with api.place() as has_place:
-        if has_place:
-            with suppress(UnavailableError):  # the job is known already
-                job = api.jobs.wait(principal, job.id, held_s)
-    return job, has_place

@@ -33,8 +33,16 @@ def record(required: str = "", /, **properties: Any) -> Document:  # noqa: ANN40
     return found | ({"required": required.split()} if required else {})
 
 
+def closed(schema: Document) -> Document:
+    """Return the schema of an object that has no other members."""
+    return schema | {"additionalProperties": False}
+
+
+PLAIN: Final[Document] = {
+    "anyOf": [TEXT, NUMBER, {"type": "boolean"}, listed(ANYTHING), {"type": "object"}]
+}
 LINKS: Final = listed(ref("link"))
-FORMAT: Final = record(mediaType=TEXT, encoding=TEXT, schema=ANYTHING)
+FORMAT: Final = closed(record(mediaType=TEXT, encoding=TEXT, schema=ANYTHING))
 MODE: Final = {"type": "string", "enum": ["value", "reference"]}
 SUMMARY: Final[Document] = {
     "id": TEXT,
@@ -77,12 +85,19 @@ SCHEMAS: Final[dict[str, Document]] = {
         ),
         outputs=named(record("schema", **DESCRIBED)),
     ),
-    "bbox": record(
-        "bbox",
-        bbox={"type": "array", "items": NUMBER, "minItems": 4, "maxItems": 4},
-        crs=TEXT | {"default": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"},
+    "reference": closed(
+        record("href", href=URI, type=TEXT, rel=TEXT, hreflang=TEXT, title=TEXT, format=FORMAT)
     ),
-    "qualifiedValue": record("value", value=ANYTHING, mediaType=TEXT, encoding=TEXT, format=FORMAT),
+    "bbox": closed(
+        record(
+            "bbox",
+            bbox={"type": "array", "items": NUMBER, "minItems": 4, "maxItems": 4},
+            crs=TEXT | {"default": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"},
+        )
+    ),
+    "qualifiedValue": closed(
+        record("value", value=PLAIN, mediaType=TEXT, encoding=TEXT, schema=ANYTHING, format=FORMAT)
+    ),
     "value": {
         "description": "A value, a list of values, a reference, a qualified value or a box.",
         "anyOf": [
@@ -90,15 +105,18 @@ SCHEMAS: Final[dict[str, Document]] = {
             NUMBER,
             {"type": "boolean"},
             listed(ANYTHING),
-            ref("link"),
+            ref("reference"),
             ref("qualifiedValue"),
             ref("bbox"),
+            {"type": "object"},
         ],
     },
-    "execute": record(
-        inputs=named(ref("value")),
-        outputs=named(record(transmissionMode=MODE, format=FORMAT)),
-        response={"type": "string", "enum": ["raw", "document"], "default": "raw"},
+    "execute": closed(
+        record(
+            inputs=named(ref("value")),
+            outputs=named(closed(record(transmissionMode=MODE, format=FORMAT))),
+            response={"type": "string", "enum": ["raw", "document"], "default": "raw"},
+        )
     ),
     "validation": record(
         "processID version request", processID=TEXT, version=TEXT, request=ref("execute")
@@ -107,6 +125,7 @@ SCHEMAS: Final[dict[str, Document]] = {
         wallSeconds=NUMBER,
         cpuSeconds=NUMBER,
         gigabyteSeconds=NUMBER,
+        peakMemoryBytes=COUNT,
         inputBytes=COUNT,
         outputBytes=COUNT,
     ),
@@ -127,6 +146,12 @@ SCHEMAS: Final[dict[str, Document]] = {
         started=TIME,
         finished=TIME,
         updated=TIME,
+        expires=TIME | {"description": "When the results are removed, or what is left of the job."},
+        removed=TIME | {"description": "When the results were removed."},
+        jobsAhead=COUNT | {"description": "How many jobs in the queue come before."},
+        estimatedStart=TIME,
+        estimatedEnd=TIME,
+        footprint=ref("bbox"),
         usage=ref("usage"),
         exception=record(code=TEXT, locator=TEXT, log=TEXT),
         inputs=named(listed(ANYTHING)),
@@ -136,7 +161,8 @@ SCHEMAS: Final[dict[str, Document]] = {
     "jobList": record("jobs links", jobs=listed(ref("statusInfo")), numberTotal=COUNT, links=LINKS),
     "results": named(ref("value")),
     "events": record(
-        "events", events=listed(record("time state", time=TIME, state=TEXT, message=TEXT))
+        "events",
+        events=listed(record("time state", time=TIME, state=TEXT, message=TEXT, cause=TEXT)),
     ),
     "exception": record(
         "type",

@@ -1,10 +1,8 @@
 """What the routes of OGC API - Processes share, and its first pages: /, /conformance and /api."""
 
 import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from flask import Blueprint, Response, current_app, request
@@ -34,6 +32,7 @@ from candela.gateway.protocols.ogcapi.vocabulary import (
     link,
     self_links,
 )
+from candela.gateway.protocols.waiting import Waiting
 from candela.gateway.results import Addresses
 from candela.jobs.model import Job, JobSummary
 from candela.jobs.principal import Principal
@@ -41,7 +40,6 @@ from candela.jobs.service import JobService
 from candela.settings import Metadata
 from candela.spec import ProcessSpec
 
-WAITING = 16  # answers held back at the same time
 BOTH = (JSON, HTML)
 
 
@@ -54,38 +52,19 @@ class Pages(Protocol):
     def job(self, principal: Principal, job: Job) -> BaseResponse:
         """Draw the page of a job."""
 
-    def document(self, title: str, document: Document) -> BaseResponse:
-        """Draw any other document."""
+    def document(self, title: str, document: Document, *, kind: str = "document") -> BaseResponse:
+        """Draw any other document by its kind, such as ``jobs``; without one, its members."""
 
 
 @dataclass(frozen=True)
 class OgcApi:
-    """OGC API - Processes on the job store.
-
-    Attributes
-    ----------
-    sync_timeout_s : float
-        How long an answer is held back at most.
-    """
+    """OGC API - Processes on the job store."""
 
     jobs: JobService
     metadata: Metadata
     addresses: Addresses
     pages: Pages
-    sync_timeout_s: float
-    _places: threading.BoundedSemaphore = field(
-        default_factory=lambda: threading.BoundedSemaphore(WAITING), init=False
-    )
-
-    @contextmanager
-    def place(self) -> Iterator[bool]:
-        """Take one of the places for answers that are held back; tell whether there was one."""
-        has_place = self._places.acquire(blocking=False)
-        try:
-            yield has_place
-        finally:
-            if has_place:
-                self._places.release()
+    waiting: Waiting
 
     def spec(self, job: JobSummary) -> ProcessSpec | None:
         """Return the process of a job; None where that of an old job is offered no more."""
@@ -94,10 +73,12 @@ class OgcApi:
         except NoSuchProcessError:
             return None
 
-    def answer(self, title: str, document: Document, query: QueryParameters) -> BaseResponse:
+    def answer(
+        self, title: str, document: Document, query: QueryParameters, *, kind: str = "document"
+    ) -> BaseResponse:
         """Answer with a document, or with its page."""
         if is_page(query):
-            return self.pages.document(title, document)
+            return self.pages.document(title, document, kind=kind)
         return json_answer(document)
 
     def landing(self) -> Document:
@@ -121,8 +102,9 @@ class OgcApi:
 
 def is_page(query: QueryParameters) -> bool:
     """Tell whether the answer is to be a page: as ``f`` says, or else the Accept header."""
-    form = query.choice("f", ("json", "html"))
-    return form == "html" if form else wants_html()
+    if "f" not in query:
+        return wants_html()
+    return query.choice("f", ("json", "html"), default="json") == "html"
 
 
 def json_answer(document: Document, *, status: int = 200, media_type: str = JSON) -> BaseResponse:
@@ -187,5 +169,5 @@ def add_service_routes(routes: Blueprint, api: OgcApi) -> None:
             routes_of_application(), api.jobs.specs, api.metadata, api.addresses.base_url
         )
         if is_page(query_of_request("f")):
-            return api.pages.document("The API", document)
+            return api.pages.document("The API", document, kind="api")
         return json_answer(document, media_type=OPENAPI)

@@ -8,6 +8,7 @@ from candela.contract.names import without_secrets
 from candela.gateway.problems import problem_of_failure
 from candela.gateway.protocols.ogcapi.result_documents import box_document, reference
 from candela.gateway.protocols.ogcapi.vocabulary import (
+    CRS84,
     EXCEPTIONS,
     HTML,
     JSON,
@@ -17,20 +18,12 @@ from candela.gateway.protocols.ogcapi.vocabulary import (
     Document,
     link,
 )
-from candela.gateway.results import Addresses, JobOutput, outputs_of, usage_document
-from candela.jobs.accounting import Consumption
+from candela.gateway.results import STATUS, Addresses, JobOutput, outputs_of, usage_document
+from candela.jobs.accounting import Consumption, JobUsage
+from candela.jobs.estimates import Estimate
+from candela.jobs.footprints import TURN, Footprint
 from candela.jobs.model import Event, Job, JobOutcome, State
 from candela.spec import ProcessSpec
-
-STATUS = {
-    State.ACCEPTED: "accepted",
-    State.DISPATCHING: "accepted",
-    State.RUNNING: "running",
-    State.PUBLISHING: "running",
-    State.SUCCEEDED: "successful",
-    State.FAILED: "failed",
-    State.DISMISSED: "dismissed",
-}  # OGC 18-062r2, 7.12
 
 
 def status_info(job: JobOutcome, spec: ProcessSpec | None, addresses: Addresses) -> Document:
@@ -52,6 +45,12 @@ def status_info(job: JobOutcome, spec: ProcessSpec | None, addresses: Addresses)
         info["started"] = time_text(job.started)
     if job.finished:
         info["finished"] = time_text(job.finished)
+    if job.expires and job.state.is_final:
+        info["expires"] = time_text(job.expires)
+    if job.removed:
+        info["removed"] = time_text(job.removed)
+    if job.footprint:
+        info["footprint"] = _footprint(job.footprint)
     if job.state.is_final and job.started:
         info["usage"] = usage_document(Consumption.of(job))
     if job.error:
@@ -134,9 +133,38 @@ def input_value(value: Value) -> Any:  # noqa: ANN401 - JSON
     return box_document(value) if isinstance(value, Box) else value
 
 
+def job_usage(used: JobUsage) -> Document:
+    """Return what a job has used, which is known when its result is removed, too."""
+    return {
+        "wallSeconds": used.wall_s,
+        "cpuSeconds": used.cpu_s,
+        "peakMemoryBytes": used.peak_memory_bytes,
+        "inputBytes": used.input_bytes,
+        "outputBytes": used.output_bytes,
+    }
+
+
+def _footprint(footprint: Footprint) -> Document:
+    west, south, east, north = footprint
+    return {"bbox": [west, south, east - TURN if east > TURN / 2 else east, north], "crs": CRS84}
+
+
+def estimate_document(estimate: Estimate) -> Document:
+    """Return the place of a job in the queue, and when it will start and end as far as is known."""
+    found: Document = {}
+    if estimate.ahead is not None:
+        found["jobsAhead"] = estimate.ahead
+        if estimate.start:
+            found["estimatedStart"] = time_text(estimate.start)
+    if estimate.end:
+        found["estimatedEnd"] = time_text(estimate.end)
+    return found
+
+
 def event_document(event: Event) -> Document:
     """Return something that happened to a job."""
-    return {"time": time_text(event.time), "state": event.state, "message": event.message}
+    found = {"time": time_text(event.time), "state": event.state, "message": event.message}
+    return found | ({"cause": event.cause} if event.cause else {})
 
 
 def time_text(time: dt.datetime) -> str:

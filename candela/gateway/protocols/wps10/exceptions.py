@@ -6,7 +6,11 @@ from candela.gateway.problems import Kind, Problem
 from candela.gateway.protocols.reports import Reports
 from candela.gateway.protocols.wps10.xml import OWS
 
-CODES = {"NotFound": "InvalidParameterValue"}  # which WPS 1.0.0 does not have
+CODES = {  # which WPS 1.0.0 does not have
+    "NotFound": "InvalidParameterValue",
+    "JobDismissed": "InvalidParameterValue",
+    "JobExpired": "InvalidParameterValue",
+}
 
 REPORTS = Reports(OWS, "1.0.0", lambda problem: CODES.get(problem.code, problem.code))
 

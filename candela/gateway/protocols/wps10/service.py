@@ -32,6 +32,7 @@ from candela.gateway.results import Addresses, literal_text, outputs_of
 from candela.jobs.model import Job, State
 from candela.jobs.principal import Principal
 from candela.jobs.service import JobService
+from candela.jobs.tombstones import check_kept
 from candela.settings import Metadata, Settings
 from candela.spec import find_spec
 
@@ -92,7 +93,7 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
     def describe_processes(self, identifiers: list[str] | None) -> BaseResponse:
         """Answer DescribeProcess."""
         specs = self._jobs.specs
-        names = [name for name in identifiers or [] if name]
+        names = list(dict.fromkeys(name for name in identifiers or [] if name))
         if not names:
             raise MissingValueError("the identifier of a process is missing", "Identifier")
         if [name.lower() for name in names] == ["all"]:
@@ -128,7 +129,15 @@ class Wps10(Service):  # type: ignore[misc]  # PyWPS has no types
         return job
 
     def status(self, job: Job) -> BaseResponse:
-        """Answer with the status document of a job."""
+        """Answer with the status document of a job.
+
+        Raises
+        ------
+        JobExpiredError
+            If it has succeeded and its results are removed.
+        """
+        if job.state is State.SUCCEEDED:
+            check_kept(job)
         with suppress(UnavailableError):  # what is known of the job already is the answer then
             job = self._jobs.with_place(job)
         if job.request.lineage:

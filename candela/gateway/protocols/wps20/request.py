@@ -172,7 +172,7 @@ def _check_accepted(root: etree._Element) -> None:
 
 
 def _identifiers(*names: str) -> tuple[str, ...]:
-    found = tuple(name for name in names if name)
+    found = tuple(dict.fromkeys(name for name in names if name))
     if not found:
         raise MissingValueError("the identifier of a process is missing", "Identifier")
     return found
@@ -255,7 +255,7 @@ def _output_of(name: str, element: etree._Element, spec: ProcessSpec) -> OutputR
             raise NoSuchFormatError(
                 f"output {name!r} is offered as {', '.join(offered)}, not as {media_type!r}", name
             )
-    transmission = element.get("transmission")
+    transmission = element.get("transmission") or None
     if transmission not in {None, "value", "reference"}:
         raise InvalidValueError(
             f"transmission is {shown(transmission)}, expected value or reference", name

@@ -1,12 +1,14 @@
 """The WPS 2.0 endpoint."""
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from flask import Request, Response, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from candela.contract.job import Box, Failure
-from candela.errors import NoSuchJobError, ResultNotReadyError
+from candela.errors import NotFoundError, ResultNotReadyError
 from candela.gateway.access.browsers import OF_OURS, Sites, refuse_other_sites
 from candela.gateway.access.identity import principal_of
 from candela.gateway.front.large import release_large_body
@@ -29,6 +31,7 @@ from candela.gateway.results import Addresses, JobOutput, literal_text
 from candela.jobs.model import Job, State, now
 from candela.jobs.principal import Principal
 from candela.jobs.service import JobService
+from candela.jobs.tombstones import check_kept
 from candela.settings import Metadata, Settings
 
 ASK_ASYNCHRONOUSLY = "please ask asynchronously (mode=async)"
@@ -49,6 +52,7 @@ class Wps20:
         self._endpoint = f"{settings.base_url}/wps"
         self._addresses = Addresses(settings.base_url)
         self._metadata = metadata
+        self._capabilities: dict[str, tuple[int, bytes]] = {}  # with the number of the processes
 
     def call(self, http_request: Request, *, endpoint: str = "") -> BaseResponse:
         """Answer any request.
@@ -66,9 +70,7 @@ class Wps20:
             refuse_other_sites(self._sites)
             return self._execute(principal, http_request, asked.execute)
         if asked.name == "GetCapabilities":
-            specs = self._jobs.specs.values()
-            root = describe.capabilities(specs, self._metadata, endpoint or self._endpoint)
-            return _own(document(root))
+            return _own(self._capabilities_at(endpoint or self._endpoint))
         if asked.name == "DescribeProcess":
             return self._describe(asked.identifiers)
         if asked.name == "GetStatus":
@@ -76,7 +78,18 @@ class Wps20:
         if asked.name == "GetResult":
             return self._result(principal, asked.job)
         refuse_other_sites(self._sites)
-        return _xml(document(status_info(self._jobs.dismiss(principal, asked.job))))
+        with _called_job_id():
+            return _xml(document(status_info(self._jobs.dismiss(principal, asked.job))))
+
+    def _capabilities_at(self, endpoint: str) -> bytes:
+        """Return the capabilities; they are written when the processes have changed."""
+        specs = self._jobs.specs
+        written, content = self._capabilities.get(endpoint, (None, b""))
+        if written != specs.number:
+            written = specs.number
+            content = document(describe.capabilities(specs.values(), self._metadata, endpoint))
+            self._capabilities[endpoint] = (written, content)
+        return content
 
     def _describe(self, identifiers: tuple[str, ...]) -> BaseResponse:
         specs = self._jobs.specs
@@ -112,13 +125,15 @@ class Wps20:
         return job
 
     def _status(self, principal: Principal, job_id: str) -> BaseResponse:
-        job = self._jobs.get(principal, job_id)
+        with _called_job_id():
+            job = self._jobs.get(principal, job_id)
         if now() - job.created < YOUNG:
             job = self._waiting.for_a_moment(principal, job)
         return _xml(document(status_info(job)))
 
     def _result(self, principal: Principal, job_id: str) -> BaseResponse:
-        job = self._jobs.get(principal, job_id)
+        with _called_job_id():
+            job = self._jobs.get(principal, job_id)
         timeout_s = RESULT_GRACES * self._waiting.grace_s
         job = self._waiting.for_a_moment(principal, job, timeout_s)
         if not job.state.is_final:
@@ -127,13 +142,12 @@ class Wps20:
 
     def _answer(self, job: Job) -> BaseResponse:
         """Answer with what came of a job that has ended."""
-        if job.state is State.DISMISSED:
-            raise NoSuchJobError(f"job {job.id} was dismissed: it has no result", "JobID")
-        if job.state is not State.SUCCEEDED:
+        if job.state is State.FAILED:
             error = job.error or Failure(kind="PublicError", message=job.message)
             return REPORTS.refuse(problem_of_failure(error))
+        check_kept(job)
         spec = self._jobs.spec(job)
-        if job.request.response == "raw":
+        if job.request.response == "raw" and len(job.request.outputs) == 1:
             return self._raw(job, raw_output(job, spec, self._addresses))
         return _xml(document(result(job, spec, self._jobs.storage, self._addresses)))
 
@@ -146,6 +160,16 @@ class Wps20:
         if requested == TEXT and not isinstance(output.value, Box):
             return Response(clean(literal_text(output.value)), mimetype=TEXT)
         return _xml(document(value_element(output.value)))
+
+
+@contextmanager
+def _called_job_id() -> Iterator[None]:
+    """Name the parameter that a job was asked for by as WPS 2.0 does."""
+    try:
+        yield
+    except NotFoundError as error:
+        error.locator = "JobID"
+        raise
 
 
 def _xml(content: bytes) -> BaseResponse:

@@ -17,6 +17,7 @@ from candela.eo.vector.files import read_features
 from candela.eo.vector.parcels import CLASSES, Parcel, ParcelStatistics, place_parcels
 from candela.eo.vector.tables import harmless
 from candela.errors import blamed_on
+from candela.models.change.kind import Kind
 
 LEVELS = (0.1, 0.5)  # shares of changed area; lower limits of levels 2 and 3
 LARGEST_DISTORTION = 0.01  # of areas by the projection; that of UTM is about 0.001
@@ -32,6 +33,8 @@ COLUMNS = (
     "change_p90",
     "change_share",
     *CLASS_NAMES,
+    "change_kind",
+    "change_kind_share",
     "change_valid_fraction",
     "change_area_m2",
     "change_note",
@@ -67,22 +70,37 @@ class MeasuredParcel:
         true, flat = ellipsoidal_area(self.parcel.outline), self.parcel.area * self.metre**2
         return flat if abs(flat - true) <= LARGEST_DISTORTION * true else true
 
+    @property
+    def kind(self) -> tuple[Kind | None, float | None]:
+        """The most frequent kind of change, and its share of the valid area; None without any."""
+        shares = {Kind(k): share for k, share in self.statistics.class_shares.items()}
+        shares.pop(Kind.UNCHANGED, None)
+        return max(shares.items(), key=lambda item: item[1], default=(None, None))
+
     def values(self) -> dict[str, Any]:
         """Return the statistics as JSON values, by the names in ``COLUMNS``."""
         found = self.statistics
         shares = found.shares or (None,) * CLASSES
         area = self.area_m2
-        numbers = (
-            found.mean, found.p90, found.share_above_half, *shares, found.valid_fraction,
-        )  # fmt: skip
-        rounded = [None if number is None else round(number, DIGITS) for number in numbers]
-        columns = (self.level, *rounded, None if area is None else round(area, 1))
+        kind, kind_share = self.kind
+        columns = (
+            self.level,
+            *map(_rounded, (found.mean, found.p90, found.share_above_half, *shares)),
+            None if kind is None else kind.label,
+            _rounded(kind_share),
+            _rounded(found.valid_fraction),
+            None if area is None else round(area, 1),
+        )
         return dict(zip(COLUMNS, (*columns, self._note()), strict=True))
 
     def _note(self) -> str | None:
         if not self.parcel.note and self.statistics.mean is None:
             return "no valid pixel of the images lies in it"
         return self.parcel.note or None
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, DIGITS)
 
 
 def change_level(statistics: ParcelStatistics) -> int | None:

@@ -1,21 +1,18 @@
 """Preview of parcels, coloured by their change level, over the later image."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
-import rasterio
 import shapely
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
-from candela.eo.raster.grid import Area, Bounds, Grid
-from candela.eo.raster.preview import colour
-
-from .parcels import LEVELS, MeasuredParcel
+from candela.eo.raster.grid import Area, Bounds, Grid, Shape
+from candela.models.change.parcels import LEVELS, MeasuredParcel
 
 LONGEST_SIDE = 1024  # pixels
 SHORTEST_SIDE = 480  # pixels: smaller images are enlarged, so that the legend fits
@@ -26,40 +23,32 @@ FILLED = {1: 0.3, 2: 0.6, 3: 0.6, None: 0.3}  # opacity of the colours
 PALED = 0.7  # desaturation of the image, so that the level colours stand out
 SUBPIXEL_BITS = 4
 LEGEND_PX = 28  # height
-TRUE_COLOUR = ("B04", "B03", "B02")  # red, green, blue
-SCALE = 10_000
 
 Pixels = NDArray[np.float32]
+Background = Callable[[Window, Shape], NDArray[np.uint8]]
 
 
 def draw_parcels(
-    path: Path,
-    parcels: Sequence[MeasuredParcel],
-    image: rasterio.DatasetReader,
-    indexes: Sequence[int],
+    path: Path, parcels: Sequence[MeasuredParcel], grid: Grid, background: Background
 ) -> None:
     """Draw parcels over the part of an image where they are.
 
     Parameters
     ----------
     path : Path
-        The PNG to write.
+        The picture, PNG.
     parcels : sequence of MeasuredParcel
-        Placed on the grid of the image.
-    image : DatasetReader
-        Reflectance times 10 000, nodata 0.
-    indexes : sequence of int
-        Its bands of red, green and blue.
+        With at least one on the image.
+    grid : Grid
+        Of the image.
+    background : callable
+        Draws a window of the image, reduced to a shape: red, green, blue and opacity.
     """
-    grid = Grid.of(image)
     window = _extent(grid, [each.parcel.shape for each in parcels])
     sides = (int(window.height), int(window.width))
     scale = min(1.0, LONGEST_SIDE / max(sides)) * max(1, SHORTEST_SIDE // max(sides))
     rows, cols = (max(1, round(side * scale)) for side in sides)
-    stored = image.read(list(indexes), window=window, out_shape=(3, rows, cols))
-    reflectance = np.minimum(stored, SCALE).astype(np.float32) / SCALE
-    reflectance[:, (stored == 0).any(axis=0)] = np.nan
-    picture = colour(reflectance)
+    picture = background(window, Shape(rows, cols))
     drawn = picture[..., :3].astype(np.float32)
     drawn += PALED * (drawn.mean(axis=-1, keepdims=True) - drawn)
     place = _Place(grid, window, cols / window.width)
