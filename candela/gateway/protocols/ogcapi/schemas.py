@@ -116,8 +116,10 @@ SCHEMAS: Final[dict[str, Document]] = {
             inputs=named(ref("value")),
             outputs=named(closed(record(transmissionMode=MODE, format=FORMAT))),
             response={"type": "string", "enum": ["raw", "document"], "default": "raw"},
+            subscriber=ref("subscriber"),
         )
     ),
+    "subscriber": closed(record(successUri=URI, inProgressUri=URI, failedUri=URI)),
     "validation": record(
         "processID version request", processID=TEXT, version=TEXT, request=ref("execute")
     ),

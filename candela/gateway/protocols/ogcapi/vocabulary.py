@@ -29,6 +29,7 @@ CONFORMS_TO: Final = (
             "oas30",
             "job-list",
             "dismiss",
+            "callback",
         )
     ),
 )
