@@ -1,14 +1,20 @@
 """Results as STAC items: what they hold, how they are found, and who finds them."""
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 from mapped_jobs import add_mapped_job, raster
 from pystac import Item
 from pystac.validation import validate_dict
 
-from candela.jobs.listing import MOST_LISTED
+from candela.errors import InvalidValueError
+from candela.gateway.results import Addresses
+from candela.gateway.stac.catalogue import ResultCatalogue
+from candela.gateway.stac.query import ItemQuery, PageEnd
+from candela.jobs.listing import MOST_LISTED, TimeInterval
 from candela.jobs.model import State
+from candela.jobs.principal import SYSTEM
 from candela.jobs.rows import LISTED_LENGTH
 
 MAY = dt.datetime(2020, 5, 17, 10, 30, tzinfo=dt.UTC)
@@ -174,6 +180,24 @@ def test_a_result_too_large_for_lists_has_its_items(idle, store):
     assert search(idle) == [f"{job}.change"]
 
 
+def test_a_page_reads_a_bounded_number_of_results(idle_gateway, store):
+    old, new = (
+        [f"{add_mapped_job(store, outputs={'change': raster(time=time)})}.change" for _ in range(2)]
+        for time in (MAY, None)
+    )
+    catalogue = ResultCatalogue(idle_gateway.jobs, Addresses("http://candela.test"), most_jobs=3)
+    in_may = ItemQuery(time=TimeInterval.parse("2020-05-17"))
+    page = catalogue.page(SYSTEM, in_may)  # of three jobs the last one
+    assert [item["id"] for item in page.items] == [old[1]]
+    rest = catalogue.page(SYSTEM, replace(in_may, after=PageEnd.of_token(page.next_token)))
+    assert [item["id"] for item in rest.items] == [old[0]]
+    assert rest.next_token == ""
+    few = replace(catalogue, most_jobs=2)
+    with pytest.raises(InvalidValueError, match="no item among the newest 2 jobs"):
+        few.page(SYSTEM, in_may)
+    assert [item["id"] for item in few.page(SYSTEM, ItemQuery()).items] == new[::-1]
+
+
 @pytest.mark.parametrize(
     ("body", "locator"),
     [
@@ -183,6 +207,7 @@ def test_a_result_too_large_for_lists_has_its_items(idle, store):
         ({"bbox": [8, 46, 10, 45]}, "bbox"),
         ({"bbox": [8, 45, 10, 460]}, "bbox"),
         ({"bbox": {"west": 8}}, "bbox"),
+        ({"bbox": [[8, 45], [10, 46]]}, "bbox"),
         ({"datetime": "yesterday"}, "datetime"),
         ({"limit": 0}, "limit"),
         ({"token": "x"}, "token"),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import shapely
 
-from candela.errors import NoSuchProcessError, NotFoundError
+from candela.errors import InvalidValueError, NoSuchProcessError, NotFoundError
 from candela.gateway.parameters import shown
 from candela.gateway.results import Addresses
 from candela.gateway.stac.items import (
@@ -27,6 +27,7 @@ from candela.jobs.service import JobService
 from candela.spec import ProcessSpec
 
 JOBS_AT_ONCE = 200
+MOST_JOBS = 10_000  # whose results a page reads: some 2 s
 
 
 class ItemPage(NamedTuple):
@@ -41,11 +42,12 @@ class ResultCatalogue:
     """What is in the job store, as collections and items.
 
     NOTE: the index of jobs has footprints and processes, but no time of what results show. A search
-    by time reads the results of all jobs that match otherwise until a page is full.
+    by time reads the results of jobs until a page is full, but of no more than ``most_jobs``.
     """
 
     jobs: JobService
     addresses: Addresses
+    most_jobs: int = MOST_JOBS
 
     def collections(self) -> dict[str, ProcessSpec]:
         """Return the processes that make rasters which become layers."""
@@ -75,10 +77,26 @@ class ResultCatalogue:
         raise NotFoundError(f"there is no item {shown(item)} in collection {shown(collection)}")
 
     def page(self, principal: Principal, query: ItemQuery) -> ItemPage:
-        """Return a page of the items that match."""
+        """Return a page of the items that match.
+
+        Raises
+        ------
+        InvalidValueError
+            If there is none among the results that a page reads, and there may be more.
+        """
         found: list[Document] = []
         end: PageEnd | None = None
-        for job, names in self._matches(principal, query):
+        for read, (job, names) in enumerate(self._matches(principal, query)):
+            if read == self.most_jobs:
+                if end is None:
+                    raise InvalidValueError(
+                        f"no item among the newest {read} jobs that may match; narrow the search "
+                        "by collections, bbox or ids",
+                        "datetime",
+                    )
+                return ItemPage(found, end.token())
+            if not names:
+                continue
             documents = dict(items_of(job, self._spec(job), self.addresses))
             for name in names:
                 if len(found) == query.limit and end:
@@ -90,7 +108,7 @@ class ResultCatalogue:
     def _matches(
         self, principal: Principal, query: ItemQuery
     ) -> Iterator[tuple[JobOutcome, list[str]]]:
-        """Yield jobs with the outputs whose items match, after the page before."""
+        """Yield jobs with the outputs whose items match, if any, after the page before."""
         known = self.collections().keys()
         wanted = frozenset(known if query.collections is None else known & query.collections)
         for job in self._jobs(principal, query, wanted):
@@ -99,8 +117,7 @@ class ResultCatalogue:
             names = _outputs_that_match(job, query)
             if query.after and query.after.job.id == job.id:
                 names = _rest(names, list(rasters_of(job)), query.after.output)
-            if names:
-                yield job, names
+            yield job, names
 
     def _jobs(
         self, principal: Principal, query: ItemQuery, processes: frozenset[str]

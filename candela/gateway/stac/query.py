@@ -9,7 +9,7 @@ from werkzeug.datastructures import MultiDict
 
 from candela.errors import InvalidValueError
 from candela.gateway.parameters import QueryParameters, plain_text, shown
-from candela.gateway.stac.items import EARTH, Corners, Document, boxes_of
+from candela.gateway.stac.items import EARTH, Corners, boxes_of
 from candela.jobs.listing import JobQuery, Position, TimeInterval
 
 OF_COLLECTION = ("bbox", "datetime", "limit", "token")
@@ -177,13 +177,8 @@ def _json(text: str) -> object:
 
 def _text(value: object, name: str) -> str:
     """Return the text that a member would be in a query string."""
-    if isinstance(value, list):
-        return ",".join(_text(each, name) for each in value if not isinstance(each, list))
+    if isinstance(value, list) and not any(isinstance(each, list) for each in value):
+        return ",".join(_text(each, name) for each in value)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise InvalidValueError(f"{name} is a {type(value).__name__}", name)
     return str(value)
-
-
-def body_of_next_page(document: Document, token: str) -> Document:
-    """Return the body that asks for the page after."""
-    return {**document, "token": token}

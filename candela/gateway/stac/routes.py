@@ -26,7 +26,6 @@ from candela.gateway.stac.query import (
     OF_COLLECTION,
     OF_SEARCH,
     ItemQuery,
-    body_of_next_page,
     query_of_body,
 )
 from candela.settings import Metadata
@@ -102,8 +101,8 @@ def blueprint(catalogue: ResultCatalogue, metadata: Metadata) -> Blueprint:
         links = [link(f"{root}/search", "self", GEOJSON), link(root, "root")]
         if page.next_token:
             following = link(f"{root}/search", "next", GEOJSON)
-            body = body_of_next_page(body, page.next_token)
-            links.append(following | {"method": "POST", "body": body})
+            asked = {**body, "token": page.next_token}
+            links.append(following | {"method": "POST", "body": asked})
         return _answer(_features(page, links), GEOJSON)
 
     return routes
