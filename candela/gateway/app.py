@@ -30,6 +30,8 @@ from candela.gateway.results import Addresses
 from candela.gateway.runner import make_runner
 from candela.gateway.search import routes as search
 from candela.gateway.search.patches import PatchesApi
+from candela.gateway.stac import routes as stac
+from candela.gateway.stac.catalogue import ResultCatalogue
 from candela.gateway.staging import staging_of
 from candela.jobs.callback_sender import CallbackSender
 from candela.jobs.catalogue import ProcessCatalogue
@@ -158,6 +160,7 @@ class Gateway:
         pages = JobPages(self.jobs, self.metadata, addresses, self.settings.maps_url)
         api = OgcApi(self.jobs, self.metadata, addresses, pages, waiting)
         app.register_blueprint(ogcapi.blueprint(api))
+        app.register_blueprint(stac.blueprint(ResultCatalogue(self.jobs, addresses), self.metadata))
         app.register_blueprint(versions.blueprint(wps))
         app.register_blueprint(wps10.blueprint(first, self.jobs))
         token = outputs.token_of_map_server(self.settings)

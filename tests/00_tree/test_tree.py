@@ -215,6 +215,7 @@ GATEWAY_ARROWS = {
     ],
     "maps": ["access", "outputs", "problems"],
     "search": ["access", "parameters", "request_preferences"],
+    "stac": ["access", "parameters", "results"],
     "console": ["access", "problems", "results"],
     "ops": ["access", "parameters", "results"],
     "processes_admin": ["access", "parameters", "registration"],

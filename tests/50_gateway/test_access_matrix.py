@@ -150,6 +150,21 @@ DECISIONS = {
         Ask("/ows/{raster}/wms", FORM, b"service=WMS&request=GetCapabilities"),
         Ask("/ows", XML, DESCRIBE),
     ),
+    "GET /stac": decided("open", "/stac"),
+    "GET /stac/conformance": decided("open", "/stac/conformance"),
+    "GET /stac/collections": decided("open", "/stac/collections"),
+    "GET /stac/collections/<process>": decided("open", "/stac/collections/SarChangeDetect"),
+    "GET /stac/collections/<process>/items": decided(
+        "listed", "/stac/collections/SarChangeDetect/items"
+    ),
+    "GET /stac/collections/<process>/items/<item>": decided(
+        "own", "/stac/collections/SarChangeDetect/items/{mapped}.change"
+    ),
+    "GET /stac/search": decided("listed", "/stac/search"),
+    "POST /stac/search": decided(
+        "listed", Ask("/stac/search", JSON, b'{"bbox": [8, 45, 10, 46]}'),
+        Ask("/stac/search", JSON, b'{"ids": ["{mapped}.change"]}'),
+    ),
     "GET /patches": decided("open", "/patches"),
     "GET /patches/schemes": decided("open", "/patches/schemes"),
     "GET /patches/schemes/<name>": decided("open", "/patches/schemes/earth"),
@@ -232,7 +247,7 @@ def sent(
 def said(answer: TestResponse, owned: Estate) -> tuple[int, str, str]:
     """Return what an answer says, with names of what is not there for names of what is."""
     text = answer.data.decode("latin-1")
-    for kind in ("job", "raster", "polygons", "secret", "product"):
+    for kind in ("job", "raster", "polygons", "secret", "product", "mapped"):
         text = text.replace(owned.things[kind], owned.missing[kind])
     if answer.status_code != 200:
         text = re.sub(r"(patch |items/)1\b", rf"\g<1>{owned.missing['patch']}", text)

@@ -12,6 +12,7 @@ import numpy as np
 import rasterio
 from affine import Affine
 from flask.testing import FlaskClient
+from mapped_jobs import add_mapped_job
 from patch_models import patch_model
 from pydantic import SecretStr
 
@@ -47,7 +48,7 @@ class Estate:
     Attributes
     ----------
     things : dict of str to str
-        job, file, raster, polygons, secret, upload, patch.
+        job, file, raster, polygons, secret, upload, patch, mapped: a job with rasters.
     missing : dict of str to str
         The same kinds, of which there are none by these names.
     """
@@ -61,6 +62,7 @@ class Estate:
         self.things = {
             "job": job, "file": file["complexOutput"]["href"].rpartition("/")[2], **layers,
             "secret": self.upload(), "patch": "1", "product": PRODUCT,
+            "mapped": add_mapped_job(self.gateway.jobs.store, owner=OWNER, title=TITLE),
         }  # fmt: skip
         nothing = "00000000-0000-4000-8000-000000000000"
         self.missing = {
@@ -68,7 +70,7 @@ class Estate:
                 job.replace("-", "_"), nothing.replace("-", "_")
             )
             for kind, thing in self.things.items()
-        } | {"secret": 48 * "0", "patch": "999999", "product": "nothing"}
+        } | {"secret": 48 * "0", "mapped": nothing, "patch": "999999", "product": "nothing"}
         for origin in ("manual", "reference"):
             labels = {"scheme": "earth", "origin": origin, "labels": {"1": "A1"}}
             told = self.http.post("/patches/annotations", json=labels, headers=ROLES["owner"])
@@ -96,7 +98,7 @@ class Estate:
     @property
     def traces(self) -> list[str]:
         """Return what no answer to somebody else may have."""
-        things = [self.things[kind] for kind in ("job", "raster", "polygons", "secret")]
+        things = [self.things[kind] for kind in ("job", "raster", "polygons", "secret", "mapped")]
         return [*things, OWNER, TITLE, PRODUCT]
 
 

@@ -21,9 +21,10 @@ from candela.settings import Settings
 
 READ_BY_ALL = (
     "/", "/api", "/conformance", "/jobs", "/layers.json", "/outputs", "/ows", "/patches",
-    "/processes", "/wps",
+    "/processes", "/stac", "/wps",
 )  # fmt: skip
-ONLY_ASKS = "/ows"  # also by POST: nothing is changed there
+SERVICES = "/ows"
+ONLY_ASKS = (SERVICES, "/stac")  # also by POST: nothing is changed there
 MARKUP = frozenset(
     {"text/html", "text/xml", "application/xml", "text/xsl", "application/pdf",
      "multipart/x-mixed-replace"}
@@ -91,7 +92,7 @@ def protect(app: Flask, sites: Sites) -> None:
 
     @app.before_request
     def refuse() -> None:
-        is_asking = request.method in {"GET", "HEAD", "OPTIONS"} or _is_below(ONLY_ASKS)
+        is_asking = request.method in {"GET", "HEAD", "OPTIONS"} or any(map(_is_below, ONLY_ASKS))
         if not is_asking:
             refuse_other_sites(sites)
 
@@ -155,7 +156,7 @@ def _is_rendered(response: Response) -> bool:
     is_xml = media_type.endswith(("+xml", "/xml"))
     if is_xml and media_type not in {"application/xhtml+xml", "image/svg+xml"}:
         is_ours = response.headers.get("Content-Disposition") == OF_OURS
-        return not (is_ours or _is_below(ONLY_ASKS))
+        return not (is_ours or _is_below(SERVICES))
     return is_xml or media_type in MARKUP
 
 

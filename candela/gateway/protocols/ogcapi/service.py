@@ -95,6 +95,7 @@ class OgcApi:
                 link(f"{base}/conformance", "conformance", JSON, "Conformance classes"),
                 link(f"{base}/processes", PROCESSES, JSON, "Processes"),
                 link(f"{base}/jobs", JOB_LIST, JSON, "Jobs"),
+                link(f"{base}/stac", "related", JSON, "Results as a STAC catalogue"),
                 link(f"{base}/wps?service=WPS&request=GetCapabilities", "alternate", XML, "WPS"),
             ],
         }
