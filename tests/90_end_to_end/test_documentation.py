@@ -31,5 +31,5 @@ def test_the_page_of_the_client_runs(
         names["client"].close()  # type: ignore[attr-defined]
     said = capsys.readouterr().out
     assert "2020-07-18 2022-06-28 http" in said
-    assert "Echo has no input 'literl' (inputs: literal, complex, bbox, numbers, pause)" in said
+    assert "Echo has no input 'literl' (inputs: literal, bbox, numbers, image, " in said
     assert list(Path("results").glob("*.tif"))
