@@ -72,13 +72,7 @@ class Code(NamedTuple):
         -------
         ndarray, shape (units, pixels), float32
         """
-        down, right = (rows + 0.5) / 2 - 0.5, (cols + 0.5) / 2 - 0.5
-        top, left = np.floor(down).astype(int), np.floor(right).astype(int)
-        low, far = (down - top).astype(np.float32), (right - left).astype(np.float32)
-        last_row, last_col = self.inputs.shape[1] - 1, self.inputs.shape[2] - 1
-        corner_rows = np.clip([top, top, top + 1, top + 1], 0, last_row)
-        corner_cols = np.clip([left, left + 1, left, left + 1], 0, last_col)
-        shares = np.stack([(1 - low) * (1 - far), (1 - low) * far, low * (1 - far), low * far])
+        corner_rows, corner_cols, shares = _corners(rows, cols, self.inputs.shape)
         total = np.empty((len(rows), len(self.kernel)), np.float32)
         for first in range(0, len(rows), STRIP_SAMPLES):
             some = slice(first, first + STRIP_SAMPLES)
@@ -139,6 +133,39 @@ def doubled_rows(image: Image, rows: slice, cols: int) -> Image:
     first = max(0, rows.start // 2 - 1)  # with the neighbours that are interpolated
     near = image[:, first : (rows.stop + 1) // 2 + 1]
     return double(near)[:, rows.start - 2 * first : rows.stop - 2 * first, :cols]
+
+
+def doubled_pixels(image: Image, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Image:
+    """Upsample by two as ``double`` does, but only some pixels.
+
+    Parameters
+    ----------
+    image : ndarray, shape (bands, half the rows, half the cols), float32
+    rows, cols : ndarray, shape (pixels,), int
+        Indices in the upsampled image.
+
+    Returns
+    -------
+    ndarray, shape (bands, pixels), float32
+    """
+    corner_rows, corner_cols, shares = _corners(rows, cols, image.shape)
+    total = np.zeros((len(image), len(rows)), np.float32)
+    for near_rows, near_cols, share in zip(corner_rows, corner_cols, shares, strict=True):
+        total += image[:, near_rows, near_cols] * share
+    return total
+
+
+def _corners(
+    rows: NDArray[np.intp], cols: NDArray[np.intp], shape: tuple[int, ...]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Matrix]:
+    """Return rows, columns and weights of the four neighbours at half the resolution."""
+    down, right = (rows + 0.5) / 2 - 0.5, (cols + 0.5) / 2 - 0.5
+    top, left = np.floor(down).astype(int), np.floor(right).astype(int)
+    low, far = (down - top).astype(np.float32), (right - left).astype(np.float32)
+    corner_rows = np.clip([top, top, top + 1, top + 1], 0, shape[1] - 1)
+    corner_cols = np.clip([left, left + 1, left, left + 1], 0, shape[2] - 1)
+    shares = np.stack([(1 - low) * (1 - far), (1 - low) * far, low * (1 - far), low * far])
+    return corner_rows, corner_cols, shares
 
 
 def _halved(pixels: slice) -> slice:

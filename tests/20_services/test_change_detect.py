@@ -20,7 +20,7 @@ from candela.models.change import survey
 from candela.models.change.catalogue import MODELS
 from candela.models.change.detector import REACH
 from candela.models.change.report import GAP
-from candela.models.code import Code, double, doubled_rows
+from candela.models.code import Code, double, doubled_pixels, doubled_rows
 from candela.models.encoder import BANDS, EncoderCard, load_encoder
 from candela.services.change_detect import run
 from candela.spec import load_spec, services_folder
@@ -429,3 +429,11 @@ def test_single_pixels_of_a_code_are_those_of_the_doubled_code():
     rows, cols = random.integers(0, 60, 300), random.integers(0, 80, 300)
     expected = double(code.units())[:, rows, cols]
     np.testing.assert_allclose(code.doubled_at(rows, cols), expected, atol=1e-5)
+
+
+def test_single_pixels_are_those_of_the_doubled_image():
+    random = np.random.default_rng(7)
+    image = random.normal(size=(3, 7, 9)).astype(np.float32)
+    rows, cols = random.integers(0, 13, 200), random.integers(0, 17, 200)
+    expected = double(image)[:, rows, cols]
+    np.testing.assert_allclose(doubled_pixels(image, rows, cols), expected, atol=1e-6)

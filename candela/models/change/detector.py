@@ -1,5 +1,6 @@
 """Change detector: from two images to the probability of change, arrays in, arrays out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -45,7 +46,9 @@ class Comparison(Protocol):
     def __call__(self, views: Views, valid: Mask) -> Disagreement:
         """Return the disagreement in a window."""
 
-    def signature(self, views: Views, rows: Indexes, cols: Indexes) -> Signature | None:
+    def signature(
+        self, views: Views, found: Disagreement, rows: Indexes, cols: Indexes
+    ) -> Signature | None:
         """Return the spectra of some pixels, where the comparison has them."""
 
     def fitted_to(self, views: Views, valid: Mask) -> "Comparison":
@@ -177,7 +180,11 @@ class Detector:
             return evidence  # of a sample, for the scales
         likely = self.log_odds(evidence) > LIKELY_ODDS if self.local else _is_likely(evidence)
         inside = before[:, *part], after[:, *part]
-        return _with_kinds(evidence, likely, compare, views, inner, inside)
+
+        def signature(rows: Indexes, cols: Indexes) -> Signature | None:
+            return compare.signature(views, found, rows + inner[0].start, cols + inner[1].start)
+
+        return _with_kinds(evidence, likely, signature, inside)
 
     def log_odds(self, evidence: Evidence) -> Image:
         """Return the log odds of change, shape (rows, cols), float32; NaN stays NaN.
@@ -280,14 +287,12 @@ def _is_likely(evidence: Evidence) -> Mask:
 def _with_kinds(
     evidence: Evidence,
     likely: Mask,
-    compare: Comparison,
-    views: Views,
-    inner: Part,
+    signature: Callable[[Indexes, Indexes], Signature | None],
     images: tuple[Reflectance, Reflectance],
 ) -> Evidence:
     """Add the kinds of the pixels that may have changed."""
     rows, cols = np.nonzero(likely)
-    found = compare.signature(views, rows + inner[0].start, cols + inner[1].start)
+    found = signature(rows, cols)
     if found is None:
         return evidence
     first, second = (image[:, rows, cols].astype(np.float32) / QUANTIFICATION for image in images)

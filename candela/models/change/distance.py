@@ -59,7 +59,13 @@ class CodeDistance:
         """Return itself: there is nothing to fit to a window."""
         return self
 
-    def signature(self, views: Views, rows: Indexes, cols: Indexes) -> Signature | None:  # noqa: ARG002
+    def signature(
+        self,
+        views: Views,  # noqa: ARG002
+        found: Disagreement,  # noqa: ARG002
+        rows: Indexes,  # noqa: ARG002
+        cols: Indexes,  # noqa: ARG002
+    ) -> Signature | None:
         """Return None: a distance has no spectrum."""
         return None
 

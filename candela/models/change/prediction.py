@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from candela.eo.regression import RobustFit, fit_robust, refine_robust
 from candela.eo.threads import one_thread_each, thread_count
-from candela.models.code import doubled_rows
+from candela.models.code import doubled_pixels, doubled_rows
 from candela.models.encoder import BANDS, VISIBLE
 
 from .cells import Cells
@@ -67,12 +67,15 @@ class Disagreement(NamedTuple):
         By loss and by gain of vegetation: see ``one_sided``.
     green : ndarray, shape (rows, cols), float32, optional
         See ``vegetation_gate``.
+    code_sums : ndarray, shape (targets, rows / 2, cols / 2), float32, optional
+        Part of the code and intercept in the prediction of the later date.
     """
 
     change: Image
     loss: Image | None = None
     gain: Image | None = None
     green: Image | None = None
+    code_sums: Image | None = None
 
 
 class Samples(NamedTuple):
@@ -335,21 +338,25 @@ class CrossPrediction:
             less = rest - doubled_rows(background, rows, width)
             both = (self._combine(*np.split(part, 2)) for part in (rest, less))
             found[0, rows] = np.sqrt(np.multiply(*both))
-        return Disagreement(*found)
-
-    def signature(self, views: Views, rows: Indexes, cols: Indexes) -> Signature | None:
-        """Return the spectra of some pixels; None without the short-wave infrared."""
-        if len(self.bands) < len(BANDS):
-            return None
-        before, after = (Samples.of(view, rows, cols) for view in (views.before, views.after))
         count = len(self.bands)
-        return Signature.of(
-            before.pixel[:, :count].T,
-            after.pixel[:, :count].T,
-            self.forward.residual(before, after)[:, :count].T,
-            np.reciprocal(self.forward.precision[:count]),
-            self.scales,
-        )
+        return Disagreement(*found)._replace(code_sums=sums[:count])
+
+    def signature(
+        self, views: Views, found: Disagreement, rows: Indexes, cols: Indexes
+    ) -> Signature | None:
+        """Return the spectra of some pixels; None without the short-wave infrared.
+
+        The part of the code comes from ``found``: no unit is computed twice.
+        """
+        if len(self.bands) < len(BANDS) or found.code_sums is None:
+            return None
+        count, forward = len(self.bands), self.forward
+        before, after = views.before.pixel[:, rows, cols], views.after.bands[:, rows, cols]
+        residual = after * forward.precision[:count, None]
+        residual -= forward.pixel[:count] @ before
+        residual -= doubled_pixels(found.code_sums, rows, cols)
+        noise = np.reciprocal(forward.precision[:count])
+        return Signature.of(before[:count], after, residual, noise, self.scales)
 
     def _background(self, weights: Matrix, sums: Image, views: Views, valid: Mask) -> Image:
         """Return the background of the residuals, (2 targets, rows / 2, cols / 2)."""
