@@ -1,9 +1,10 @@
 """The client: find processes, run them, take up jobs."""
 
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import quote, urlsplit
 
 from candela.client.credentials import without_user
@@ -15,6 +16,7 @@ from candela.client.descriptions import (
 )
 from candela.client.display import Table, html_table
 from candela.client.errors import (
+    InputValueError,
     NotFoundError,
     NotOfferedError,
     RequestRefusedError,
@@ -23,7 +25,9 @@ from candela.client.errors import (
 from candela.client.inputs import FilesPolicy, encode_inputs
 from candela.client.job import DocumentSource, Job, JobList, JsonSource, Source
 from candela.client.keys import request_key
+from candela.client.ogcapi import OgcApi
 from candela.client.patches import Patches
+from candela.client.processes import Processes
 from candela.client.progress import UploadBar
 from candela.client.status import STATUS_CODES, Status, info_from_execution, info_from_json
 from candela.client.transport import IDEMPOTENCY_KEY, RETRIES, Transport
@@ -32,6 +36,8 @@ from candela.client.wps import ProcessingService
 
 TITLE_HEADER = "Candela-Title"
 WPS_PATH = "/wps"
+Protocol = Literal["auto", "ogcapi", "wps"]
+PROTOCOLS = ("auto", "ogcapi", "wps")
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
@@ -41,7 +47,8 @@ class Client:
     Parameters
     ----------
     url : str
-        The address of a CANDELA gateway, or that of any WPS 1.0.0 if it ends in ``/wps``.
+        The address of a CANDELA gateway or of any OGC API - Processes, or that of any WPS 1.0.0 if
+        it ends in ``/wps``.
     endpoint : str, optional
         The address of the WPS, where it does not end in ``/wps``.
     files : str
@@ -66,6 +73,10 @@ class Client:
     priority : int
         Of the jobs that are started: those of higher priority come first among yours (a CANDELA
         gateway offers -9 to 9, unless its operator says otherwise).
+    protocol : str
+        ``ogcapi`` for OGC API - Processes, ``wps`` for WPS 1.0.0. ``auto`` is ``wps`` if the
+        address ends in ``/wps`` or ``endpoint`` is given; otherwise the server is asked, at the
+        first request, whether it offers ``ogcapi``.
 
     Notes
     -----
@@ -74,6 +85,9 @@ class Client:
 
     Attributes
     ----------
+    processes : Processes
+        ``client.processes()`` lists the processes that the server offers;
+        ``client.processes.Echo(literal="hello")`` starts a job of one.
     patches : Patches
         Search in the gateway's database of patch models.
 
@@ -98,7 +112,10 @@ class Client:
         timeout_s: float = 60,
         retries: int = RETRIES,
         priority: int = 0,
+        protocol: Protocol = "auto",
     ) -> None:
+        if protocol not in PROTOCOLS:
+            raise InputValueError(f"protocol is {protocol!r}, expected {', '.join(PROTOCOLS)}")
         self._headers = {"Prefer": f"priority={priority}"} if priority else {}
         if endpoint is not None:
             endpoint, user = without_user(endpoint)
@@ -117,12 +134,17 @@ class Client:
         )
         path = address[-len(WPS_PATH) :] if is_endpoint else WPS_PATH
         self._wps = ProcessingService(self.transport, endpoint or self.transport.base + path)
+        self._ogcapi = OgcApi(self.transport)
+        self._protocol = protocol
+        if protocol == "auto" and (is_endpoint or endpoint is not None):
+            self._protocol = "wps"
         if files == "auto" and not self.transport.is_on_this_machine:
             files = "inline"
         self._files: FilesPolicy = files
         self._descriptions: dict[str, ProcessDescription] = {}
         self._uploader = Uploader(self.transport)
         self.patches = Patches(self.transport)
+        self.processes = Processes(self)
 
     def __repr__(self) -> str:
         return f"<Client of {self.transport.base}>"
@@ -155,9 +177,15 @@ class Client:
         """The address of the server."""
         return self.transport.base
 
-    def processes(self) -> ProcessList:
-        """List the processes that the server offers."""
-        return list_processes(self._wps)
+    def _speaks_ogcapi(self) -> bool:
+        """Tell the protocol; the server is asked once."""
+        if self._protocol == "auto":
+            self._protocol = "ogcapi" if self._ogcapi.is_offered() else "wps"
+        return self._protocol == "ogcapi"
+
+    def list_processes(self) -> ProcessList:
+        """List the processes that the server offers; the same as ``processes()``."""
+        return self._ogcapi.processes() if self._speaks_ogcapi() else list_processes(self._wps)
 
     def describe(self, identifier: str) -> ProcessDescription:
         """Return the description of a process; the server is asked once.
@@ -168,7 +196,11 @@ class Client:
             If there is no such process.
         """
         if identifier not in self._descriptions:
-            self._descriptions[identifier] = describe_process(self._wps, identifier)
+            self._descriptions[identifier] = (
+                self._ogcapi.process(identifier)
+                if self._speaks_ogcapi()
+                else describe_process(self._wps, identifier)
+            )
         return self._descriptions[identifier]
 
     def execute(self, identifier: str, /, *, title: str = "", **inputs: object) -> Job:
@@ -256,6 +288,11 @@ class Client:
             headers[TITLE_HEADER] = quote(title)
         if attempt is not None:
             headers[IDEMPOTENCY_KEY] = f"{request_key(process, encoded)}-{attempt}"
+        if self._speaks_ogcapi():
+            headers.setdefault(IDEMPOTENCY_KEY, str(uuid.uuid4()))
+            info = self._ogcapi.execute(process, encoded, headers)
+            made = JsonSource(self.transport, quote(info.id, safe="")) if info.id else None
+            return Job(self.transport, made, info)
         return self._made(self._wps.execute(process.identifier, encoded, headers))
 
     def _made(self, execution: Any) -> Job:  # noqa: ANN401 - OWSLib has no types
@@ -277,13 +314,14 @@ class Client:
         Parameters
         ----------
         job_id : str
-            Its id, or the address of its status document.
+            Its id, or the address of its status.
 
         Raises
         ------
         NotFoundError
             If the server has no such job.
         """
+        job_id = job_id.removeprefix(f"{self.transport.base}/jobs/")
         if job_id.startswith(("http://", "https://")):
             location = job_id
             source: Source = DocumentSource(self._wps, location, location.rsplit("/", 1)[-1])

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Protocol
 
 from candela.client.display import Table, frame_of, html_table, text_table
@@ -16,7 +16,13 @@ from candela.client.errors import (
 from candela.client.layers import Layer
 from candela.client.outputs import LAYER_TYPES, Output
 from candela.client.progress import Bar, progress_bars
-from candela.client.status import JobInfo, Status, info_from_execution, info_from_json
+from candela.client.status import (
+    JobInfo,
+    Status,
+    info_from_execution,
+    info_from_json,
+    output_of_results,
+)
 from candela.client.transport import Transport
 from candela.client.waiting import follow
 from candela.client.wps import ProcessingService
@@ -31,7 +37,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class JsonSource:
-    """CANDELA's job resource, ``/jobs/<id>``."""
+    """The job resource of OGC API - Processes, ``/jobs/<id>``."""
 
     transport: Transport
     job_id: str
@@ -42,8 +48,16 @@ class JsonSource:
         return f"{self.transport.base}/jobs/{self.job_id}"
 
     def poll(self) -> JobInfo:
-        """Ask for the statusInfo."""
-        return info_from_json(self.transport.json(self.address))
+        """Ask for the statusInfo, and for the results where it does not list the outputs."""
+        document = self.transport.json(self.address)
+        info = info_from_json(document)
+        if info.status is not Status.SUCCEEDED or "outputs" in document:
+            return info
+        results = self.transport.json(f"{self.address}/results")
+        if not isinstance(results, dict):
+            return info
+        outputs = {name: output_of_results(value) for name, value in results.items()}
+        return replace(info, outputs=outputs)
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ class Output:
         OutputFormError
             If it is no JSON.
         """
-        if self.href is None and not isinstance(self.value, str):
+        if self.href is None and not isinstance(self.value, str | bytes):
             return self.value
         try:
             return json.loads(self.text())
@@ -177,6 +177,9 @@ class Output:
 
     def _chunks(self) -> Iterator[bytes]:
         if self.href is None:
+            if isinstance(self.value, bytes):
+                yield self.value
+                return
             yield (self.value if isinstance(self.value, str) else json.dumps(self.value)).encode()
         elif self.href.lower().startswith("file:"):
             with Path(unquote(urlsplit(self.href).path)).open("rb") as file:

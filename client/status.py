@@ -1,6 +1,7 @@
 """The status of a job, read from CANDELA's JSON or from the status document of any WPS 1.0.0."""
 
 import datetime as dt
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -129,6 +130,19 @@ def _output_from_json(value: Any) -> OutputValue:  # noqa: ANN401
     if isinstance(value, dict) and "href" in value:
         return OutputValue(value.get("type", ""), value["href"], None, value.get("length"))
     return OutputValue(value=value)
+
+
+def output_of_results(value: Any) -> OutputValue:  # noqa: ANN401
+    """Read an output of a results document: a value, a qualified value or a link."""
+    if not isinstance(value, dict) or "value" not in value or "href" in value:
+        return _output_from_json(value)
+    content = value["value"]
+    if value.get("encoding") == "base64" and isinstance(content, str):
+        try:
+            content = b64decode(content)
+        except ValueError as error:
+            raise ServerAnswerError(f"an output is no base64: {error}") from None
+    return OutputValue(value.get("mediaType", ""), value=content)
 
 
 def info_from_execution(execution: Any, job_id: str) -> JobInfo:  # noqa: ANN401 - no types

@@ -163,7 +163,7 @@ class Transport:
         ServerAnswerError
             If the answer is no JSON.
         """
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json"} | (options.pop("headers", None) or {})
         with self.request(method, address, headers=headers, **options) as answer:
             try:
                 return answer.json()
