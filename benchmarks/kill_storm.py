@@ -218,8 +218,7 @@ class Storm:
             job_id, kind = self._submitted.get(number, ""), kind_of(number)
             job = jobs.pop(job_id, None)
             if job is None:
-                if not (job_id and kind.is_dismissed):  # one that had ended is removed
-                    self.report.lost.append(f"job{number}")
+                self.report.lost.append(f"job{number}")
             elif not job.state.is_final:
                 self.report.stuck.append(f"{job.id}: {job.state} {job.message}")
             elif job.state is not kind.end:
@@ -233,7 +232,8 @@ class Storm:
         states = [event.state for event in events]
         again = [e.message.partition(";")[0] for e in events if e.state is State.ACCEPTED][1:]
         self.report.reasons = dict(Counter(self.report.reasons) + Counter(again))
-        if sum(state.is_final for state in states) != 1:
+        ends = [state for state in states if state.is_final]
+        if ends != [job.state] and ends != [State.SUCCEEDED, State.DISMISSED]:  # after its end
             self.report.twice.append(f"{job.id}: {states}")
         stored = self.place.stored(job)
         if not stored <= {job.attempt}:
