@@ -5,7 +5,6 @@ An owner sees their own jobs. What belongs to somebody else raises what is not t
 
 import datetime as dt
 import logging
-from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -229,11 +228,11 @@ class JobService:
         inputs = whole_inputs(self.storage, job.id, job.request.inputs)
         return replace(job, request=job.request.model_copy(update={"inputs": inputs}))
 
-    def with_place(self, job: SomeJob) -> SomeJob:
+    def with_place(self, job: SomeJob, estimate: Estimate | None = None) -> SomeJob:
         """Return a job that says its place in the queue while it waits."""
         if job.state is not State.ACCEPTED:
             return job
-        estimate = self.estimate(job)
+        estimate = estimate or self.estimate(job)
         count, wait = estimate.ahead, estimate.wait_s
         place = f"{count} ahead in the queue" if count else "next in the queue"
         if wait:
@@ -294,20 +293,6 @@ class JobService:
         """Wait until a job has ended or the time is over; return it as it is then."""
         return self.store.wait(job_id, timeout_s, owner=principal.scope)
 
-    def outcomes(
-        self,
-        principal: Principal,
-        *,
-        states: Collection[State] | None = None,
-        process: str | None = None,
-        limit: int = 100,
-        offset: int = 0,
-    ) -> list[JobOutcome]:
-        """List jobs with what came of them, the newest first; large results are left out."""
-        return self.store.outcomes(
-            states=states, process=process, owner=principal.scope, limit=limit, offset=offset
-        )
-
     def page(self, principal: Principal, query: JobQuery) -> JobPage:
         """Return a page of the jobs that match, the newest first; large results are left out."""
         return self.store.page(query, owner=principal.scope)
@@ -320,15 +305,9 @@ class JobService:
         """List the jobs that were submitted last."""
         return self.store.jobs(owner=principal.scope, limit=limit)
 
-    def count(
-        self,
-        principal: Principal,
-        *,
-        states: Collection[State] | None = None,
-        process: str | None = None,
-    ) -> int:
+    def count(self, principal: Principal) -> int:
         """Count jobs."""
-        return self.store.count(states=states, process=process, owner=principal.scope)
+        return self.store.count(owner=principal.scope)
 
     def events(self, principal: Principal, job_id: str) -> list[Event]:
         """Return what happened to a job, in order."""

@@ -4,6 +4,7 @@ import pytest
 
 from candela.contract.job import OutputFile, Reference, ResultDocument
 from candela.errors import InvalidValueError, NotFoundError
+from candela.jobs.listing import JobQuery
 from candela.jobs.model import State
 from candela.jobs.principal import ANONYMOUS, SYSTEM, Principal, Role
 from candela.jobs.request import ExecuteRequest
@@ -76,11 +77,11 @@ def test_a_job_says_whether_an_operator_has_dismissed_it(service):
 def test_owners_list_and_count_their_own(service):
     mine = {who: submitted(service, who) for who in (ANN, BOB, ANONYMOUS)}
     for who, job_id in mine.items():
-        assert [job.id for job in service.outcomes(who)] == [job_id]
+        assert [job.id for job in service.page(who, JobQuery()).jobs] == [job_id]
         assert [job.id for job in service.newest(who, 9)] == [job_id]
         assert service.count(who) == 1
     assert service.count(OPERATOR) == service.count(SYSTEM) == 3
-    assert {job.id for job in service.outcomes(OPERATOR)} == set(mine.values())
+    assert {job.id for job in service.page(OPERATOR, JobQuery()).jobs} == set(mine.values())
 
 
 def test_owners_see_what_they_have_used_themselves(service):

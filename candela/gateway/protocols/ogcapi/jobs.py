@@ -86,13 +86,14 @@ def _add_status_routes(routes: Blueprint, api: OgcApi) -> None:
         principal = principal_of(request)
         query = query_of_request("f")
         job = jobs.get(principal, job_id)
-        placed = jobs.with_place(job)
+        estimate = jobs.estimate(job)
+        placed = jobs.with_place(job, estimate)
         if is_page(query):
             return api.pages.job(principal, placed)
         info = whole_status(placed, api.spec(job), addresses)
-        if used := jobs.usage(principal, job_id):
+        if job.state.is_final and (used := jobs.usage(principal, job_id)):
             info["usage"] = info.get("usage", {}) | job_usage(used)
-        return json_answer(info | estimate_document(jobs.estimate(job)))
+        return json_answer(info | estimate_document(estimate))
 
     @routes.delete("/jobs/<job_id>")
     @documented(
