@@ -10,13 +10,10 @@ same requests. It fails where an answer is 5xx, takes longer than 10 s, is an er
 problem document or JSON that is not valid, or memory grew by more than 100 MiB.
 """
 
-import argparse
 import copy
-import gc
 import json
 import random
 import sys
-import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -25,18 +22,14 @@ from typing import Any
 from urllib.parse import quote
 
 import jsonschema
-import psutil
+from _grammar import run_cases
 from flask.testing import FlaskClient
-
-from candela.gateway.app import Gateway
-from candela.settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from schemas import json_schema, json_schema_folder
 
 HANG_S = 10
-GROWTH_MIB = 100
 KEPT_JOBS = 50  # jobs that requests may name; older ones are dismissed
 NOISE = [
     None, True, 0, -1, 1e300, 10**400, "", " ", "x", "\0", "\ud800", "é€😀", "9" * 400, "1e400", [],
@@ -220,38 +213,5 @@ class Run:
         return f"not valid by {name}: {error.message}" if error else ""
 
 
-def memory_mib() -> float:
-    """Return the memory of this process, without what is only kept for later."""
-    gc.collect()
-    return float(psutil.Process().memory_info().rss) / 2**20
-
-
-def main() -> int:
-    """Run the requests and say what came of them."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--cases", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
-    start = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="candela-grammar-") as folder:
-        gateway = Gateway.assemble(Settings(data=Path(folder), grace_s=0, sync_timeout_s=0.001))
-        run = Run(gateway.application().test_client(), given.seed)
-        for case in range(given.cases):
-            if case == given.cases // 10:
-                before = memory_mib()
-            run.step()
-        growth = memory_mib() - before
-        gateway.stop()
-    for name, count in sorted(run.counts.items()):
-        print(f"{count:8d}  {name}")
-    print(
-        f"{given.cases} requests in {time.perf_counter() - start:.0f} s, the slowest took "
-        f"{run.slowest_s:.2f} s; memory grew by {growth:.0f} MiB; {len(run.faults)} faults"
-    )
-    for fault in run.faults[:10]:
-        print(ascii(fault))
-    return 1 if run.faults or growth > GROWTH_MIB else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_cases(__doc__, Run))

@@ -9,29 +9,22 @@ jobs and starts none. The same seed makes the same requests. It fails where an a
 longer than 10 s, is an error without a valid exception report, or memory grew by more than 100 MiB.
 """
 
-import argparse
-import gc
 import random
 import sys
-import tempfile
 import time
 from collections import Counter, deque
 from pathlib import Path
 from urllib.parse import quote
 
-import psutil
+from _grammar import run_cases
 from flask.testing import FlaskClient
 from lxml import etree
-
-from candela.gateway.app import Gateway
-from candela.settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from schemas import ROOTS, schema_folder, schema_for
 
 HANG_S = 10
-GROWTH_MIB = 100
 KEPT_JOBS = 50  # jobs that requests may name; older ones are dismissed
 NOISE = [
     "", " ", "x", "0", "-1", "1e400", "nan", "\0", "\ud800", "é€😀", "%00", "&amp;", "<", ">", '"',
@@ -301,38 +294,5 @@ class Run:
             self._http.get(f"/wps?service=WPS&version=2.0.0&request=Dismiss&jobid={job}")
 
 
-def memory_mib() -> float:
-    """Return the memory of this process, without what is only kept for later."""
-    gc.collect()
-    return float(psutil.Process().memory_info().rss) / 2**20
-
-
-def main() -> int:
-    """Run the requests and say what came of them."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--cases", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
-    start = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="candela-grammar-") as folder:
-        gateway = Gateway.assemble(Settings(data=Path(folder), grace_s=0, sync_timeout_s=0.001))
-        run = Run(gateway.application().test_client(), given.seed)
-        for case in range(given.cases):
-            if case == given.cases // 10:
-                before = memory_mib()
-            run.step()
-        growth = memory_mib() - before
-        gateway.stop()
-    for name, count in sorted(run.counts.items()):
-        print(f"{count:8d}  {name}")
-    print(
-        f"{given.cases} requests in {time.perf_counter() - start:.0f} s, the slowest took "
-        f"{run.slowest_s:.2f} s; memory grew by {growth:.0f} MiB; {len(run.faults)} faults"
-    )
-    for fault in run.faults[:10]:
-        print(fault)
-    return 1 if run.faults or growth > GROWTH_MIB else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_cases(__doc__, Run))
