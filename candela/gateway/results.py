@@ -197,6 +197,6 @@ def usage_document(used: Consumption) -> dict[str, float]:
     }
 
 
-def literal_text(value: float | str) -> str:
+def literal_text(value: object) -> str:
     """Return the text of a literal as XML Schema writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)

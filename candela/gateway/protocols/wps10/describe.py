@@ -12,6 +12,7 @@ from candela.gateway.protocols.service_metadata import (
 )
 from candela.gateway.protocols.wps10.xml import BARE, OWS, VERSION, WPS, WPS_NS
 from candela.gateway.protocols.xml import LANG, LANGUAGE
+from candela.gateway.results import literal_text
 from candela.settings import Metadata
 from candela.spec import InputSpec, OutputSpec, ProcessSpec
 
@@ -129,18 +130,16 @@ def _literal(given: InputSpec) -> etree._Element:
         if bound is not None
     ]
     if given.allowed:
-        literal.append(OWS.AllowedValues(*(OWS.Value(_text(value)) for value in given.allowed)))
+        literal.append(
+            OWS.AllowedValues(*(OWS.Value(literal_text(value)) for value in given.allowed))
+        )
     elif bounds:
         literal.append(OWS.AllowedValues(OWS.Range(*bounds)))
     else:
         literal.append(OWS.AnyValue())
     if given.default is not None:
-        literal.append(BARE.DefaultValue(_text(given.default)))
+        literal.append(BARE.DefaultValue(literal_text(given.default)))
     return literal
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _output(name: str, output: OutputSpec) -> etree._Element:
